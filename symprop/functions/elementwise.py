@@ -1,0 +1,309 @@
+"""Elementwise primitives: arithmetic, comparison and choice, elementary functions, each declared once.
+
+A function is a row: its local derivatives as nodes (`y` is the node itself, so that a derivative can reuse the value),
+its value with NumPy (`reference`) and its value at any precision with mpmath (`exact`).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import sympy as sp
+
+from symprop.errors import ShapeError
+from symprop.graph import Node, NodeTable, Operation, Shape, register
+from symprop.graph.nodes import broadcast_shapes, constant_value
+
+__all__ = ["elementwise"]
+
+Partials = Callable[[NodeTable, Node], Sequence[Node | None]]
+
+
+def elementwise(
+    name: str,
+    partials: Partials | None,
+    reference: Callable[..., Any],
+    exact: Callable[..., Any],
+    *,
+    kind: str = "real",
+    takes_attrs: bool = False,
+    **more: Any,
+) -> Operation:
+    """Declare an elementwise operation: scalars go with any shape, other shapes must be equal.
+
+    `reference` and `exact` take the operands alone (the attributes first, where `takes_attrs`).
+    """
+
+    def infer(args: Sequence[Node], attrs: tuple[Any, ...]) -> tuple[Shape, str]:
+        try:
+            return broadcast_shapes([a.shape for a in args]), kind
+        except ValueError as error:
+            raise ShapeError(f"{name} takes operands of one shape, found {error}") from None
+
+    def without(function: Callable[..., Any]) -> Callable[..., Any]:
+        return function if takes_attrs else lambda attrs, *values: function(*values)
+
+    return register(
+        Operation(
+            name=name,
+            infer=infer,
+            partials=partials,
+            reference=without(reference),
+            exact=without(exact),
+            elementwise=True,
+            **more,
+        )
+    )
+
+
+# -- arithmetic ---------------------------------------------------------------------------------------------------
+
+
+def _one_each(t: NodeTable, y: Node) -> list[Node | None]:
+    return [t.constant(1)] * len(y.args)
+
+
+def _others(t: NodeTable, y: Node) -> list[Node | None]:
+    """The product of the other factors, for each; prefix and suffix products keep long products linear."""
+    args = y.args
+    if len(args) <= 4:
+        return [t.mul(*args[:k], *args[k + 1 :]) for k in range(len(args))]
+    before = [t.constant(1)]
+    for a in args[:-1]:
+        before.append(t.mul(before[-1], a))
+    after = [t.constant(1)]
+    for a in reversed(args[1:]):
+        after.append(t.mul(a, after[-1]))
+    return [t.mul(p, q) for p, q in zip(before, reversed(after), strict=True)]
+
+
+def _power(t: NodeTable, y: Node) -> list[Node | None]:
+    x, p = y.args
+    by_base: Node | None = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
+    if constant_value(p) is not None:
+        return [by_base, None]
+    # 0**p is constant in p > 0; without the choice its derivative would be 0 * log(0) = NaN
+    by_exponent = t.mul(y, t.call("log", x))
+    zero = t.constant(0)
+    return [by_base, t.select(t.call("equal", y, zero), zero, by_exponent, y.shape)]
+
+
+def _real_power(x: Any, p: Any) -> Any:
+    value = mp.power(x, p) if not (x == 0 and p < 0) else mp.inf
+    return mp.nan if isinstance(value, mp.mpc) and value.imag != 0 else mp.re(value)
+
+
+def real(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The mpmath function with NaN where the value is not real, and where there is none."""
+
+    def value(*numbers: Any) -> Any:
+        try:
+            result = function(*numbers)
+        except (ValueError, ZeroDivisionError):
+            return mp.nan
+        if isinstance(result, mp.mpc):
+            return result.real if result.imag == 0 else mp.nan
+        return result
+
+    return value
+
+
+elementwise("add", _one_each, lambda *v: reduce(operator.add, v), lambda *v: mp.fsum(v), commutative=True)
+elementwise("mul", _others, lambda *v: reduce(operator.mul, v), lambda *v: mp.fprod(v), commutative=True)
+elementwise("pow", _power, np.power, _real_power)
+
+# -- comparison and choice ----------------------------------------------------------------------------------------
+
+for _name, _ufunc, _python in (
+    ("less", np.less, operator.lt),
+    ("less_equal", np.less_equal, operator.le),
+    ("equal", np.equal, operator.eq),
+    ("not_equal", np.not_equal, operator.ne),
+):
+    elementwise(_name, None, _ufunc, _python, kind="boolean", commutative=_name.endswith("equal") and _name[0] != "l")
+elementwise("and", None, np.logical_and, lambda a, b: a and b, kind="boolean", commutative=True)
+elementwise("or", None, np.logical_or, lambda a, b: a or b, kind="boolean", commutative=True)
+elementwise("not", None, np.logical_not, lambda a: not a, kind="boolean")
+
+
+def _choose(t: NodeTable, y: Node) -> list[Node | None]:
+    one, zero, c = t.constant(1), t.constant(0), y.args[0]
+    return [None, t.select(c, one, zero), t.select(c, zero, one)]
+
+
+def _first_larger(swap: bool) -> Partials:
+    """The gradient of a maximum (minimum) goes to the first argument at a tie, or half to each."""
+
+    def partials(t: NodeTable, y: Node) -> list[Node | None]:
+        a, b = y.args
+        one, zero = t.constant(1), t.constant(0)
+        first = t.call("less_equal", *((a, b) if swap else (b, a)))
+        if y.attrs == ("split",):
+            half, tie = t.constant(sp.Rational(1, 2)), t.call("equal", a, b)
+            second = t.call("less", *((b, a) if swap else (a, b)))
+            strict = t.call("less", *((a, b) if swap else (b, a)))
+            return [
+                t.select(tie, half, t.select(strict, one, zero)),
+                t.select(tie, half, t.select(second, one, zero)),
+            ]
+        return [t.select(first, one, zero), t.select(first, zero, one)]
+
+    return partials
+
+
+def _kink_of_difference(t: NodeTable, y: Node) -> list[Node]:
+    return [t.sub(y.args[0], y.args[1])]
+
+
+def _exact_extreme(pick: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return lambda attrs, a, b: mp.nan if mp.isnan(a) or mp.isnan(b) else pick(a, b)
+
+
+elementwise("select", _choose, lambda c, a, b: np.where(c.astype(bool), a, b), lambda c, a, b: a if c else b)
+elementwise(
+    "maximum",
+    _first_larger(False),
+    lambda attrs, a, b: np.maximum(a, b),
+    _exact_extreme(max),
+    takes_attrs=True,
+    kinks=_kink_of_difference,
+)
+elementwise(
+    "minimum",
+    _first_larger(True),
+    lambda attrs, a, b: np.minimum(a, b),
+    _exact_extreme(min),
+    takes_attrs=True,
+    kinks=_kink_of_difference,
+)
+
+# -- elementary functions: name, derivative as a function of (table, x, y), NumPy, mpmath -----------------------------
+
+Derivative = Callable[[NodeTable, Node, Node], Node]
+
+
+def _square(t: NodeTable, x: Node) -> Node:
+    return t.pow(x, 2)
+
+
+def _inverse(t: NodeTable, x: Node) -> Node:
+    return t.pow(x, -1)
+
+
+def _one_plus(t: NodeTable, x: Node) -> Node:
+    return t.add(t.full(1, x.shape), x)
+
+
+def _one_minus(t: NodeTable, x: Node) -> Node:
+    return t.sub(t.full(1, x.shape), x)
+
+
+def _gauss(scale: sp.Expr) -> Derivative:
+    return lambda t, x, y: t.mul(t.constant(scale), t.call("exp", t.neg(_square(t, x))))
+
+
+def _zero_free(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(mpf)` as a NumPy function of arrays, for the few that NumPy lacks."""
+    return np.vectorize(lambda v: float(function(mp.mpf(float(v)))), otypes=[float])
+
+
+def _sigmoid(x: Any) -> Any:
+    positive = np.asarray(x) >= 0
+    e = np.exp(-np.abs(x))
+    return np.where(positive, 1 / (1 + e), e / (1 + e))
+
+
+def _exact_sigmoid(x: Any) -> Any:
+    if mp.isinf(x):
+        return mp.mpf(x > 0)
+    return 1 / (1 + mp.exp(-x)) if x >= 0 else mp.exp(x) / (1 + mp.exp(x))
+
+
+def _exact_softplus(x: Any) -> Any:
+    return max(x, mp.mpf(0)) + mp.log1p(mp.exp(-abs(x))) if not mp.isnan(x) else mp.nan
+
+
+def _log(x: Any) -> Any:
+    return mp.ninf if x == 0 else mp.log(x)
+
+
+_RSQRT = sp.Rational(-1, 2)
+_ELEMENTARY: list[tuple[str, Derivative | None, Callable[..., Any], Callable[..., Any]]] = [
+    ("exp", lambda t, x, y: y, np.exp, mp.exp),
+    ("expm1", lambda t, x, y: t.call("exp", x), np.expm1, mp.expm1),
+    ("log", lambda t, x, y: _inverse(t, x), np.log, _log),
+    ("log1p", lambda t, x, y: _inverse(t, _one_plus(t, x)), np.log1p, lambda x: mp.ninf if x == -1 else mp.log1p(x)),
+    ("sin", lambda t, x, y: t.call("cos", x), np.sin, mp.sin),
+    ("cos", lambda t, x, y: t.neg(t.call("sin", x)), np.cos, mp.cos),
+    ("tan", lambda t, x, y: _one_plus(t, _square(t, y)), np.tan, mp.tan),
+    ("asin", lambda t, x, y: t.pow(_one_minus(t, _square(t, x)), _RSQRT), np.arcsin, mp.asin),
+    ("acos", lambda t, x, y: t.neg(t.pow(_one_minus(t, _square(t, x)), _RSQRT)), np.arccos, mp.acos),
+    ("atan", lambda t, x, y: _inverse(t, _one_plus(t, _square(t, x))), np.arctan, mp.atan),
+    ("sinh", lambda t, x, y: t.call("cosh", x), np.sinh, mp.sinh),
+    ("cosh", lambda t, x, y: t.call("sinh", x), np.cosh, mp.cosh),
+    ("tanh", lambda t, x, y: _one_minus(t, _square(t, y)), np.tanh, mp.tanh),
+    ("asinh", lambda t, x, y: t.pow(_one_plus(t, _square(t, x)), _RSQRT), np.arcsinh, mp.asinh),
+    (
+        "acosh",
+        lambda t, x, y: t.mul(
+            t.pow(t.sub(x, t.full(1, x.shape)), _RSQRT), t.pow(t.add(x, t.full(1, x.shape)), _RSQRT)
+        ),
+        np.arccosh,
+        mp.acosh,
+    ),
+    ("atanh", lambda t, x, y: _inverse(t, _one_minus(t, _square(t, x))), np.arctanh, mp.atanh),
+    ("erf", _gauss(2 / sp.sqrt(sp.pi)), _zero_free(mp.erf), mp.erf),
+    ("erfc", _gauss(-2 / sp.sqrt(sp.pi)), _zero_free(mp.erfc), mp.erfc),
+    ("cbrt", lambda t, x, y: _inverse(t, t.mul(t.constant(3), _square(t, y))), np.cbrt, None),  # type: ignore[list-item]
+    ("sigmoid", lambda t, x, y: t.mul(y, _one_minus(t, y)), _sigmoid, _exact_sigmoid),
+    ("softplus", lambda t, x, y: t.call("sigmoid", x), lambda x: np.logaddexp(0, x), _exact_softplus),
+    ("abs", lambda t, x, y: t.call("sign", x), np.abs, abs),
+    ("sign", None, np.sign, mp.sign),
+    ("floor", None, np.floor, mp.floor),
+    ("ceiling", None, np.ceil, mp.ceil),
+]
+
+
+def _exact_cbrt(x: Any) -> Any:
+    return mp.sign(x) * mp.cbrt(abs(x))
+
+
+def _unary(derivative: Derivative | None) -> Partials:
+    return lambda t, y: [None if derivative is None else derivative(t, y.args[0], y)]
+
+
+def _kink_at_zero(t: NodeTable, y: Node) -> list[Node]:
+    return [y.args[0]]
+
+
+for _name, _derivative, _numpy, _exact in _ELEMENTARY:
+    elementwise(
+        _name,
+        _unary(_derivative),
+        _numpy,
+        real(_exact_cbrt if _name == "cbrt" else _exact),
+        kinks=_kink_at_zero if _name in ("abs", "sign") else None,
+    )
+
+
+def _angle(t: NodeTable, y: Node) -> list[Node | None]:
+    b, a = y.args
+    r = _inverse(t, t.add(_square(t, a), _square(t, b)))
+    return [t.mul(a, r), t.neg(t.mul(b, r))]
+
+
+elementwise("atan2", _angle, np.arctan2, real(mp.atan2))
+
+# -- forms that only the rewriting for code generation makes ----------------------------------------------------------
+
+
+elementwise("sub", None, np.subtract, lambda a, b: a - b, lowered=True)
+elementwise("div", None, np.divide, real(lambda a, b: a / b), lowered=True)
+elementwise("neg", None, np.negative, lambda a: -a, lowered=True)
+elementwise("sqrt", None, np.sqrt, real(mp.sqrt), lowered=True)
+elementwise("fma", None, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, lowered=True)
