@@ -1,0 +1,497 @@
+"""Nests of loops as native code: one axis of each nest runs in vector lanes, the others are loops or unrolled.
+
+The lanes are chosen by the strides of the accesses: an axis along which most arrays are contiguous. The last, partial
+vector of a row runs the same code under a mask, so every element has the same bits wherever it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from symprop.emit.builder import I64, PTR, Builder, Value, vector
+from symprop.emit.products import Kernel, product_kernel
+from symprop.emit.table import NATIVE, Lanes
+from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Step
+
+__all__ = ["LoopEmitter"]
+
+UNROLL = 8  # loops of at most so many turns are written out
+BLOCK = 512  # terms summed in a row before their sum is added to the total: keeps long sums near pairwise accuracy
+CHAINS = 4  # accumulators of a sum along the lanes, to hide the latency of the addition
+
+
+@dataclass
+class Access:
+    """The address of a load or store as strides: element offset = constant + sum of stride * loop variable."""
+
+    strides: dict[str, int]
+    constant: int
+    dynamic: list[tuple[int, int]] = field(default_factory=list)  # (number of the step, stride)
+
+
+@dataclass
+class Frame:
+    """Where the code is: values of the loop variables, lanes and mask of the vector axis."""
+
+    lanes: Lanes
+    axis: str | None
+    at: dict[str, Value]
+    mask: Value | None = None
+
+
+class LoopEmitter:
+    """Writes nests into a function; `pointers` has the address of every buffer, `samples` the number of samples."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        element: str,
+        pointers: dict[Buffer, Value],
+        samples: Value,
+        outlined: frozenset[str] = frozenset(),
+        kernel: Kernel | None = None,
+    ) -> None:
+        self.b = builder
+        self.element = element
+        self.pointers = pointers
+        self.samples = samples
+        self.outlined = outlined
+        self.width = builder.target.lanes(element)
+        self.kernel = kernel
+
+    # -- one nest ---------------------------------------------------------------------------------------------
+
+    def reduction(self, nest: Nest, use: Callable[[Value], None]) -> None:
+        """Write a nest that is one reduction to a number, and hand the number to `use`."""
+        lanes = Lanes(self.b, self.element, self.width if nest.reduce_axes else 1, self.outlined)
+        inner = [_access(s) for s in nest.inner]
+        frame = Frame(lanes, nest.reduce_axes[0].name if nest.reduce_axes else None, {})
+        (value,) = _Work(self, nest, inner, [], list(nest.reduce_axes)).reduce(frame)
+        use(self.b.extract(value, 0))
+
+    def nest(self, nest: Nest) -> None:
+        """Write one nest."""
+        if nest.product and self.kernel is not None and product_kernel(self, nest):
+            return
+        axes, reduce_axes = list(nest.axes), list(nest.reduce_axes)
+        inner = [_access(s) for s in nest.inner]
+        body = [_access(s) for s in nest.body]
+        uses = [s for s in [*nest.inner, *nest.body] if s.op == "position"]
+        fixed = {i.axis for s in uses for i in s.index}
+        axes = _merge(axes, [a for a in [*inner, *body] if a], fixed)
+        if not nest.product or len(reduce_axes) > 1:
+            reduce_axes = _merge(reduce_axes, [a for a in inner if a], fixed)
+        chosen = self._vector_axis(axes, reduce_axes, inner, body)
+        lanes = Lanes(self.b, self.element, self.width if chosen else 1, self.outlined)
+        work = _Work(self, nest, inner, body, reduce_axes)
+        frame = Frame(lanes, chosen.name if chosen else None, {})
+        with self._nested([a for a in axes if a != chosen], frame):
+            if chosen is not None and chosen in axes:
+                for at, mask in self._vectors(chosen, lanes):
+                    frame.at[chosen.name] = at
+                    frame.mask = mask
+                    work.point(frame)
+            else:
+                work.point(frame)
+
+    def _vector_axis(
+        self, axes: list[Axis], reduce_axes: list[Axis], inner: list[Access | None], body: list[Access | None]
+    ) -> Axis | None:
+        """The axis for the lanes: few strided accesses first, then long rows, outer axes before reduced ones."""
+        best: tuple[float, ...] | None = None
+        chosen = None
+        for axis in [*reduce_axes, *axes]:
+            if axis.extent is not None and axis.extent < 2:
+                continue
+            found = inner if axis in reduce_axes else [*inner, *body]
+            strided = sum(1 for a in found if a is not None and abs(a.strides.get(axis.name, 0)) > 1)
+            strided += sum(1 for a in found if a is not None and a.dynamic)
+            extent = 10**6 if axis.extent is None else axis.extent
+            filled = extent / (-(-extent // self.width) * self.width)
+            score = (-strided, filled >= 0.5, axis not in reduce_axes, filled, extent)
+            if best is None or score >= best:
+                best, chosen = score, axis
+        return chosen
+
+    # -- loops ------------------------------------------------------------------------------------------------
+
+    def extent(self, axis: Axis) -> Value:
+        """The extent as a value."""
+        return self.samples if axis.extent is None else self.b.const(axis.extent, I64)
+
+    @contextmanager
+    def _nested(self, axes: Sequence[Axis], frame: Frame) -> Iterator[None]:
+        if not axes:
+            yield
+            return
+        axis = axes[0]
+        with self.b.loop(self.b.const(0, I64), self._total(axis)) as loop:
+            frame.at[axis.name] = loop.index
+            with self._nested(axes[1:], frame):
+                yield
+
+    def _total(self, axis: Axis) -> Value:
+        if isinstance(axis, _Merged) and axis.over_samples:
+            return self.b.mul(self.samples, self.b.const(axis.factor, I64))
+        return self.extent(axis)
+
+    def _vectors(self, axis: Axis, lanes: Lanes) -> Iterator[tuple[Value, Value | None]]:
+        """Start and mask of each vector along an axis: a loop over whole ones, then one masked rest.
+
+        The body of the caller's loop is written once for whole vectors and once, under a mask, for the rest.
+        """
+        b, width = self.b, lanes.lanes
+        if axis.extent is not None and not isinstance(axis, _Merged):
+            whole, rest = axis.extent // width * width, axis.extent % width
+            if whole // width <= 2:
+                for start in range(0, whole, width):
+                    yield b.const(start, I64), None
+            else:
+                with b.loop(b.const(0, I64), b.const(whole, I64), width) as loop:
+                    yield loop.index, None
+            if rest:
+                yield b.const(whole, I64), b.icmp("slt", b.lane_numbers(lanes.integer), b.const(rest, lanes.integer))
+            return
+        total = self._total(axis)
+        whole_ = b.and_(total, b.const(-width, I64))
+        with b.loop(b.const(0, I64), whole_, width) as loop:
+            yield loop.index, None
+        rest_ = b.sub(total, whole_)
+        with b.when(b.icmp("sgt", rest_, b.const(0, I64))):
+            yield whole_, b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(rest_, width))
+
+    # -- accesses -----------------------------------------------------------------------------------------------
+
+    def load(self, step: Step, access: Access, frame: Frame, values: list[Value]) -> Value:
+        """The value at the current point, in every lane."""
+        assert step.buffer is not None
+        b, lanes = self.b, frame.lanes
+        kind = lanes.type_of(step.kind)
+        memory = _memory_element(step.kind, self.element)
+        stride = access.strides.get(frame.axis, 0) if frame.axis else 0
+        base = self.address(step.buffer, access, frame, memory)
+        if access.dynamic or stride not in (0, 1):
+            loaded = self._gather(base, memory, access, stride, frame, values)
+        elif stride == 0 or lanes.lanes == 1:
+            loaded = b.splat(b.load(base, vector(memory)), lanes.lanes)
+        elif frame.mask is not None:
+            full = vector(memory, lanes.lanes)
+            loaded = b.masked_load(base, full, frame.mask, Value("zeroinitializer", full))
+        else:
+            loaded = b.load(base, vector(memory, lanes.lanes))
+        return b.convert("trunc", loaded, kind) if step.kind == "boolean" else loaded
+
+    def _gather(
+        self, base: Value, memory: str, access: Access, stride: int, frame: Frame, values: list[Value]
+    ) -> Value:
+        b, lanes = self.b, frame.lanes
+        offset = b.mul(b.lane_numbers(lanes.integer), b.const(stride, lanes.integer))
+        for number, scale in access.dynamic:
+            offset = b.add(offset, b.mul(values[number], b.const(scale, lanes.integer)))
+        kind = vector(memory, lanes.lanes)
+        if lanes.lanes == 1:
+            return b.load(b.element(base, offset, kind), kind)
+        where = vector("ptr", lanes.lanes)
+        pointers = b.assign(where, f"getelementptr {memory}, ptr {base}, {offset.type} {offset}")
+        mask = frame.mask or b.const(1, lanes.boolean)
+        name = f"llvm.masked.gather.{kind.suffix}.v{lanes.lanes}p0"
+        b.module.declare(name, kind, [where, lanes.boolean, kind])
+        size = max(1, kind.bits // 8)
+        return b.assign(
+            kind, f"call {kind} @{name}({where} align {size} {pointers}, {mask.type} {mask}, {kind} zeroinitializer)"
+        )
+
+    def store(self, step: Step, access: Access, frame: Frame, value: Value) -> None:
+        """Write the value of every lane."""
+        assert step.buffer is not None
+        b, lanes = self.b, frame.lanes
+        memory = _memory_element(step.buffer.kind, self.element)
+        if step.buffer.kind == "real":
+            value = lanes.to_real(value)
+        elif step.buffer.kind == "boolean":
+            value = b.convert("zext", value, vector("i8", lanes.lanes))
+        stride = access.strides.get(frame.axis, 0) if frame.axis else 0
+        base = self.address(step.buffer, access, frame, memory)
+        if lanes.lanes == 1:
+            b.store(value, base)
+        elif stride == 1 and frame.mask is None:
+            b.store(value, base)
+        elif stride == 1:
+            assert frame.mask is not None
+            b.masked_store(value, base, frame.mask)
+        elif stride == 0:
+            b.store(b.extract(value, 0), base)
+        else:
+            kind, where = value.type, vector("ptr", lanes.lanes)
+            offset = b.mul(b.lane_numbers(lanes.integer), b.const(stride, lanes.integer))
+            pointers = b.assign(where, f"getelementptr {memory}, ptr {base}, {offset.type} {offset}")
+            mask = frame.mask or b.const(1, lanes.boolean)
+            name = f"llvm.masked.scatter.{kind.suffix}.v{lanes.lanes}p0"
+            b.module.declare(name, None, [kind, where, lanes.boolean])
+            size = max(1, kind.bits // 8)
+            b.emit(f"call void @{name}({kind} {value}, {where} align {size} {pointers}, {mask.type} {mask})")
+
+    def address(self, buffer: Buffer, access: Access, frame: Frame, memory: str) -> Value:
+        """The address of the first lane."""
+        b = self.b
+        offset: Value | None = None
+        for axis, stride in access.strides.items():
+            at = frame.at[axis]
+            term = at if stride == 1 else b.mul(at, b.const(stride, I64))
+            offset = term if offset is None else b.add(offset, term)
+        pointer = self.pointers[buffer]
+        if offset is not None:
+            pointer = b.element(pointer, offset, vector(memory))
+        return b.element(pointer, access.constant, vector(memory)) if access.constant else pointer
+
+
+class _Work:
+    """What a nest does at one point: its reductions, then its body."""
+
+    def __init__(
+        self,
+        emitter: LoopEmitter,
+        nest: Nest,
+        inner: list[Access | None],
+        body: list[Access | None],
+        reduce_axes: list[Axis],
+    ) -> None:
+        self.e = emitter
+        self.nest = nest
+        self.inner = inner
+        self.body = body
+        self.reduce_axes = reduce_axes
+
+    def point(self, frame: Frame) -> None:
+        reduced = self.reduce(frame) if self.nest.reductions else []
+        run_steps(self.e, self.nest.body, self.body, frame, reduced)
+
+    # -- reductions -------------------------------------------------------------------------------------------
+
+    def _start(self, frame: Frame) -> list[Value]:
+        real = frame.lanes.real
+        return [
+            frame.lanes.b.const(float("-inf") if r.kind == "max" else 0.0, real) for r in self.nest.reductions
+        ]
+
+    def _combine(self, kind: str, total: Value, value: Value) -> Value:
+        return NATIVE["maximum"](self.e.b, total, value) if kind == "max" else self.e.b.fadd(total, value)
+
+    def _accumulate(self, frame: Frame, totals: list[Value]) -> list[Value]:
+        """The totals with the values of the current point."""
+        b, lanes = self.e.b, frame.lanes
+        along = any(a.name == frame.axis for a in self.reduce_axes)
+        if self.nest.product:
+            x, y = run_steps(self.e, self.nest.inner[:2], self.inner[:2], frame, [])[:2]
+            new = [b.fma(x, y, totals[0])]
+        else:
+            values = run_steps(self.e, self.nest.inner, self.inner, frame, [])
+            new = [
+                self._combine(r.kind, total, lanes.to_real(values[r.step]))
+                for r, total in zip(self.nest.reductions, totals, strict=True)
+            ]
+        if along and frame.mask is not None:
+            return [b.select(frame.mask, n, t) for n, t in zip(new, totals, strict=True)]
+        return new
+
+    def reduce(self, frame: Frame) -> list[Value]:
+        """The results of the reductions at the current point of the outer axes, in every lane."""
+        along = [a for a in self.reduce_axes if a.name == frame.axis]
+        across = [a for a in self.reduce_axes if a.name != frame.axis]
+        outer_mask = frame.mask
+        totals = self._loops(across, along, frame, self._start(frame))
+        frame.mask = outer_mask
+        if not along:
+            return totals
+        return [
+            self.e.b.splat(self._across_lanes(r.kind, t), frame.lanes.lanes)
+            for r, t in zip(self.nest.reductions, totals, strict=True)
+        ]
+
+    def _loops(self, across: list[Axis], along: list[Axis], frame: Frame, totals: list[Value]) -> list[Value]:
+        b = self.e.b
+        if not across:
+            return self._vector_sum(along[0], frame, totals) if along else self._accumulate(frame, totals)
+        axis, rest = across[0], across[1:]
+        if axis.extent is not None and not isinstance(axis, _Merged) and axis.extent <= UNROLL:
+            for k in range(axis.extent):
+                frame.at[axis.name] = b.const(k, I64)
+                totals = self._loops(rest, along, frame, totals)
+            return totals
+
+        def run(start: Value, stop: Value, carry: list[Value]) -> list[Value]:
+            with b.loop(start, stop, 1, carry) as loop:
+                frame.at[axis.name] = loop.index
+                loop.next = self._loops(rest, along, frame, loop.carried)
+            return loop.results
+
+        return self._in_blocks(axis, 1, frame, totals, run)
+
+    def _in_blocks(
+        self,
+        axis: Axis,
+        step: int,
+        frame: Frame,
+        totals: list[Value],
+        run: Callable[[Value, Value, list[Value]], list[Value]],
+    ) -> list[Value]:
+        """Long sums in blocks: the sum of each block is added to the total."""
+        b = self.e.b
+        total, zero = self.e._total(axis), b.const(0, I64)
+        if axis.extent is not None and not isinstance(axis, _Merged) and axis.extent <= BLOCK * step:
+            return run(zero, total, totals)
+        with b.loop(zero, total, BLOCK * step, totals) as loop:
+            stop = b.add(loop.index, b.const(BLOCK * step, I64))
+            stop = b.select(b.icmp("slt", stop, total), stop, total)
+            part = run(loop.index, stop, self._start(frame))
+            loop.next = [
+                self._combine(r.kind, t, p)
+                for r, t, p in zip(self.nest.reductions, loop.carried, part, strict=True)
+            ]
+        return loop.results
+
+    def _vector_sum(self, axis: Axis, frame: Frame, totals: list[Value]) -> list[Value]:
+        """Along the lanes: several chains of whole vectors, then single vectors, then the masked rest."""
+        b, width = self.e.b, frame.lanes.lanes
+        total = self.e._total(axis)
+        zero, count = b.const(0, I64), len(totals)
+        static = axis.extent if axis.extent is not None and not isinstance(axis, _Merged) else None
+        whole = b.const(static // width * width, I64) if static is not None else b.and_(total, b.const(-width, I64))
+        frame.mask = None
+
+        def single(start: Value, stop: Value, carry: list[Value]) -> list[Value]:
+            with b.loop(start, stop, width, carry) as loop:
+                frame.at[axis.name] = loop.index
+                loop.next = self._accumulate(frame, loop.carried)
+            return loop.results
+
+        done = zero
+        if static is None or static >= CHAINS * width:
+            wide = CHAINS * width
+            done = b.const(static // wide * wide, I64) if static is not None else b.and_(total, b.const(-wide, I64))
+            chains = [list(totals), *[self._start(frame) for _ in range(CHAINS - 1)]]
+            with b.loop(zero, done, wide, [v for chain in chains for v in chain]) as loop:
+                following: list[Value] = []
+                for k in range(CHAINS):
+                    frame.at[axis.name] = b.add(loop.index, b.const(k * width, I64))
+                    following += self._accumulate(frame, loop.carried[k * count : (k + 1) * count])
+                loop.next = following
+            parts = [loop.results[k * count : (k + 1) * count] for k in range(CHAINS)]
+            while len(parts) > 1:
+                parts = [
+                    [self._combine(r.kind, p, q) for r, p, q in zip(self.nest.reductions, x, y, strict=True)]
+                    for x, y in zip(parts[::2], parts[1::2], strict=True)
+                ]
+            totals = parts[0]
+        totals = single(done, whole, totals)
+        if static is None or static % width:
+            rest = b.splat(b.sub(total, whole), width)
+            frame.mask = b.icmp("slt", b.lane_numbers(frame.lanes.integer), rest)
+            frame.at[axis.name] = whole
+            totals = self._accumulate(frame, totals)
+        return totals
+
+    def _across_lanes(self, kind: str, value: Value) -> Value:
+        """The lanes of a vector combined in a fixed tree."""
+        b, lanes = self.e.b, value.type.lanes
+        while lanes > 1:
+            lanes //= 2
+            low, high = b.shuffle(value, None, range(lanes)), b.shuffle(value, None, range(lanes, 2 * lanes))
+            if lanes == 1:
+                low, high = b.extract(value, 0), b.extract(value, 1)
+            value = self._combine(kind, low, high)
+        return value
+
+
+def run_steps(
+    emitter: LoopEmitter, steps: Sequence[Step], accesses: Sequence[Access | None], frame: Frame, reduced: list[Value]
+) -> list[Value]:
+    """Write the steps at the current point; the value of each."""
+    b, lanes = emitter.b, frame.lanes
+    values: list[Value] = []
+    nothing = Value("poison", PTR)
+    for step, access in zip(steps, accesses, strict=True):
+        match step.op:
+            case "load":
+                assert access is not None
+                value = emitter.load(step, access, frame, values)
+            case "store":
+                assert access is not None
+                emitter.store(step, access, frame, values[step.args[0]])
+                value = nothing
+            case "constant":
+                value = lanes.constant(step.data, step.kind)
+            case "reduced":
+                value = reduced[step.data]
+            case "batch_size":
+                value = lanes.to_real(b.splat(emitter.samples, lanes.lanes))
+            case "position":
+                (at,) = step.index
+                start = b.splat(frame.at[at.axis], lanes.lanes) if at.axis else b.const(0, lanes.integer)
+                value = b.add(start, b.const(at.offset, lanes.integer))
+                if at.axis == frame.axis and at.axis is not None:
+                    value = b.add(value, b.lane_numbers(lanes.integer))
+            case "outside":
+                high = b.icmp("uge", values[step.args[0]], b.const(step.data, lanes.integer))
+                value = b.convert("uitofp", high, lanes.real)
+            case _:
+                value = lanes.operation(step.op, step.data, step.kind, [values[a] for a in step.args])
+        values.append(value)
+    return values
+
+
+class _Merged(Axis):
+    """Several adjacent axes that every access runs through as one; `factor` times the samples, if these are in it."""
+
+    factor: int
+    over_samples: bool
+
+
+def _merge(axes: list[Axis], accesses: list[Access], fixed: set[str | None]) -> list[Axis]:
+    """Adjacent axes that all accesses walk without a gap, as one longer axis."""
+    result = list(axes)
+    k = len(result) - 2
+    while k >= 0:
+        first, second = result[k], result[k + 1]
+        extent = second.extent
+        whole = isinstance(second, _Merged) and second.over_samples
+        if not whole and extent is not None and not {first.name, second.name} & fixed:
+            steps = [(a.strides.get(first.name, 0), a.strides.get(second.name, 0)) for a in accesses]
+            if all(outer == inner * extent for outer, inner in steps):
+                merged: Axis
+                if first.extent is None:
+                    merged = _Merged(second.name, None)
+                    merged.factor, merged.over_samples = extent, True
+                else:
+                    merged = Axis(second.name, first.extent * extent)
+                for access in accesses:
+                    access.strides.pop(first.name, None)
+                result[k : k + 2] = [merged]
+        k -= 1
+    return result
+
+
+def _memory_element(kind: str, element: str) -> str:
+    return {"real": element, "integer": "i64", "boolean": "i8"}[kind]
+
+
+def _access(step: Step) -> Access | None:
+    """The strides of a load or store in a row-major buffer."""
+    if step.buffer is None:
+        return None
+    strides: dict[str, int] = {}
+    constant = 0
+    dynamic: list[tuple[int, int]] = []
+    stride = 1
+    for extent, at in zip(reversed(step.buffer.shape), reversed(step.index), strict=True):
+        if at.step is not None:
+            dynamic.append((at.step, stride))
+        elif at.axis is not None:
+            strides[at.axis] = strides.get(at.axis, 0) + stride
+        constant += at.offset * stride
+        stride *= extent
+    if step.buffer.batched:
+        strides[SAMPLES.name] = strides.get(SAMPLES.name, 0) + stride
+    return Access(strides, constant, dynamic)

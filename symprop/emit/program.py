@@ -1,0 +1,127 @@
+"""A whole program as LLVM IR: the entry function, the checks of indices, then the nests in their mode."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from symprop.emit.builder import I32, I64, PTR, Builder, Module, Target, Value, vector
+from symprop.emit.loops import LoopEmitter
+from symprop.emit.math import ELEMENTARY
+from symprop.emit.table import address_of
+from symprop.emit.unrolled import UnrolledEmitter
+from symprop.schedule.ir import Buffer, Check, Schedule
+
+__all__ = ["ENTRY", "Memory", "emit"]
+
+ENTRY = "symprop.entry"
+INLINE_LIMIT = 24  # uses of an elementary function up to which each is written out; more call one copy
+ALIGN = 64
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The workspace of a call, in bytes: a fixed part, and a part for every sample."""
+
+    fixed: int
+    per_sample: int
+
+    def size(self, samples: int) -> int:
+        """Bytes for a call with that many samples."""
+        return self.fixed + self.per_sample * _rounded(samples)
+
+
+def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]:
+    """The text of the module, whose entry is
+
+    `i32 entry(ptr inputs, ptr outputs, ptr workspace, i64 samples, i64 stride)`
+
+    with arrays of pointers; it returns 0, or the number (from 1) of the check of an index that failed, and then has
+    written nothing. `stride` is the distance between two entries of an output whose samples lie innermost.
+    """
+    module = Module(target)
+    b = Builder(module)
+    inputs, outputs, workspace = Value("%inputs", PTR), Value("%outputs", PTR), Value("%workspace", PTR)
+    samples, stride = Value("%samples", I64), Value("%stride", I64)
+    outlined = _outlined(schedule)
+    for number, check in enumerate(schedule.checks, 1):
+        _check(b, check, number, schedule, inputs, samples, element)
+    memory = Memory(0, 0)
+    if schedule.mode == "unrolled":
+        UnrolledEmitter(b, schedule, element, outlined).run(inputs, outputs, samples, stride)
+    else:
+        pointers = _pointers(b, schedule, inputs, outputs)
+        memory = _workspace(b, schedule, workspace, samples, element, pointers)
+        emitter = LoopEmitter(b, element, pointers, samples, outlined)
+        for nest in schedule.nests:
+            emitter.nest(nest)
+    b.emit("ret i32 0")
+    head = "ptr noalias %inputs, ptr noalias %outputs, ptr noalias %workspace, i64 %samples, i64 %stride"
+    module.functions[ENTRY] = b.define(f"i32 @{ENTRY}({head})")
+    return module.text(), memory
+
+
+def _outlined(schedule: Schedule) -> frozenset[str]:
+    """The elementary functions that are called because they would be written out too often."""
+    uses: Counter[str] = Counter()
+    for nest in schedule.nests:
+        turns = nest.points() if schedule.mode == "unrolled" else 2
+        for steps, times in ((nest.inner, turns * (nest.inner_points() if turns != 2 else 1)), (nest.body, turns)):
+            for step in steps:
+                if step.op in ELEMENTARY:
+                    uses[step.op] += times
+    if sum(uses.values()) <= INLINE_LIMIT:
+        return frozenset()
+    return frozenset(uses)
+
+
+def _check(
+    b: Builder, check: Check, number: int, schedule: Schedule, inputs: Value, samples: Value, element: str
+) -> None:
+    """Return the number of the check where an index lies outside its bounds."""
+    pointers = {buffer: address_of(b, inputs, buffer.number) for buffer in schedule.inputs}
+    emitter = LoopEmitter(b, element, pointers, samples)
+    bad, good = b.label("bad"), b.label("good")
+
+    def judge(worst: Value) -> None:
+        b.branch(b.fcmp("ogt", worst, b.const(0.0, worst.type)), bad, good)
+        b.start(bad)
+        b.emit(f"ret {I32} {number}")
+        b.start(good)
+
+    emitter.reduction(check.nest, judge)
+
+
+def _pointers(b: Builder, schedule: Schedule, inputs: Value, outputs: Value) -> dict[Buffer, Value]:
+    pointers = {buffer: address_of(b, inputs, buffer.number) for buffer in schedule.inputs}
+    pointers |= {buffer: address_of(b, outputs, buffer.number) for buffer in schedule.outputs}
+    return pointers
+
+
+def _workspace(
+    b: Builder,
+    schedule: Schedule,
+    workspace: Value,
+    samples: Value,
+    element: str,
+    pointers: dict[Buffer, Value],
+) -> Memory:
+    """A place for every temporary buffer: fixed ones first, then those with samples, one after the other."""
+    sizes = {"real": vector(element).bits // 8, "integer": 8, "boolean": 1}
+    fixed = 0
+    for buffer in schedule.temporaries:
+        if not buffer.batched:
+            pointers[buffer] = b.element(workspace, fixed, vector("i8"))
+            fixed += -(-buffer.entries * sizes[buffer.kind] // ALIGN) * ALIGN
+    per_sample = 0
+    rows = b.and_(b.add(samples, b.const(ALIGN - 1, I64)), b.const(-ALIGN, I64))
+    for buffer in schedule.temporaries:
+        if buffer.batched:
+            offset = b.add(b.mul(rows, b.const(per_sample, I64)), b.const(fixed, I64))
+            pointers[buffer] = b.element(workspace, offset, vector("i8"))
+            per_sample += buffer.entries * sizes[buffer.kind]
+    return Memory(fixed, per_sample)
+
+
+def _rounded(samples: int) -> int:
+    return -(-samples // ALIGN) * ALIGN

@@ -1,0 +1,414 @@
+"""Small programs without loops over entries: every index is static, values stay in registers, samples lie in lanes.
+
+A batched program runs a block of samples at a time, one sample a lane: the function `samples` walks whole blocks.
+Its inputs are read row by row; its outputs are stored with the samples innermost, so that every store is a whole
+vector (the buffers are padded, no mask is needed). Sums over the samples are kept in lanes, added up in blocks of
+`CHUNK` samples and reduced once at the end, in an order that depends on the sample's place alone. The last, partial
+block is copied to scratch memory and runs the very same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from symprop.emit.builder import I64, PTR, Builder, Type, Value, vector
+from symprop.emit.table import NATIVE, Lanes, address_of
+from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
+
+__all__ = ["UnrolledEmitter"]
+
+CHUNK = 1024  # samples whose sums are taken in a row; a multiple of every vector width
+
+Point = dict[str, int]
+
+
+class UnrolledEmitter:
+    """Writes a schedule in mode "unrolled" into an entry function (and a function over blocks of samples)."""
+
+    def __init__(
+        self, builder: Builder, schedule: Schedule, element: str, outlined: frozenset[str] = frozenset()
+    ) -> None:
+        self.b = builder
+        self.module = builder.module
+        self.schedule = schedule
+        self.element = element
+        self.outlined = outlined
+        self.width = builder.target.lanes(element)
+        self.before, self.during, self.after = _phases(schedule)
+
+    def run(self, inputs: Value, outputs: Value, samples: Value, stride: Value) -> None:
+        """The whole program, in the function of the builder."""
+        b = self.b
+        ins = {buffer: address_of(b, inputs, buffer.number) for buffer in self.schedule.inputs}
+        outs = {buffer: address_of(b, outputs, buffer.number) for buffer in self.schedule.outputs}
+        single = _Straight(b, Lanes(b, self.element, 1, self.outlined), ins, outs, {}, samples)
+        for nest in self.before:
+            single.nest(nest)
+        if self.during:
+            self._sample_loop(single, samples, stride)
+        for nest in self.after:
+            single.nest(nest)
+
+    # -- the loop over samples ----------------------------------------------------------------------------------
+
+    def _sample_loop(self, single: _Straight, samples: Value, stride: Value) -> None:
+        b, width = self.b, self.width
+        shared = self._share(single)
+        sums = [nest for nest in self.during if SAMPLES in nest.reduce_axes]
+        count = sum(nest.points() * len(nest.reductions) for nest in sums)
+        lanes = Lanes(b, self.element, width)
+        name = self._block_function(shared, sums, count)
+        ins, outs = self.schedule.inputs, self.schedule.outputs
+        chunk_in, chunk_out = b.alloca(PTR, max(1, len(ins))), b.alloca(PTR, max(1, len(outs)))
+        common = b.alloca(vector(self.element), max(1, len(shared)))
+        for k, value in enumerate(shared.values()):
+            b.store(value, b.element(common, k, value.type))
+        totals, part = b.alloca(lanes.real, max(1, count)), b.alloca(lanes.real, max(1, count))
+        self._fill(totals, count, lanes)
+
+        def chunk(start: Value, size: Value, sources: dict[Buffer, Value]) -> None:
+            for buffer, pointer in single.outs.items():
+                at = b.element(pointer, start, vector(_memory(buffer, self.element))) if buffer.batched else pointer
+                b.store(at, b.element(chunk_out, buffer.number, I64))
+            for buffer, pointer in sources.items():
+                b.store(pointer, b.element(chunk_in, buffer.number, I64))
+            self._fill(part, count, lanes)
+            args = [chunk_in, chunk_out, common, part, size, stride, samples]
+            b.emit(f"call void @{name}({', '.join(f'{a.type} {a}' for a in args)})")
+
+        whole = b.and_(samples, b.const(-width, I64))
+        with b.loop(b.const(0, I64), whole, CHUNK) as loop:
+            rest = b.sub(whole, loop.index)
+            size = b.select(b.icmp("slt", rest, b.const(CHUNK, I64)), rest, b.const(CHUNK, I64))
+            chunk(loop.index, size, {i: self._row(i, p, loop.index) for i, p in single.ins.items()})
+            self._add(totals, part, count, lanes, None)
+        left = b.sub(samples, whole)
+        with b.when(b.icmp("sgt", left, b.const(0, I64))):
+            sources = {i: self._padded(i, p, whole, left) for i, p in single.ins.items()}
+            chunk(whole, b.const(width, I64), sources)
+            mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))
+            self._add(totals, part, count, lanes, mask)
+        self._finish(single, sums, totals, lanes)
+
+    def _share(self, single: _Straight) -> dict[tuple[Buffer, tuple[int, ...]], Value]:
+        """Values computed before the loop that the samples read."""
+        needed = {s.buffer for nest in self.during for s in [*nest.inner, *nest.body] if s.op == "load"}
+        return {key: value for key, value in single.kept.items() if key[0] in needed}
+
+    def _block_function(
+        self, shared: dict[tuple[Buffer, tuple[int, ...]], Value], sums: list[Nest], count: int
+    ) -> str:
+        name = "symprop.samples"
+        b = Builder(self.module)
+        kinds = [PTR, PTR, PTR, PTR, I64, I64, I64]
+        ins, outs, common, part, size, stride, samples = [Value(f"%a{k}", t) for k, t in enumerate(kinds)]
+        lanes = Lanes(b, self.element, self.width, self.outlined)
+        rows = {i: address_of(b, ins, i.number) for i in self.schedule.inputs}
+        columns = {o: address_of(b, outs, o.number) for o in self.schedule.outputs}
+        with b.loop(b.const(0, I64), size, self.width) as loop:
+            here = {i: _advance(b, i, p, loop.index, self.element) for i, p in rows.items()}
+            there = {
+                o: b.element(p, loop.index, vector(_memory(o, self.element))) if o.batched else p
+                for o, p in columns.items()
+            }
+            kept = {
+                key: b.splat(b.load(b.element(common, k, v.type), v.type), self.width)
+                for k, (key, v) in enumerate(shared.items())
+            }
+            code = _Straight(b, lanes, here, there, kept, samples, stride)
+            at = 0
+            for nest in self.during:
+                if nest not in sums:
+                    code.nest(nest)
+                    continue
+                for values in code.sums(nest):
+                    for value in values:
+                        slot = b.element(part, at * self.width, lanes.real)
+                        b.store(b.fadd(b.load(slot, lanes.real), value), slot)
+                        at += 1
+        assert at == count
+        b.emit("ret void")
+        head = ", ".join(f"{t}{' noalias' if t == PTR else ''} %a{k}" for k, t in enumerate(kinds))
+        self.module.functions[name] = b.define(f"internal void @{name}({head})")
+        return name
+
+    def _row(self, buffer: Buffer, pointer: Value, start: Value) -> Value:
+        return _advance(self.b, buffer, pointer, start, self.element)
+
+    def _padded(self, buffer: Buffer, pointer: Value, start: Value, left: Value) -> Value:
+        """The last samples of an input, copied to scratch memory that holds a whole block (zeros behind them)."""
+        b = self.b
+        if not buffer.batched:
+            return pointer
+        kind = vector(_memory(buffer, self.element))
+        size = kind.bits // 8
+        scratch = b.alloca(kind, self.width * buffer.entries)
+        b.module.declare("llvm.memset.p0.i64", None, [PTR, vector("i8"), I64, vector("i1")])
+        b.module.declare("llvm.memcpy.p0.p0.i64", None, [PTR, PTR, I64, vector("i1")])
+        b.emit(f"call void @llvm.memset.p0.i64(ptr {scratch}, i8 0, i64 {size * self.width * buffer.entries}, i1 0)")
+        row = self._row(buffer, pointer, start)
+        length = b.mul(left, b.const(size * buffer.entries, I64))
+        b.emit(f"call void @llvm.memcpy.p0.p0.i64(ptr {scratch}, ptr {row}, i64 {length}, i1 0)")
+        return scratch
+
+    # -- sums over the samples ----------------------------------------------------------------------------------
+
+    def _fill(self, array: Value, count: int, lanes: Lanes) -> None:
+        if count:
+            size = count * lanes.lanes * lanes.real.bits // 8
+            self.b.module.declare("llvm.memset.p0.i64", None, [PTR, vector("i8"), I64, vector("i1")])
+            self.b.emit(f"call void @llvm.memset.p0.i64(ptr align 64 {array}, i8 0, i64 {size}, i1 0)")
+
+    def _add(self, totals: Value, part: Value, count: int, lanes: Lanes, mask: Value | None) -> None:
+        if not count:
+            return
+        b = self.b
+        with b.loop(b.const(0, I64), b.const(count * lanes.lanes, I64), lanes.lanes) as loop:
+            new = b.load(b.element(part, loop.index, lanes.real), lanes.real)
+            if mask is not None:
+                new = b.select(mask, new, b.const(0.0, lanes.real))
+            slot = b.element(totals, loop.index, lanes.real)
+            b.store(b.fadd(b.load(slot, lanes.real), new), slot)
+
+    def _finish(self, single: _Straight, sums: list[Nest], totals: Value, lanes: Lanes) -> None:
+        """The sums over the lanes in a fixed tree; then what the nests do with them."""
+        b, at = self.b, 0
+        for nest in sums:
+            results: list[list[Value]] = []
+            for _ in range(nest.points()):
+                row = []
+                for _ in nest.reductions:
+                    value = b.load(b.element(totals, at * self.width, lanes.real), lanes.real)
+                    row.append(_across(b, value))
+                    at += 1
+                results.append(row)
+            single.bodies(nest, results)
+
+
+class _Straight:
+    """Straight-line code of nests at static points, for one vector of samples (or one lane without samples)."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        lanes: Lanes,
+        ins: dict[Buffer, Value],
+        outs: dict[Buffer, Value],
+        kept: dict[tuple[Buffer, tuple[int, ...]], Value],
+        samples: Value,
+        stride: Value | None = None,
+    ) -> None:
+        self.b = builder
+        self.lanes = lanes
+        self.ins = ins
+        self.outs = outs
+        self.kept = kept  # the entries of temporary buffers, as values
+        self.samples = samples
+        self.stride = stride
+        self.loaded: dict[tuple[Buffer, tuple[int, ...]], Value] = {}
+        self.constants: dict[object, Value] = {}
+
+    def nest(self, nest: Nest) -> None:
+        """Every point of a nest."""
+        for point in _points(nest.axes):
+            reduced = self._reduce(nest, point) if nest.reductions else []
+            self._steps(nest.body, point, reduced)
+
+    def sums(self, nest: Nest) -> Iterator[list[Value]]:
+        """The terms of the sums over samples: for each point of the nest, the value of the current samples."""
+        for point in _points(nest.axes):
+            yield self._reduce(nest, point)
+
+    def bodies(self, nest: Nest, results: list[list[Value]]) -> None:
+        """The body of a nest at every point, with given results of its reductions."""
+        for point, reduced in zip(_points(nest.axes), results, strict=True):
+            self._steps(nest.body, point, reduced)
+
+    def _reduce(self, nest: Nest, outer: Point) -> list[Value]:
+        axes = tuple(a for a in nest.reduce_axes if a != SAMPLES)
+        if nest.product:
+            total: Value | None = None
+            for point in _points(axes):
+                x, y = self._steps(nest.inner[:2], outer | point, [])
+                total = self.b.fmul(x, y) if total is None else self.b.fma(x, y, total)
+            assert total is not None
+            return [total]
+        terms: list[list[Value]] = [[] for _ in nest.reductions]
+        for point in _points(axes):
+            values = self._steps(nest.inner, outer | point, [])
+            for reduction, row in zip(nest.reductions, terms, strict=True):
+                row.append(self.lanes.to_real(values[reduction.step]))
+        return [self._tree(r.kind, row) for r, row in zip(nest.reductions, terms, strict=True)]
+
+    def _tree(self, kind: str, terms: list[Value]) -> Value:
+        """Terms combined in pairs."""
+        while len(terms) > 1:
+            pairs = zip(terms[::2], terms[1::2], strict=False)
+            combined = [
+                NATIVE["maximum"](self.b, x, y) if kind == "max" else self.b.fadd(x, y) for x, y in pairs
+            ]
+            terms = combined + terms[len(terms) & ~1 :]
+        return terms[0]
+
+    def _steps(self, steps: Iterable[Step], point: Point, reduced: list[Value]) -> list[Value]:
+        values: list[Value] = []
+        for step in steps:
+            match step.op:
+                case "load":
+                    value = self._load(step, point, values)
+                case "store":
+                    value = values[step.args[0]]
+                    self._store(step, point, value)
+                case "constant":
+                    key = (step.data, step.kind)
+                    value = self.constants.get(key) or self.lanes.constant(step.data, step.kind)
+                    self.constants[key] = value
+                case "reduced":
+                    value = reduced[step.data]
+                case "batch_size":
+                    value = self.lanes.to_real(self.b.splat(self.samples, self.lanes.lanes))
+                case "position":
+                    (at,) = step.index
+                    value = self.b.const((point[at.axis] if at.axis else 0) + at.offset, self.lanes.integer)
+                case _:
+                    value = self.lanes.operation(step.op, step.data, step.kind, [values[a] for a in step.args])
+            values.append(value)
+        return values
+
+    def _load(self, step: Step, point: Point, values: list[Value]) -> Value:
+        assert step.buffer is not None
+        dynamic = [(k, at.step) for k, at in enumerate(step.index) if at.step is not None]
+        if dynamic:
+            return self._choose(step, point, values)
+        where = tuple((point[at.axis] if at.axis else 0) + at.offset for at in step.index)
+        return self._entry(step.buffer, where)
+
+    def _entry(self, buffer: Buffer, where: tuple[int, ...]) -> Value:
+        key = (buffer, where)
+        if buffer.role == "temporary":
+            return self.kept[key]
+        value = self.loaded.get(key)
+        if value is None:
+            value = self.loaded[key] = self._fetch(buffer, where)
+        return value
+
+    def _fetch(self, buffer: Buffer, where: tuple[int, ...]) -> Value:
+        """An input's entry: in every lane, or of each sample in its lane."""
+        b, lanes = self.b, self.lanes
+        kind = vector(_memory(buffer, lanes.element))
+        offset = _row_major(buffer.shape, where)
+        pointer = self.ins[buffer]
+        if not buffer.batched or lanes.lanes == 1:
+            return b.splat(b.load(b.element(pointer, offset, kind), kind), lanes.lanes)
+        full: Type = vector(kind.element, lanes.lanes)
+        if buffer.entries == 1:
+            return b.load(pointer, full)
+        value = Value("poison", full)
+        for lane in range(lanes.lanes):
+            value = b.insert(value, b.load(b.element(pointer, lane * buffer.entries + offset, kind), kind), lane)
+        return value
+
+    def _choose(self, step: Step, point: Point, values: list[Value]) -> Value:
+        """An entry at an index that is data: every possible one is looked at, memory outside is never touched."""
+        b, lanes = self.b, self.lanes
+        assert step.buffer is not None
+        ranges = []
+        for at, extent in zip(step.index, step.buffer.shape, strict=True):
+            known = (point[at.axis] if at.axis else 0) + at.offset
+            ranges.append(range(extent) if at.step is not None else range(known, known + 1))
+        result: Value | None = None
+        for where in product(*ranges):
+            entry = self._entry(step.buffer, where)
+            if result is None:
+                result = entry
+                continue
+            here: Value | None = None
+            for at, k in zip(step.index, where, strict=True):
+                if at.step is not None:
+                    same = b.icmp("eq", values[at.step], b.const(k, lanes.integer))
+                    here = same if here is None else b.and_(here, same)
+            assert here is not None
+            result = b.select(here, entry, result)
+        assert result is not None
+        return result
+
+    def _store(self, step: Step, point: Point, value: Value) -> None:
+        buffer = step.buffer
+        assert buffer is not None
+        where = tuple((point[at.axis] if at.axis else 0) + at.offset for at in step.index)
+        if buffer.kind == "real":
+            value = self.lanes.to_real(value)
+        if buffer.role == "temporary":
+            self.kept[buffer, where] = value
+            return
+        if buffer.kind == "boolean":
+            value = self.b.convert("zext", value, value.type.of("i8"))
+        b, offset = self.b, _row_major(buffer.shape, where)
+        pointer = self.outs[buffer]
+        if buffer.batched:
+            assert self.stride is not None
+            if offset:
+                pointer = b.element(pointer, b.mul(self.stride, b.const(offset, I64)), value.type)
+            b.store(value, pointer)
+        else:
+            b.store(b.extract(value, 0), b.element(pointer, offset, value.type))
+
+
+def _phases(schedule: Schedule) -> tuple[list[Nest], list[Nest], list[Nest]]:
+    """The nests before the loop over samples, in it (sums over samples included), and after it."""
+    before: list[Nest] = []
+    during: list[Nest] = []
+    after: list[Nest] = []
+    late: set[Buffer | None] = set()
+    for nest in schedule.nests:
+        loads = {s.buffer for s in [*nest.inner, *nest.body] if s.op == "load"}
+        stores = {s.buffer for s in nest.body if s.op == "store"}
+        if SAMPLES in nest.axes or SAMPLES in nest.reduce_axes:
+            during.append(nest)
+            if SAMPLES in nest.reduce_axes:
+                late |= stores
+        elif loads & late:
+            after.append(nest)
+            late |= stores
+        else:
+            before.append(nest)
+    return before, during, after
+
+
+def _points(axes: tuple[Axis, ...]) -> Iterator[Point]:
+    """The points of the axes other than the samples."""
+    static = [a for a in axes if a.extent is not None]
+    for where in product(*[range(a.extent or 0) for a in static]):
+        yield {a.name: k for a, k in zip(static, where, strict=True)}
+
+
+def _across(b: Builder, value: Value) -> Value:
+    """The sum of the lanes in a fixed tree."""
+    lanes = value.type.lanes
+    while lanes > 1:
+        lanes //= 2
+        if lanes == 1:
+            return b.fadd(b.extract(value, 0), b.extract(value, 1))
+        low, high = b.shuffle(value, None, range(lanes)), b.shuffle(value, None, range(lanes, 2 * lanes))
+        value = b.fadd(low, high)
+    return value
+
+
+def _advance(b: Builder, buffer: Buffer, pointer: Value, samples: Value, element: str) -> Value:
+    if not buffer.batched:
+        return pointer
+    kind = vector(_memory(buffer, element))
+    offset = samples if buffer.entries == 1 else b.mul(samples, b.const(buffer.entries, I64))
+    return b.element(pointer, offset, kind)
+
+
+def _row_major(shape: tuple[int, ...], where: tuple[int, ...]) -> int:
+    offset = 0
+    for extent, k in zip(shape, where, strict=True):
+        offset = offset * extent + k
+    return offset
+
+
+def _memory(buffer: Buffer, element: str) -> str:
+    return {"real": element, "integer": "i64", "boolean": "i8"}[buffer.kind]

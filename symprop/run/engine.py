@@ -1,0 +1,69 @@
+"""The engine: text of a module in, address of its entry out. Code is freed with the last executable that uses it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+import weakref
+from functools import lru_cache
+
+import llvmlite.binding as llvm
+
+from symprop.emit.builder import Target
+from symprop.emit.program import ENTRY
+
+__all__ = ["Code", "assembly", "compile_text"]
+
+_LOCK = threading.Lock()
+_NUMBERS = itertools.count()  # the engine never takes the name of a library twice, not even of a freed one
+_LOADED: weakref.WeakValueDictionary[str, Code] = weakref.WeakValueDictionary()
+
+
+class Code:
+    """Loaded native code; keeps the engine and the library alive."""
+
+    def __init__(self, address: int, library: object, engine: object) -> None:
+        self.address = address
+        self._library = library
+        self._engine = engine
+
+
+@lru_cache(maxsize=1)
+def _initialise() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@lru_cache(maxsize=8)
+def _machine(target: Target, level: int) -> llvm.TargetMachine:
+    _initialise()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=level, jit=True, codemodel="small", reloc="pic"
+    )
+
+
+@lru_cache(maxsize=1)
+def _engine(target: Target) -> llvm.lljit.LLJIT:
+    return llvm.create_lljit_compiler(_machine(target, 2), use_jit_link=False, suppress_errors=False)
+
+
+def compile_text(text: str, target: Target, level: int = 2) -> Code:
+    """Native code of a module; equal texts share one copy. `level` is that of the code generator, 0 to 3."""
+    key = hashlib.sha256(f"{target}{level}{text}".encode()).hexdigest()
+    with _LOCK:
+        code = _LOADED.get(key)
+        if code is None:
+            module = llvm.parse_assembly(text)
+            image = _machine(target, level).emit_object(module)
+            engine = _engine(target)
+            builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(ENTRY)
+            library = builder.link(engine, f"{key}.{next(_NUMBERS)}")
+            code = _LOADED[key] = Code(library[ENTRY], library, engine)
+    return code
+
+
+def assembly(text: str, target: Target, level: int = 2) -> str:
+    """The assembly of a module."""
+    with _LOCK:
+        return str(_machine(target, level).emit_assembly(llvm.parse_assembly(text)))

@@ -1,0 +1,197 @@
+"""An executable: native code with its inputs, outputs and workspace, called with addresses."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symprop.emit.program import Memory, emit
+from symprop.emit.target import host
+from symprop.errors import ArgumentError
+from symprop.graph import Node
+from symprop.graph.evaluate import evaluate
+from symprop.run.engine import assembly, compile_text
+from symprop.schedule.ir import Buffer, Schedule
+from symprop.schedule.lower import lower
+from symprop.schedule.plan import plan
+
+__all__ = ["Executable", "Port", "build"]
+
+# straight-line code of so many characters of IR takes seconds at level 2; level 1 is several times quicker there
+LONG_TEXT = 4_000_000
+KEPT_WORKSPACE = 1 << 26  # a workspace up to this size is kept for the next call of the same thread
+
+_ENTRY_TYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
+)
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: shape of one sample, kind "real", "integer" or "boolean", `bound` for a class index."""
+
+    symbol: sp.Basic | None
+    shape: tuple[int, ...]
+    kind: str
+    batched: bool
+    bound: int | None = None
+
+
+def build(
+    roots: Sequence[Node],
+    inputs: Sequence[sp.Basic],
+    *,
+    batched: Sequence[sp.Basic] = (),
+    dtype: str = "float64",
+    threads: int = 1,
+    name: str = "f",
+) -> Executable:
+    """Compile a lowered program: outputs in the order of `roots`, arguments in the order of `inputs`."""
+    schedule = plan(lower(roots, inputs, batched))
+    return Executable(schedule, frozenset(batched), dtype, name)
+
+
+class Executable:
+    """Native code for one set of sizes. All arrays are C-contiguous, of the compiled dtype, integers int64."""
+
+    def __init__(self, schedule: Schedule, batched: frozenset[sp.Basic], dtype: str, name: str) -> None:
+        self.schedule = schedule
+        self.dtype = np.dtype(dtype)
+        self.name = name
+        self._target = host()
+        element = "double" if dtype == "float64" else "float"
+        self.llvm_ir, self._memory = emit(schedule, element, self._target)
+        self._level = 1 if len(self.llvm_ir) > LONG_TEXT else 2
+        self._code = compile_text(self.llvm_ir, self._target, self._level)
+        self._entry = _ENTRY_TYPE(self._code.address)
+        bounds = {c.node.attrs[0]: c.bound for c in reversed(schedule.checks) if c.node.op == "symbol"}
+        self.inputs = [
+            Port(b.symbol, b.shape, b.kind, b.symbol in batched, bounds.get(b.symbol)) for b in schedule.inputs
+        ]
+        self.outputs = [Port(None, b.shape, b.kind, b.batched) for b in schedule.outputs]
+        self._kept = threading.local()
+
+    @property
+    def memory(self) -> Memory:
+        """The workspace of a call."""
+        return self._memory
+
+    @property
+    def assembly(self) -> str:
+        """The native code as text."""
+        return assembly(self.llvm_ir, self._target, self._level)
+
+    def stride(self, samples: int) -> int:
+        """Distance between two entries of an output whose samples lie innermost: whole vectors, and no multiple of
+        a page, since equally placed lines of many pages share a few places of the cache."""
+        lanes = self._target.vector_bits // 8 // self.dtype.itemsize
+        rounded = -(-max(samples, 1) // lanes) * lanes
+        return rounded + lanes if rounded * self.dtype.itemsize % 512 == 0 else rounded
+
+    def allocate(self, number: int, samples: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """A buffer for an output, and the view of it that the user gets, of shape (samples, *shape) where batched."""
+        buffer = self.schedule.outputs[number]
+        kind = _dtype(buffer, self.dtype)
+        if not buffer.batched:
+            array = np.empty(buffer.shape, kind)
+            return array, array
+        if not buffer.samples_last:
+            array = np.empty((samples, *buffer.shape), kind)
+            return array, array
+        array = np.empty((buffer.entries, self.stride(samples)), kind)
+        view = array[:, :samples].reshape(*buffer.shape, samples) if buffer.entries == 1 else None
+        if view is None:
+            step = array.strides[0]
+            strides = [0] * len(buffer.shape)
+            for k in reversed(range(len(buffer.shape))):
+                strides[k], step = step, step * buffer.shape[k]
+            view = np.lib.stride_tricks.as_strided(
+                array, (samples, *buffer.shape), (array.itemsize, *strides)
+            )
+            return array, view
+        return array, np.moveaxis(view, -1, 0)
+
+    def run(self, inputs: Any, outputs: Any, samples: int) -> None:
+        """One call with arrays of addresses; raises `ArgumentError` where an index lies outside its bounds."""
+        size = self._memory.size(samples)
+        workspace = self._workspace(size)
+        ins = np.asarray(inputs, np.uintp)
+        outs = np.asarray(outputs, np.uintp)
+        status = self._entry(ins.ctypes.data, outs.ctypes.data, workspace, samples, self.stride(samples))
+        if status:
+            self._out_of_range(status, ins, samples)
+
+    def prepare(
+        self, inputs: Sequence[np.ndarray[Any, Any]], outputs: Sequence[np.ndarray[Any, Any]], samples: int
+    ) -> Callable[[], None]:
+        """A callable without arguments that works on the given arrays, which it keeps alive."""
+        ins = np.array([a.ctypes.data for a in inputs] or [0], np.uintp)
+        outs = np.array([a.ctypes.data for a in outputs] or [0], np.uintp)
+        workspace = np.empty(self._memory.size(samples) + 64, np.uint8)
+        start = -(-workspace.ctypes.data // 64) * 64
+        entry = self._entry
+        in_address, out_address = ctypes.c_void_p(ins.ctypes.data), ctypes.c_void_p(outs.ctypes.data)
+        scratch, count = ctypes.c_void_p(start), ctypes.c_int64(samples)
+        stride = ctypes.c_int64(self.stride(samples))
+        alive = (list(inputs), list(outputs), workspace, ins, outs)
+
+        def step() -> None:
+            if entry(in_address, out_address, scratch, count, stride):
+                self._out_of_range(entry(in_address, out_address, scratch, count, stride), alive[3], samples)
+
+        return step
+
+    def _workspace(self, size: int) -> int:
+        """The address of scratch memory of this thread, aligned to 64 bytes."""
+        if not size:
+            return 0
+        kept = getattr(self._kept, "array", None)
+        if kept is None or kept.size < size + 64:
+            kept = np.empty(size + 64, np.uint8)
+            self._kept.array = kept if size <= KEPT_WORKSPACE else None
+            self._kept.last = kept
+        return int(-(-kept.ctypes.data // 64) * 64)
+
+    def _out_of_range(self, status: int, addresses: np.ndarray[Any, Any], samples: int) -> None:
+        """Find the row and the value of the index that the native check refused, and raise."""
+        check = self.schedule.checks[status - 1]
+        buffers = [b for b in self.schedule.inputs if b.symbol is not None]
+        arrays = {b.symbol: _view(b, int(addresses[b.number]), samples, self.dtype) for b in buffers}
+        used = {n.attrs[0] for n in _inputs_of(check.node)}
+        names = ", ".join(sorted(map(str, used)))
+        rows = samples if any(b.batched for b in buffers if b.symbol in used) else 1
+        for row in range(rows):
+            values = {b.symbol: arrays[b.symbol][row] if b.batched else arrays[b.symbol] for b in buffers}
+            value = int(evaluate([check.node], {s: values[s] for s in used})[0])
+            if not 0 <= value < check.bound:
+                where = f" in row {row}" if rows > 1 or any(b.batched for b in buffers if b.symbol in used) else ""
+                raise ArgumentError(
+                    f"argument {names}: index {value}{where} is out of range, expected 0 to {check.bound - 1}; "
+                    "check the labels, or the number of classes of the network"
+                )
+        raise ArgumentError(f"argument {names}: an index is out of range, expected 0 to {check.bound - 1}")
+
+
+def _inputs_of(node: Node) -> list[Node]:
+    from symprop.graph import topological
+
+    return [n for n in topological([node]) if n.op == "symbol"]
+
+
+def _dtype(buffer: Buffer, real: np.dtype[Any]) -> Any:
+    return {"real": real, "integer": np.int64, "boolean": np.bool_}[buffer.kind]
+
+
+def _view(buffer: Buffer, address: int, samples: int, real: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    shape = ((samples,) if buffer.batched else ()) + buffer.shape
+    kind = np.dtype(_dtype(buffer, real))
+    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    if not size:
+        return np.empty(shape, kind)
+    return np.frombuffer((ctypes.c_char * size).from_address(address), kind).reshape(shape)
