@@ -1,9 +1,9 @@
 """LLVM IR as text, one instruction a method: typed values, vectors of any width, loops, internal functions.
 
-The builder knows types and instructions and nothing of networks. Every arithmetic method takes scalars and vectors
-alike; the type of the result is the type of the first operand. No fast-math flag is ever written: rounding, NaN and
-infinities are those of IEEE 754, and a fused multiply-add is written as such (`fma`), so that code of different
-shape gives the same bits.
+The builder knows types and instructions and nothing of networks. Every arithmetic method takes scalars and
+vectors alike; the type of the result is the type of the first operand. No fast-math flag is ever written:
+rounding, NaN and infinities are those of IEEE 754, and a fused multiply-add is written as such (`fma`), so
+that code of different shape gives the same bits.
 """
 
 from __future__ import annotations
@@ -13,9 +13,23 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
-__all__ = ["F32", "F64", "I1", "I8", "I32", "I64", "PTR", "Builder", "Module", "Target", "Type", "Value", "vector"]
+__all__ = [
+    "F32",
+    "F64",
+    "I1",
+    "I8",
+    "I32",
+    "I64",
+    "PTR",
+    "Builder",
+    "Module",
+    "Target",
+    "Type",
+    "Value",
+    "vector",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class Type:
         return vector("i1", self.lanes)
 
 
-@lru_cache(maxsize=None)
+@cache
 def vector(element: str, lanes: int = 1) -> Type:
     """The type of `lanes` elements."""
     return Type(element, lanes)
@@ -152,7 +166,9 @@ class Module:
 
 
 class Builder:
-    """Writes the body of one function; `emit` adds a line, every other method an instruction with its types."""
+    """Writes the body of one function; `emit` adds a line, every other method an instruction with its
+    types.
+    """
 
     def __init__(self, module: Module) -> None:
         self.module = module
@@ -160,9 +176,10 @@ class Builder:
         self.lines: list[str] = []
         self.entry_lines: list[str] = []
         self.block = "entry"
+        self.types: dict[str, Type] = {}
         self._count = 0
 
-    # -- text -------------------------------------------------------------------------------------------------
+    # -- text --------------------------------------------------------------------------------------------
 
     def emit(self, line: str) -> None:
         """Add a line as it is."""
@@ -171,7 +188,9 @@ class Builder:
     def fresh(self, kind: Type) -> Value:
         """A new name."""
         self._count += 1
-        return Value(f"%v{self._count}", kind)
+        value = Value(f"%v{self._count}", kind)
+        self.types[value.name] = kind
+        return value
 
     def assign(self, kind: Type, text: str) -> Value:
         """Add `name = text` and give the name."""
@@ -183,10 +202,16 @@ class Builder:
         """The text of the function with the given head."""
         cpu = f'"target-cpu"="{self.target.cpu}" "target-features"="{self.target.features}"'
         width = f'"prefer-vector-width"="{self.target.vector_bits}"'
-        lines = [f"define {head} {attributes} {cpu} {width} {{", "entry:", *self.entry_lines, *self.lines, "}"]
+        lines = [
+            f"define {head} {attributes} {cpu} {width} {{",
+            "entry:",
+            *self.entry_lines,
+            *self.lines,
+            "}",
+        ]
         return "\n".join(lines)
 
-    # -- constants --------------------------------------------------------------------------------------------
+    # -- constants ---------------------------------------------------------------------------------------
 
     def const(self, number: float, kind: Type) -> Value:
         """A constant of a float or integer type, in every lane."""
@@ -199,7 +224,7 @@ class Builder:
             return Value("0", kind)
         return Value("<" + ", ".join(f"{kind.element} {k}" for k in range(kind.lanes)) + ">", kind)
 
-    # -- floating point ---------------------------------------------------------------------------------------
+    # -- floating point ----------------------------------------------------------------------------------
 
     def _binary(self, name: str, a: Value, b: Value) -> Value:
         return self.assign(a.type, f"{name} {a.type} {a}, {b}")
@@ -233,7 +258,9 @@ class Builder:
         kind = args[0].type
         full = f"llvm.{name}.{kind.suffix}"
         self.module.declare(full, result or kind, [a.type for a in args])
-        return self.assign(result or kind, f"call {result or kind} @{full}({', '.join(f'{a.type} {a}' for a in args)})")
+        return self.assign(
+            result or kind, f"call {result or kind} @{full}({', '.join(f'{a.type} {a}' for a in args)})"
+        )
 
     def sqrt(self, a: Value) -> Value:
         """Square root, correctly rounded."""
@@ -263,7 +290,7 @@ class Builder:
         """Nearest whole number, ties to even."""
         return self.intrinsic("rint", a)
 
-    # -- comparison and choice --------------------------------------------------------------------------------
+    # -- comparison and choice ---------------------------------------------------------------------------
 
     def fcmp(self, relation: str, a: Value, b: Value) -> Value:
         """A mask; `relation` as in LLVM: `olt ole ogt oge oeq one`, `u..` true for NaN too, `uno`, `ord`."""
@@ -277,7 +304,7 @@ class Builder:
         """a where the mask is true, else b."""
         return self.assign(a.type, f"select {mask.type} {mask}, {a.type} {a}, {b.type} {b}")
 
-    # -- integers and bits ------------------------------------------------------------------------------------
+    # -- integers and bits -------------------------------------------------------------------------------
 
     def add(self, a: Value, b: Value) -> Value:
         """a + b"""
@@ -327,7 +354,7 @@ class Builder:
         """A conversion instruction: `sitofp fptosi uitofp fpext fptrunc sext zext trunc`."""
         return self.assign(kind, f"{name} {a.type} {a} to {kind}")
 
-    # -- lanes ------------------------------------------------------------------------------------------------
+    # -- lanes -------------------------------------------------------------------------------------------
 
     def splat(self, a: Value, lanes: int) -> Value:
         """A scalar in every lane."""
@@ -357,7 +384,7 @@ class Builder:
         other = f"{b.type} {b}" if b else f"{a.type} poison"
         return self.assign(kind, f"shufflevector {a.type} {a}, {other}, <{len(order)} x i32> <{items}>")
 
-    # -- memory -----------------------------------------------------------------------------------------------
+    # -- memory ------------------------------------------------------------------------------------------
 
     def element(self, pointer: Value, index: Value | int, kind: Type) -> Value:
         """The address of element `index` (in units of the scalar `kind.element`)."""
@@ -389,12 +416,14 @@ class Builder:
         self.emit(f"call void @{name}({kind} {value}, ptr align {align} {pointer}, {mask.type} {mask})")
 
     def alloca(self, kind: Type, count: int = 1) -> Value:
-        """Room on the stack for `count` values, made once at the entry of the function, aligned to 64 bytes."""
+        """Room on the stack for `count` values, made once at the entry of the function, aligned to 64
+        bytes.
+        """
         value = self.fresh(PTR)
         self.entry_lines.append(f"{value.name} = alloca {kind}, i64 {count}, align 64")
         return value
 
-    # -- control ----------------------------------------------------------------------------------------------
+    # -- control -----------------------------------------------------------------------------------------
 
     def label(self, name: str) -> str:
         """A new name of a block."""
@@ -418,8 +447,8 @@ class Builder:
     def loop(self, start: Value, stop: Value, step: int = 1, carry: Sequence[Value] = ()) -> Iterator[Loop]:
         """`for i in range(start, stop, step)` with values carried from turn to turn.
 
-        Inside, `loop.index` is i and `loop.carried` the carried values; set `loop.next` to their new values before
-        the end. After the block `loop.results` are the values of the last turn (or the initial ones).
+        Inside, `loop.index` is i and `loop.carried` the carried values; set `loop.next` to their new values
+        before the end. After the block `loop.results` are the values of the last turn (or the initial ones).
         """
         head, body, done = self.label("head"), self.label("body"), self.label("done")
         before = self.block
@@ -443,6 +472,11 @@ class Builder:
         self.lines[at] = "\n".join(phis)
         self.start(done)
         loop.results = carried
+
+    def phi(self, sources: Sequence[tuple[Value, str]]) -> Value:
+        """The value that belongs to the block control came from; must stand first in its block."""
+        kind = sources[0][0].type
+        return self.assign(kind, f"phi {kind} " + ", ".join(f"[ {v}, %{block} ]" for v, block in sources))
 
     @contextmanager
     def when(self, condition: Value) -> Iterator[None]:

@@ -1,19 +1,22 @@
-"""Nests of loops as native code: one axis of each nest runs in vector lanes, the others are loops or unrolled.
+"""Nests of loops as native code: one axis of each nest runs in vector lanes, the others are loops or
+unrolled.
 
-The lanes are chosen by the strides of the accesses: an axis along which most arrays are contiguous. The last, partial
-vector of a row runs the same code under a mask, so every element has the same bits wherever it lies.
+The lanes are chosen by the strides of the accesses: an axis along which most arrays are contiguous. The last,
+partial vector of a row runs the same code under a mask, so every element has the same bits wherever it lies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 
 from symprop.emit.builder import I64, PTR, Builder, Value, vector
-from symprop.emit.products import Kernel, product_kernel
+from symprop.emit.frame import Frame
+from symprop.emit.pack import Size
+from symprop.emit.products import product_kernel
+from symprop.emit.strides import Access, Merged, access_of, merge_axes
 from symprop.emit.table import NATIVE, Lanes
-from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Step
+from symprop.schedule.ir import Axis, Buffer, Nest, Step
 
 __all__ = ["LoopEmitter"]
 
@@ -22,27 +25,10 @@ BLOCK = 512  # terms summed in a row before their sum is added to the total: kee
 CHAINS = 4  # accumulators of a sum along the lanes, to hide the latency of the addition
 
 
-@dataclass
-class Access:
-    """The address of a load or store as strides: element offset = constant + sum of stride * loop variable."""
-
-    strides: dict[str, int]
-    constant: int
-    dynamic: list[tuple[int, int]] = field(default_factory=list)  # (number of the step, stride)
-
-
-@dataclass
-class Frame:
-    """Where the code is: values of the loop variables, lanes and mask of the vector axis."""
-
-    lanes: Lanes
-    axis: str | None
-    at: dict[str, Value]
-    mask: Value | None = None
-
-
 class LoopEmitter:
-    """Writes nests into a function; `pointers` has the address of every buffer, `samples` the number of samples."""
+    """Writes nests into a function; `pointers` has the address of every buffer, `samples` the number of
+    samples.
+    """
 
     def __init__(
         self,
@@ -50,44 +36,45 @@ class LoopEmitter:
         element: str,
         pointers: dict[Buffer, Value],
         samples: Value,
+        workspace: Value,
         outlined: frozenset[str] = frozenset(),
-        kernel: Kernel | None = None,
     ) -> None:
         self.b = builder
+        self.workspace = workspace
         self.element = element
         self.pointers = pointers
         self.samples = samples
         self.outlined = outlined
         self.width = builder.target.lanes(element)
-        self.kernel = kernel
+        self.scratch_size = 0  # bytes that the nests use, one after the other, at the start of the workspace
 
-    # -- one nest ---------------------------------------------------------------------------------------------
+    # -- one nest ----------------------------------------------------------------------------------------
 
     def reduction(self, nest: Nest, use: Callable[[Value], None]) -> None:
         """Write a nest that is one reduction to a number, and hand the number to `use`."""
         lanes = Lanes(self.b, self.element, self.width if nest.reduce_axes else 1, self.outlined)
-        inner = [_access(s) for s in nest.inner]
+        inner = [access_of(s) for s in nest.inner]
         frame = Frame(lanes, nest.reduce_axes[0].name if nest.reduce_axes else None, {})
         (value,) = _Work(self, nest, inner, [], list(nest.reduce_axes)).reduce(frame)
         use(self.b.extract(value, 0))
 
     def nest(self, nest: Nest) -> None:
         """Write one nest."""
-        if nest.product and self.kernel is not None and product_kernel(self, nest):
+        if nest.product and product_kernel(self, nest):
             return
         axes, reduce_axes = list(nest.axes), list(nest.reduce_axes)
-        inner = [_access(s) for s in nest.inner]
-        body = [_access(s) for s in nest.body]
+        inner = [access_of(s) for s in nest.inner]
+        body = [access_of(s) for s in nest.body]
         uses = [s for s in [*nest.inner, *nest.body] if s.op == "position"]
         fixed = {i.axis for s in uses for i in s.index}
-        axes = _merge(axes, [a for a in [*inner, *body] if a], fixed)
+        axes = merge_axes(axes, [a for a in [*inner, *body] if a], fixed)
         if not nest.product or len(reduce_axes) > 1:
-            reduce_axes = _merge(reduce_axes, [a for a in inner if a], fixed)
+            reduce_axes = merge_axes(reduce_axes, [a for a in inner if a], fixed)
         chosen = self._vector_axis(axes, reduce_axes, inner, body)
         lanes = Lanes(self.b, self.element, self.width if chosen else 1, self.outlined)
         work = _Work(self, nest, inner, body, reduce_axes)
         frame = Frame(lanes, chosen.name if chosen else None, {})
-        with self._nested([a for a in axes if a != chosen], frame):
+        with self.nested([a for a in axes if a != chosen], frame.at):
             if chosen is not None and chosen in axes:
                 for at, mask in self._vectors(chosen, lanes):
                     frame.at[chosen.name] = at
@@ -99,7 +86,9 @@ class LoopEmitter:
     def _vector_axis(
         self, axes: list[Axis], reduce_axes: list[Axis], inner: list[Access | None], body: list[Access | None]
     ) -> Axis | None:
-        """The axis for the lanes: few strided accesses first, then long rows, outer axes before reduced ones."""
+        """The axis for the lanes: few strided accesses first, then long rows, outer axes before reduced
+        ones.
+        """
         best: tuple[float, ...] | None = None
         chosen = None
         for axis in [*reduce_axes, *axes]:
@@ -115,27 +104,28 @@ class LoopEmitter:
                 best, chosen = score, axis
         return chosen
 
-    # -- loops ------------------------------------------------------------------------------------------------
-
-    def extent(self, axis: Axis) -> Value:
-        """The extent as a value."""
-        return self.samples if axis.extent is None else self.b.const(axis.extent, I64)
+    # -- loops -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _nested(self, axes: Sequence[Axis], frame: Frame) -> Iterator[None]:
-        if not axes:
+    def nested(self, axes: Sequence[Axis], at: dict[str, Value]) -> Iterator[None]:
+        """Loops over the axes, the first outermost; their variables are entered into `at`."""
+        with ExitStack() as loops:
+            for axis in axes:
+                loop = loops.enter_context(self.b.loop(self.b.const(0, I64), self.total(axis)))
+                at[axis.name] = loop.index
             yield
-            return
-        axis = axes[0]
-        with self.b.loop(self.b.const(0, I64), self._total(axis)) as loop:
-            frame.at[axis.name] = loop.index
-            with self._nested(axes[1:], frame):
-                yield
 
-    def _total(self, axis: Axis) -> Value:
-        if isinstance(axis, _Merged) and axis.over_samples:
+    def scratch(self, count: Size) -> Value:
+        """Memory for `count` numbers until the end of the nest."""
+        assert isinstance(count, int)
+        self.scratch_size = max(self.scratch_size, count * vector(self.element).bits // 8)
+        return self.workspace
+
+    def total(self, axis: Axis) -> Value:
+        """The turns of a loop over an axis."""
+        if isinstance(axis, Merged) and axis.over_samples:
             return self.b.mul(self.samples, self.b.const(axis.factor, I64))
-        return self.extent(axis)
+        return self.samples if axis.extent is None else self.b.const(axis.extent, I64)
 
     def _vectors(self, axis: Axis, lanes: Lanes) -> Iterator[tuple[Value, Value | None]]:
         """Start and mask of each vector along an axis: a loop over whole ones, then one masked rest.
@@ -143,7 +133,7 @@ class LoopEmitter:
         The body of the caller's loop is written once for whole vectors and once, under a mask, for the rest.
         """
         b, width = self.b, lanes.lanes
-        if axis.extent is not None and not isinstance(axis, _Merged):
+        if axis.extent is not None and not isinstance(axis, Merged):
             whole, rest = axis.extent // width * width, axis.extent % width
             if whole // width <= 2:
                 for start in range(0, whole, width):
@@ -152,9 +142,12 @@ class LoopEmitter:
                 with b.loop(b.const(0, I64), b.const(whole, I64), width) as loop:
                     yield loop.index, None
             if rest:
-                yield b.const(whole, I64), b.icmp("slt", b.lane_numbers(lanes.integer), b.const(rest, lanes.integer))
+                yield (
+                    b.const(whole, I64),
+                    b.icmp("slt", b.lane_numbers(lanes.integer), b.const(rest, lanes.integer)),
+                )
             return
-        total = self._total(axis)
+        total = self.total(axis)
         whole_ = b.and_(total, b.const(-width, I64))
         with b.loop(b.const(0, I64), whole_, width) as loop:
             yield loop.index, None
@@ -162,7 +155,7 @@ class LoopEmitter:
         with b.when(b.icmp("sgt", rest_, b.const(0, I64))):
             yield whole_, b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(rest_, width))
 
-    # -- accesses -----------------------------------------------------------------------------------------------
+    # -- accesses ----------------------------------------------------------------------------------------
 
     def load(self, step: Step, access: Access, frame: Frame, values: list[Value]) -> Value:
         """The value at the current point, in every lane."""
@@ -171,7 +164,7 @@ class LoopEmitter:
         kind = lanes.type_of(step.kind)
         memory = _memory_element(step.kind, self.element)
         stride = access.strides.get(frame.axis, 0) if frame.axis else 0
-        base = self.address(step.buffer, access, frame, memory)
+        base = self.address(step.buffer, access, frame.at, memory)
         if access.dynamic or stride not in (0, 1):
             loaded = self._gather(base, memory, access, stride, frame, values)
         elif stride == 0 or lanes.lanes == 1:
@@ -200,7 +193,8 @@ class LoopEmitter:
         b.module.declare(name, kind, [where, lanes.boolean, kind])
         size = max(1, kind.bits // 8)
         return b.assign(
-            kind, f"call {kind} @{name}({where} align {size} {pointers}, {mask.type} {mask}, {kind} zeroinitializer)"
+            kind,
+            f"call {kind} @{name}({where} align {size} {pointers}, {mask.type} {mask}, {kind} zeroinitializer)",
         )
 
     def store(self, step: Step, access: Access, frame: Frame, value: Value) -> None:
@@ -213,10 +207,8 @@ class LoopEmitter:
         elif step.buffer.kind == "boolean":
             value = b.convert("zext", value, vector("i8", lanes.lanes))
         stride = access.strides.get(frame.axis, 0) if frame.axis else 0
-        base = self.address(step.buffer, access, frame, memory)
-        if lanes.lanes == 1:
-            b.store(value, base)
-        elif stride == 1 and frame.mask is None:
+        base = self.address(step.buffer, access, frame.at, memory)
+        if lanes.lanes == 1 or (stride == 1 and frame.mask is None):
             b.store(value, base)
         elif stride == 1:
             assert frame.mask is not None
@@ -233,18 +225,53 @@ class LoopEmitter:
             size = max(1, kind.bits // 8)
             b.emit(f"call void @{name}({kind} {value}, {where} align {size} {pointers}, {mask.type} {mask})")
 
-    def address(self, buffer: Buffer, access: Access, frame: Frame, memory: str) -> Value:
+    def address(self, buffer: Buffer, access: Access, at: dict[str, Value], memory: str) -> Value:
         """The address of the first lane."""
         b = self.b
         offset: Value | None = None
         for axis, stride in access.strides.items():
-            at = frame.at[axis]
-            term = at if stride == 1 else b.mul(at, b.const(stride, I64))
+            term = at[axis] if stride == 1 else b.mul(at[axis], b.const(stride, I64))
             offset = term if offset is None else b.add(offset, term)
         pointer = self.pointers[buffer]
         if offset is not None:
             pointer = b.element(pointer, offset, vector(memory))
         return b.element(pointer, access.constant, vector(memory)) if access.constant else pointer
+
+    def steps(
+        self, steps: Sequence[Step], accesses: Sequence[Access | None], frame: Frame, reduced: list[Value]
+    ) -> list[Value]:
+        """Write the steps at the current point; the value of each."""
+        b, lanes = self.b, frame.lanes
+        values: list[Value] = []
+        nothing = Value("poison", PTR)
+        for step, access in zip(steps, accesses, strict=True):
+            match step.op:
+                case "load":
+                    assert access is not None
+                    value = self.load(step, access, frame, values)
+                case "store":
+                    assert access is not None
+                    self.store(step, access, frame, values[step.args[0]])
+                    value = nothing
+                case "constant":
+                    value = lanes.constant(step.data, step.kind)
+                case "reduced":
+                    value = reduced[step.data]
+                case "batch_size":
+                    value = lanes.to_real(b.splat(self.samples, lanes.lanes))
+                case "position":
+                    (at,) = step.index
+                    start = b.splat(frame.at[at.axis], lanes.lanes) if at.axis else b.const(0, lanes.integer)
+                    value = b.add(start, b.const(at.offset, lanes.integer))
+                    if at.axis == frame.axis and at.axis is not None:
+                        value = b.add(value, b.lane_numbers(lanes.integer))
+                case "outside":
+                    high = b.icmp("uge", values[step.args[0]], b.const(step.data, lanes.integer))
+                    value = b.convert("uitofp", high, lanes.real)
+                case _:
+                    value = lanes.operation(step.op, step.data, step.kind, [values[a] for a in step.args])
+            values.append(value)
+        return values
 
 
 class _Work:
@@ -266,9 +293,9 @@ class _Work:
 
     def point(self, frame: Frame) -> None:
         reduced = self.reduce(frame) if self.nest.reductions else []
-        run_steps(self.e, self.nest.body, self.body, frame, reduced)
+        self.e.steps(self.nest.body, self.body, frame, reduced)
 
-    # -- reductions -------------------------------------------------------------------------------------------
+    # -- reductions --------------------------------------------------------------------------------------
 
     def _start(self, frame: Frame) -> list[Value]:
         real = frame.lanes.real
@@ -284,10 +311,10 @@ class _Work:
         b, lanes = self.e.b, frame.lanes
         along = any(a.name == frame.axis for a in self.reduce_axes)
         if self.nest.product:
-            x, y = run_steps(self.e, self.nest.inner[:2], self.inner[:2], frame, [])[:2]
+            x, y = self.e.steps(self.nest.inner[:2], self.inner[:2], frame, [])[:2]
             new = [b.fma(x, y, totals[0])]
         else:
-            values = run_steps(self.e, self.nest.inner, self.inner, frame, [])
+            values = self.e.steps(self.nest.inner, self.inner, frame, [])
             new = [
                 self._combine(r.kind, total, lanes.to_real(values[r.step]))
                 for r, total in zip(self.nest.reductions, totals, strict=True)
@@ -315,7 +342,7 @@ class _Work:
         if not across:
             return self._vector_sum(along[0], frame, totals) if along else self._accumulate(frame, totals)
         axis, rest = across[0], across[1:]
-        if axis.extent is not None and not isinstance(axis, _Merged) and axis.extent <= UNROLL:
+        if axis.extent is not None and not isinstance(axis, Merged) and axis.extent <= UNROLL:
             for k in range(axis.extent):
                 frame.at[axis.name] = b.const(k, I64)
                 totals = self._loops(rest, along, frame, totals)
@@ -339,8 +366,8 @@ class _Work:
     ) -> list[Value]:
         """Long sums in blocks: the sum of each block is added to the total."""
         b = self.e.b
-        total, zero = self.e._total(axis), b.const(0, I64)
-        if axis.extent is not None and not isinstance(axis, _Merged) and axis.extent <= BLOCK * step:
+        total, zero = self.e.total(axis), b.const(0, I64)
+        if axis.extent is not None and not isinstance(axis, Merged) and axis.extent <= BLOCK * step:
             return run(zero, total, totals)
         with b.loop(zero, total, BLOCK * step, totals) as loop:
             stop = b.add(loop.index, b.const(BLOCK * step, I64))
@@ -355,10 +382,14 @@ class _Work:
     def _vector_sum(self, axis: Axis, frame: Frame, totals: list[Value]) -> list[Value]:
         """Along the lanes: several chains of whole vectors, then single vectors, then the masked rest."""
         b, width = self.e.b, frame.lanes.lanes
-        total = self.e._total(axis)
+        total = self.e.total(axis)
         zero, count = b.const(0, I64), len(totals)
-        static = axis.extent if axis.extent is not None and not isinstance(axis, _Merged) else None
-        whole = b.const(static // width * width, I64) if static is not None else b.and_(total, b.const(-width, I64))
+        static = axis.extent if axis.extent is not None and not isinstance(axis, Merged) else None
+        whole = (
+            b.const(static // width * width, I64)
+            if static is not None
+            else b.and_(total, b.const(-width, I64))
+        )
         frame.mask = None
 
         def single(start: Value, stop: Value, carry: list[Value]) -> list[Value]:
@@ -370,7 +401,11 @@ class _Work:
         done = zero
         if static is None or static >= CHAINS * width:
             wide = CHAINS * width
-            done = b.const(static // wide * wide, I64) if static is not None else b.and_(total, b.const(-wide, I64))
+            done = (
+                b.const(static // wide * wide, I64)
+                if static is not None
+                else b.and_(total, b.const(-wide, I64))
+            )
             chains = [list(totals), *[self._start(frame) for _ in range(CHAINS - 1)]]
             with b.loop(zero, done, wide, [v for chain in chains for v in chain]) as loop:
                 following: list[Value] = []
@@ -405,93 +440,5 @@ class _Work:
         return value
 
 
-def run_steps(
-    emitter: LoopEmitter, steps: Sequence[Step], accesses: Sequence[Access | None], frame: Frame, reduced: list[Value]
-) -> list[Value]:
-    """Write the steps at the current point; the value of each."""
-    b, lanes = emitter.b, frame.lanes
-    values: list[Value] = []
-    nothing = Value("poison", PTR)
-    for step, access in zip(steps, accesses, strict=True):
-        match step.op:
-            case "load":
-                assert access is not None
-                value = emitter.load(step, access, frame, values)
-            case "store":
-                assert access is not None
-                emitter.store(step, access, frame, values[step.args[0]])
-                value = nothing
-            case "constant":
-                value = lanes.constant(step.data, step.kind)
-            case "reduced":
-                value = reduced[step.data]
-            case "batch_size":
-                value = lanes.to_real(b.splat(emitter.samples, lanes.lanes))
-            case "position":
-                (at,) = step.index
-                start = b.splat(frame.at[at.axis], lanes.lanes) if at.axis else b.const(0, lanes.integer)
-                value = b.add(start, b.const(at.offset, lanes.integer))
-                if at.axis == frame.axis and at.axis is not None:
-                    value = b.add(value, b.lane_numbers(lanes.integer))
-            case "outside":
-                high = b.icmp("uge", values[step.args[0]], b.const(step.data, lanes.integer))
-                value = b.convert("uitofp", high, lanes.real)
-            case _:
-                value = lanes.operation(step.op, step.data, step.kind, [values[a] for a in step.args])
-        values.append(value)
-    return values
-
-
-class _Merged(Axis):
-    """Several adjacent axes that every access runs through as one; `factor` times the samples, if these are in it."""
-
-    factor: int
-    over_samples: bool
-
-
-def _merge(axes: list[Axis], accesses: list[Access], fixed: set[str | None]) -> list[Axis]:
-    """Adjacent axes that all accesses walk without a gap, as one longer axis."""
-    result = list(axes)
-    k = len(result) - 2
-    while k >= 0:
-        first, second = result[k], result[k + 1]
-        extent = second.extent
-        whole = isinstance(second, _Merged) and second.over_samples
-        if not whole and extent is not None and not {first.name, second.name} & fixed:
-            steps = [(a.strides.get(first.name, 0), a.strides.get(second.name, 0)) for a in accesses]
-            if all(outer == inner * extent for outer, inner in steps):
-                merged: Axis
-                if first.extent is None:
-                    merged = _Merged(second.name, None)
-                    merged.factor, merged.over_samples = extent, True
-                else:
-                    merged = Axis(second.name, first.extent * extent)
-                for access in accesses:
-                    access.strides.pop(first.name, None)
-                result[k : k + 2] = [merged]
-        k -= 1
-    return result
-
-
 def _memory_element(kind: str, element: str) -> str:
     return {"real": element, "integer": "i64", "boolean": "i8"}[kind]
-
-
-def _access(step: Step) -> Access | None:
-    """The strides of a load or store in a row-major buffer."""
-    if step.buffer is None:
-        return None
-    strides: dict[str, int] = {}
-    constant = 0
-    dynamic: list[tuple[int, int]] = []
-    stride = 1
-    for extent, at in zip(reversed(step.buffer.shape), reversed(step.index), strict=True):
-        if at.step is not None:
-            dynamic.append((at.step, stride))
-        elif at.axis is not None:
-            strides[at.axis] = strides.get(at.axis, 0) + stride
-        constant += at.offset * stride
-        stride *= extent
-    if step.buffer.batched:
-        strides[SAMPLES.name] = strides.get(SAMPLES.name, 0) + stride
-    return Access(strides, constant, dynamic)

@@ -1,19 +1,141 @@
-"""Where a nest is a matrix product: its axes are sorted into rows, columns and sum, and a kernel computes it."""
+"""Where a nest is a matrix product: its axes are sorted into rows, columns and sum, and a micro-kernel
+computes it.
+
+The body of the nest (bias, activation, mask, store) is the epilogue of the kernel: it runs on the registers
+that hold the finished entries.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
+
+from symprop.emit.builder import Builder, Value
+from symprop.emit.frame import Frame
+from symprop.emit.matmul import emit_matmul
+from symprop.emit.pack import Operand, Size
+from symprop.emit.strides import Access, access_of, merge_axes
+from symprop.emit.table import Lanes
+from symprop.schedule.ir import Axis, Nest
 
 if TYPE_CHECKING:
     from symprop.emit.loops import LoopEmitter
-    from symprop.schedule.ir import Nest
 
-__all__ = ["Kernel", "product_kernel"]
-
-Kernel = Callable[..., Any]
+__all__ = ["product_kernel"]
 
 
 def product_kernel(emitter: LoopEmitter, nest: Nest) -> bool:
-    """Write a product nest with a micro-kernel; False where its form is none that a kernel knows."""
-    return False
+    """Write a product nest with a micro-kernel; False where its form is none that the kernel knows.
+
+    Axes of the left factor alone are rows, of the right factor alone columns, of both, in the result too, a
+    loop around the kernel. There must be one axis to sum over.
+    """
+    accesses = [access_of(s) for s in [*nest.inner, *nest.body]]
+    known = [a for a in accesses if a is not None]
+    left, right = accesses[0], accesses[1]
+    assert left is not None and right is not None
+    if left.dynamic or right.dynamic:
+        return False
+    fixed = {i.axis for s in nest.body if s.op == "position" for i in s.index}
+    axes = merge_axes(list(nest.axes), known, fixed)
+    reduce_axes = merge_axes(list(nest.reduce_axes), [left, right], set())
+    if len(reduce_axes) != 1:
+        return False
+    (inner,) = reduce_axes
+    if inner.name not in left.strides or inner.name not in right.strides:
+        return False
+    rows = _longest([a for a in axes if a.name in left.strides and a.name not in right.strides])
+    columns = _longest([a for a in axes if a.name in right.strides and a.name not in left.strides])
+    if rows is None and columns is None:
+        return False  # a single dot product: lanes along the sum serve it better
+    if _packs(left, right, rows, columns) and inner.extent is None:
+        return False  # the panel would grow with the number of samples
+    around = [a for a in axes if a not in (rows, columns)]
+    _write(emitter, nest, accesses, around, rows, columns, inner)
+    return True
+
+
+def _longest(axes: list[Axis]) -> Axis | None:
+    return max(axes, key=lambda a: float("inf") if a.extent is None else a.extent, default=None)
+
+
+def _packs(left: Access, right: Access, rows: Axis | None, columns: Axis | None) -> bool:
+    """True where neither factor is contiguous along its own axis of the result."""
+    by_row = rows is not None and left.strides.get(rows.name) == 1
+    by_column = columns is not None and right.strides.get(columns.name) == 1
+    return not by_row and not by_column
+
+
+def _write(
+    emitter: LoopEmitter,
+    nest: Nest,
+    accesses: list[Access | None],
+    around: list[Axis],
+    rows: Axis | None,
+    columns: Axis | None,
+    inner: Axis,
+) -> None:
+    b = emitter.b
+    left, right = accesses[0], accesses[1]
+    assert left is not None and right is not None
+    body = accesses[len(nest.inner) :]
+    at: dict[str, Value] = {}
+
+    def size(axis: Axis | None) -> Size:
+        if axis is None:
+            return 1
+        return axis.extent if axis.extent is not None else emitter.total(axis)
+
+    def operand(k: int, access: Access, first: Axis | None, second: Axis | None) -> Operand:
+        buffer = nest.inner[k].buffer
+        assert buffer is not None
+        fixed = {name: stride for name, stride in access.strides.items() if name in at}
+        pointer = emitter.address(buffer, Access(fixed, access.constant, []), at, emitter.element)
+        strides = [access.strides.get(a.name, 0) if a is not None else 1 for a in (first, second)]
+        return Operand(pointer, *strides)
+
+    def epilogue(
+        b: Builder, acc: Value, i: Value, j: Value, count: int, mask: Value | None, axis: Literal["n", "m"]
+    ) -> None:
+        lanes = Lanes(b, emitter.element, acc.type.lanes, emitter.outlined)
+        where = dict(at)
+        if rows is not None:
+            where[rows.name] = i
+        if columns is not None:
+            where[columns.name] = j
+        along = columns if axis == "n" else rows
+        frame = Frame(lanes, along.name if along is not None and acc.type.lanes > 1 else None, where, mask)
+        emitter.steps(nest.body, body, frame, [acc])
+
+    with emitter.nested(around, at):
+        a = operand(0, left, rows, inner)
+        c = operand(1, right, inner, columns)
+        dots = a.column == 1 and c.row == 1 and (rows is None or columns is None)
+        emit_matmul(
+            b,
+            emitter.element,
+            size(rows),
+            size(columns),
+            size(inner),
+            a,
+            c,
+            epilogue,
+            scratch=emitter.scratch,
+            along=_direction(body, left, right, rows, columns),
+            dots=dots,
+        )
+
+
+def _direction(
+    body: list[Access | None], left: Access, right: Access, rows: Axis | None, columns: Axis | None
+) -> Literal["n", "m"]:
+    """The axis along which the epilogue reads and writes whole vectors; ties go to the factor that is
+    contiguous.
+    """
+    if rows is None or columns is None:
+        return "n" if rows is None else "m"
+
+    def whole(axis: Axis, factor: Access) -> tuple[int, bool]:
+        count = sum(1 if a.strides.get(axis.name) == 1 else 0 for a in body if a is not None)
+        return count, factor.strides.get(axis.name) == 1
+
+    return "n" if whole(columns, right) >= whole(rows, left) else "m"

@@ -36,8 +36,9 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
 
     `i32 entry(ptr inputs, ptr outputs, ptr workspace, i64 samples, i64 stride)`
 
-    with arrays of pointers; it returns 0, or the number (from 1) of the check of an index that failed, and then has
-    written nothing. `stride` is the distance between two entries of an output whose samples lie innermost.
+    with arrays of pointers; it returns 0, or the number (from 1) of the check of an index that failed, and
+    then has written nothing. `stride` is the distance between two entries of an output whose samples lie
+    innermost.
     """
     module = Module(target)
     b = Builder(module)
@@ -51,10 +52,14 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
         UnrolledEmitter(b, schedule, element, outlined).run(inputs, outputs, samples, stride)
     else:
         pointers = _pointers(b, schedule, inputs, outputs)
-        memory = _workspace(b, schedule, workspace, samples, element, pointers)
-        emitter = LoopEmitter(b, element, pointers, samples, outlined)
+        base = Value("%base", PTR)  # behind the scratch memory, whose size is known at the end
+        memory = _workspace(b, schedule, base, samples, element, pointers)
+        emitter = LoopEmitter(b, element, pointers, samples, workspace, outlined)
         for nest in schedule.nests:
             emitter.nest(nest)
+        scratch = _rounded(emitter.scratch_size)
+        b.entry_lines.insert(0, f"{base} = getelementptr i8, ptr {workspace}, i64 {scratch}")
+        memory = Memory(memory.fixed + scratch, memory.per_sample)
     b.emit("ret i32 0")
     head = "ptr noalias %inputs, ptr noalias %outputs, ptr noalias %workspace, i64 %samples, i64 %stride"
     module.functions[ENTRY] = b.define(f"i32 @{ENTRY}({head})")
@@ -66,7 +71,10 @@ def _outlined(schedule: Schedule) -> frozenset[str]:
     uses: Counter[str] = Counter()
     for nest in schedule.nests:
         turns = nest.points() if schedule.mode == "unrolled" else 2
-        for steps, times in ((nest.inner, turns * (nest.inner_points() if turns != 2 else 1)), (nest.body, turns)):
+        for steps, times in (
+            (nest.inner, turns * (nest.inner_points() if turns != 2 else 1)),
+            (nest.body, turns),
+        ):
             for step in steps:
                 if step.op in ELEMENTARY:
                     uses[step.op] += times
@@ -80,7 +88,7 @@ def _check(
 ) -> None:
     """Return the number of the check where an index lies outside its bounds."""
     pointers = {buffer: address_of(b, inputs, buffer.number) for buffer in schedule.inputs}
-    emitter = LoopEmitter(b, element, pointers, samples)
+    emitter = LoopEmitter(b, element, pointers, samples, Value("null", PTR))
     bad, good = b.label("bad"), b.label("good")
 
     def judge(worst: Value) -> None:

@@ -1,4 +1,6 @@
-"""How each operation of the lowered program becomes native code: one table from names to emitting functions."""
+"""How each operation of the lowered program becomes native code: one table from names to emitting
+functions.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ import sympy as sp
 from symprop.emit.builder import I64, Builder, Type, Value, vector
 from symprop.emit.math import ELEMENTARY
 from symprop.errors import UnsupportedExpressionError
+from symprop.schedule.ir import Buffer
 
-__all__ = ["NATIVE", "Lanes", "number"]
+__all__ = ["NATIVE", "Lanes", "Pointers", "number"]
+
+
+KEPT_POINTERS = 16  # buffers up to which every address stays in a register
 
 
 @lru_cache(maxsize=4096)
@@ -24,18 +30,23 @@ def number(value: sp.Expr) -> float:
     if isinstance(value, sp.Float) and value._prec == 53:
         return float(value)
     result = sp.N(value, 40)
-    if not result.is_number or result.is_real is False and result is not sp.nan and not result.is_infinite:
-        raise UnsupportedExpressionError(f"{value} is no real number; symprop computes with real numbers only")
+    if not result.is_number or (result.is_real is False and result is not sp.nan and not result.is_infinite):
+        raise UnsupportedExpressionError(
+            f"{value} is no real number; symprop computes with real numbers only"
+        )
     return float(result)
 
 
 class Lanes:
-    """Emits steps for vectors of `lanes` values: types, constants, conversions, and the operations of the table.
+    """Emits steps for vectors of `lanes` values: types, constants, conversions, and the operations of the
+    table.
 
     `outlined` are operations that are called instead of written out, where a program has very many of them.
     """
 
-    def __init__(self, builder: Builder, element: str, lanes: int, outlined: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, builder: Builder, element: str, lanes: int, outlined: frozenset[str] = frozenset()
+    ) -> None:
         self.b = builder
         self.element = element
         self.lanes = lanes
@@ -85,7 +96,9 @@ class Lanes:
     def _real(self, op: str, args: list[Value]) -> Value:
         emit = NATIVE.get(op)
         if emit is None:
-            raise UnsupportedExpressionError(f"{op} has no native code yet; write it with supported functions")
+            raise UnsupportedExpressionError(
+                f"{op} has no native code yet; write it with supported functions"
+            )
         if op in self.outlined and op in ELEMENTARY:
             name = f"symprop.{op}.{self.real.suffix}"
             kinds = [a.type for a in args]
@@ -164,6 +177,21 @@ NATIVE: dict[str, Emit] = {
     "not_equal": _compare("une"),
     **ELEMENTARY,
 }
+
+
+class Pointers(dict[Buffer, Value]):
+    """Addresses of buffers from an array of pointers: a few are read once, at the start; of many each at every use,
+    since a program with a thousand arguments would keep a thousand registers waiting."""
+
+    def __init__(self, b: Builder, array: Value, buffers: Sequence[Buffer]) -> None:
+        super().__init__()
+        self._b = b
+        self._array = array
+        if len(buffers) <= KEPT_POINTERS:
+            self.update({buffer: self[buffer] for buffer in buffers})
+
+    def __missing__(self, buffer: Buffer) -> Value:
+        return address_of(self._b, self._array, buffer.number)
 
 
 def address_of(b: Builder, array: Value, number: int) -> Value:

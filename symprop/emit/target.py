@@ -12,10 +12,14 @@ __all__ = ["from_features", "host"]
 
 
 def from_features(triple: str, cpu: str, features: str) -> Target:
-    """A target from LLVM's names; the vector width is that of the widest registers that the features allow."""
+    """A target from LLVM's names; the vector width is that of the widest registers that the features
+    allow.
+    """
     has = {name[1:] for name in features.split(",") if name.startswith("+")}
     if triple.startswith("x86_64"):
-        bits = 512 if {"avx512f", "avx512dq", "avx512vl", "avx512bw"} <= has else 256 if "avx2" in has else 128
+        bits = (
+            512 if {"avx512f", "avx512dq", "avx512vl", "avx512bw"} <= has else 256 if "avx2" in has else 128
+        )
         return Target(triple, cpu, features, bits, 32 if bits == 512 else 16, "fma" in has)
     return Target(triple, cpu, features, 128, 32, True)  # AArch64: NEON, with fused multiply-add
 

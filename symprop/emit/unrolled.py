@@ -1,10 +1,12 @@
-"""Small programs without loops over entries: every index is static, values stay in registers, samples lie in lanes.
+"""Small programs without loops over entries: every index is static, values stay in registers, samples lie in
+lanes.
 
-A batched program runs a block of samples at a time, one sample a lane: the function `samples` walks whole blocks.
-Its inputs are read row by row; its outputs are stored with the samples innermost, so that every store is a whole
-vector (the buffers are padded, no mask is needed). Sums over the samples are kept in lanes, added up in blocks of
-`CHUNK` samples and reduced once at the end, in an order that depends on the sample's place alone. The last, partial
-block is copied to scratch memory and runs the very same code.
+A batched program runs a block of samples at a time, one sample a lane: the function `samples` walks whole
+blocks. Its inputs are read row by row; its outputs are stored with the samples innermost, so that every store
+is a whole vector (the buffers are padded, no mask is needed). Sums over the samples are kept in lanes, added
+up in blocks of
+`CHUNK` samples and reduced once at the end, in an order that depends on the sample's place alone. The last,
+partial block is copied to scratch memory and runs the very same code.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 from symprop.emit.builder import I64, PTR, Builder, Type, Value, vector
-from symprop.emit.table import NATIVE, Lanes, address_of
+from symprop.emit.split import Cuts, splitting
+from symprop.emit.table import NATIVE, Lanes, Pointers
 from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
 
 __all__ = ["UnrolledEmitter"]
@@ -40,17 +43,23 @@ class UnrolledEmitter:
     def run(self, inputs: Value, outputs: Value, samples: Value, stride: Value) -> None:
         """The whole program, in the function of the builder."""
         b = self.b
-        ins = {buffer: address_of(b, inputs, buffer.number) for buffer in self.schedule.inputs}
-        outs = {buffer: address_of(b, outputs, buffer.number) for buffer in self.schedule.outputs}
-        single = _Straight(b, Lanes(b, self.element, 1, self.outlined), ins, outs, {}, samples)
+        ins = Pointers(b, inputs, self.schedule.inputs)
+        outs = Pointers(b, outputs, self.schedule.outputs)
+        lanes = Lanes(b, self.element, 1, self.outlined)
+        if not self.during:
+            with splitting(b, "symprop.part") as cuts:
+                single = _Straight(b, lanes, ins, outs, {}, samples, cuts=cuts)
+                for nest in self.before:
+                    single.nest(nest)
+            return
+        single = _Straight(b, lanes, ins, outs, {}, samples)
         for nest in self.before:
             single.nest(nest)
-        if self.during:
-            self._sample_loop(single, samples, stride)
+        self._sample_loop(single, samples, stride)
         for nest in self.after:
             single.nest(nest)
 
-    # -- the loop over samples ----------------------------------------------------------------------------------
+    # -- the loop over samples ---------------------------------------------------------------------------
 
     def _sample_loop(self, single: _Straight, samples: Value, stride: Value) -> None:
         b, width = self.b, self.width
@@ -68,8 +77,13 @@ class UnrolledEmitter:
         self._fill(totals, count, lanes)
 
         def chunk(start: Value, size: Value, sources: dict[Buffer, Value]) -> None:
-            for buffer, pointer in single.outs.items():
-                at = b.element(pointer, start, vector(_memory(buffer, self.element))) if buffer.batched else pointer
+            for buffer in outs:
+                pointer = single.outs[buffer]
+                at = (
+                    b.element(pointer, start, vector(_memory(buffer, self.element)))
+                    if buffer.batched
+                    else pointer
+                )
                 b.store(at, b.element(chunk_out, buffer.number, I64))
             for buffer, pointer in sources.items():
                 b.store(pointer, b.element(chunk_in, buffer.number, I64))
@@ -81,11 +95,11 @@ class UnrolledEmitter:
         with b.loop(b.const(0, I64), whole, CHUNK) as loop:
             rest = b.sub(whole, loop.index)
             size = b.select(b.icmp("slt", rest, b.const(CHUNK, I64)), rest, b.const(CHUNK, I64))
-            chunk(loop.index, size, {i: self._row(i, p, loop.index) for i, p in single.ins.items()})
+            chunk(loop.index, size, {i: self._row(i, single.ins[i], loop.index) for i in ins})
             self._add(totals, part, count, lanes, None)
         left = b.sub(samples, whole)
         with b.when(b.icmp("sgt", left, b.const(0, I64))):
-            sources = {i: self._padded(i, p, whole, left) for i, p in single.ins.items()}
+            sources = {i: self._padded(i, single.ins[i], whole, left) for i in ins}
             chunk(whole, b.const(width, I64), sources)
             mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))
             self._add(totals, part, count, lanes, mask)
@@ -104,29 +118,30 @@ class UnrolledEmitter:
         kinds = [PTR, PTR, PTR, PTR, I64, I64, I64]
         ins, outs, common, part, size, stride, samples = [Value(f"%a{k}", t) for k, t in enumerate(kinds)]
         lanes = Lanes(b, self.element, self.width, self.outlined)
-        rows = {i: address_of(b, ins, i.number) for i in self.schedule.inputs}
-        columns = {o: address_of(b, outs, o.number) for o in self.schedule.outputs}
+        rows = Pointers(b, ins, self.schedule.inputs)
+        columns = Pointers(b, outs, self.schedule.outputs)
         with b.loop(b.const(0, I64), size, self.width) as loop:
-            here = {i: _advance(b, i, p, loop.index, self.element) for i, p in rows.items()}
+            here = {i: _advance(b, i, rows[i], loop.index, self.element) for i in self.schedule.inputs}
             there = {
-                o: b.element(p, loop.index, vector(_memory(o, self.element))) if o.batched else p
-                for o, p in columns.items()
+                o: b.element(columns[o], loop.index, vector(_memory(o, self.element))) if o.batched else columns[o]
+                for o in self.schedule.outputs
             }
             kept = {
                 key: b.splat(b.load(b.element(common, k, v.type), v.type), self.width)
                 for k, (key, v) in enumerate(shared.items())
             }
-            code = _Straight(b, lanes, here, there, kept, samples, stride)
-            at = 0
-            for nest in self.during:
-                if nest not in sums:
-                    code.nest(nest)
-                    continue
-                for values in code.sums(nest):
-                    for value in values:
-                        slot = b.element(part, at * self.width, lanes.real)
-                        b.store(b.fadd(b.load(slot, lanes.real), value), slot)
-                        at += 1
+            with splitting(b, "symprop.samples.part") as cuts:
+                code = _Straight(b, lanes, here, there, kept, samples, stride, cuts)
+                at = 0
+                for nest in self.during:
+                    if nest not in sums:
+                        code.nest(nest)
+                        continue
+                    for values in code.sums(nest):
+                        for value in values:
+                            slot = b.element(part, at * self.width, lanes.real)
+                            b.store(b.fadd(b.load(slot, lanes.real), value), slot)
+                            at += 1
         assert at == count
         b.emit("ret void")
         head = ", ".join(f"{t}{' noalias' if t == PTR else ''} %a{k}" for k, t in enumerate(kinds))
@@ -137,7 +152,9 @@ class UnrolledEmitter:
         return _advance(self.b, buffer, pointer, start, self.element)
 
     def _padded(self, buffer: Buffer, pointer: Value, start: Value, left: Value) -> Value:
-        """The last samples of an input, copied to scratch memory that holds a whole block (zeros behind them)."""
+        """The last samples of an input, copied to scratch memory that holds a whole block (zeros behind
+        them).
+        """
         b = self.b
         if not buffer.batched:
             return pointer
@@ -146,13 +163,15 @@ class UnrolledEmitter:
         scratch = b.alloca(kind, self.width * buffer.entries)
         b.module.declare("llvm.memset.p0.i64", None, [PTR, vector("i8"), I64, vector("i1")])
         b.module.declare("llvm.memcpy.p0.p0.i64", None, [PTR, PTR, I64, vector("i1")])
-        b.emit(f"call void @llvm.memset.p0.i64(ptr {scratch}, i8 0, i64 {size * self.width * buffer.entries}, i1 0)")
+        b.emit(
+            f"call void @llvm.memset.p0.i64(ptr {scratch}, i8 0, i64 {size * self.width * buffer.entries}, i1 0)"
+        )
         row = self._row(buffer, pointer, start)
         length = b.mul(left, b.const(size * buffer.entries, I64))
         b.emit(f"call void @llvm.memcpy.p0.p0.i64(ptr {scratch}, ptr {row}, i64 {length}, i1 0)")
         return scratch
 
-    # -- sums over the samples ----------------------------------------------------------------------------------
+    # -- sums over the samples ---------------------------------------------------------------------------
 
     def _fill(self, array: Value, count: int, lanes: Lanes) -> None:
         if count:
@@ -187,7 +206,9 @@ class UnrolledEmitter:
 
 
 class _Straight:
-    """Straight-line code of nests at static points, for one vector of samples (or one lane without samples)."""
+    """Straight-line code of nests at static points, for one vector of samples (or one lane without
+    samples).
+    """
 
     def __init__(
         self,
@@ -198,6 +219,7 @@ class _Straight:
         kept: dict[tuple[Buffer, tuple[int, ...]], Value],
         samples: Value,
         stride: Value | None = None,
+        cuts: Cuts | None = None,
     ) -> None:
         self.b = builder
         self.lanes = lanes
@@ -206,6 +228,7 @@ class _Straight:
         self.kept = kept  # the entries of temporary buffers, as values
         self.samples = samples
         self.stride = stride
+        self.cuts = cuts
         self.loaded: dict[tuple[Buffer, tuple[int, ...]], Value] = {}
         self.constants: dict[object, Value] = {}
 
@@ -216,7 +239,9 @@ class _Straight:
             self._steps(nest.body, point, reduced)
 
     def sums(self, nest: Nest) -> Iterator[list[Value]]:
-        """The terms of the sums over samples: for each point of the nest, the value of the current samples."""
+        """The terms of the sums over samples: for each point of the nest, the value of the current
+        samples.
+        """
         for point in _points(nest.axes):
             yield self._reduce(nest, point)
 
@@ -254,6 +279,8 @@ class _Straight:
     def _steps(self, steps: Iterable[Step], point: Point, reduced: list[Value]) -> list[Value]:
         values: list[Value] = []
         for step in steps:
+            if self.cuts is not None:
+                self.cuts.here()
             match step.op:
                 case "load":
                     value = self._load(step, point, values)
@@ -272,7 +299,9 @@ class _Straight:
                     (at,) = step.index
                     value = self.b.const((point[at.axis] if at.axis else 0) + at.offset, self.lanes.integer)
                 case _:
-                    value = self.lanes.operation(step.op, step.data, step.kind, [values[a] for a in step.args])
+                    value = self.lanes.operation(
+                        step.op, step.data, step.kind, [values[a] for a in step.args]
+                    )
             values.append(value)
         return values
 
@@ -306,11 +335,15 @@ class _Straight:
             return b.load(pointer, full)
         value = Value("poison", full)
         for lane in range(lanes.lanes):
-            value = b.insert(value, b.load(b.element(pointer, lane * buffer.entries + offset, kind), kind), lane)
+            value = b.insert(
+                value, b.load(b.element(pointer, lane * buffer.entries + offset, kind), kind), lane
+            )
         return value
 
     def _choose(self, step: Step, point: Point, values: list[Value]) -> Value:
-        """An entry at an index that is data: every possible one is looked at, memory outside is never touched."""
+        """An entry at an index that is data: every possible one is looked at, memory outside is never
+        touched.
+        """
         b, lanes = self.b, self.lanes
         assert step.buffer is not None
         ranges = []

@@ -1,4 +1,6 @@
-"""The engine: text of a module in, address of its entry out. Code is freed with the last executable that uses it."""
+"""The engine: text of a module in, address of its entry out. Code is freed with the last executable that uses
+it.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def compile_text(text: str, target: Target, level: int = 2) -> Code:
             module = llvm.parse_assembly(text)
             image = _machine(target, level).emit_object(module)
             engine = _engine(target)
-            builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(ENTRY)
+            builder = (
+                llvm.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(ENTRY)
+            )
             library = builder.link(engine, f"{key}.{next(_NUMBERS)}")
             code = _LOADED[key] = Code(library[ENTRY], library, engine)
     return code

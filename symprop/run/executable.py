@@ -23,7 +23,8 @@ from symprop.schedule.plan import plan
 
 __all__ = ["Executable", "Port", "build"]
 
-# straight-line code of so many characters of IR takes seconds at level 2; level 1 is several times quicker there
+# straight-line code of so many characters of IR takes seconds at level 2; level 1 is several times quicker
+# there
 LONG_TEXT = 4_000_000
 KEPT_WORKSPACE = 1 << 26  # a workspace up to this size is kept for the next call of the same thread
 
@@ -34,7 +35,9 @@ _ENTRY_TYPE = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: shape of one sample, kind "real", "integer" or "boolean", `bound` for a class index."""
+    """An input or output: shape of one sample, kind "real", "integer" or "boolean", `bound` for a class
+    index.
+    """
 
     symbol: sp.Basic | None
     shape: tuple[int, ...]
@@ -58,7 +61,9 @@ def build(
 
 
 class Executable:
-    """Native code for one set of sizes. All arrays are C-contiguous, of the compiled dtype, integers int64."""
+    """Native code for one set of sizes. All arrays are C-contiguous, of the compiled dtype, integers
+    int64.
+    """
 
     def __init__(self, schedule: Schedule, batched: frozenset[sp.Basic], dtype: str, name: str) -> None:
         self.schedule = schedule
@@ -72,7 +77,8 @@ class Executable:
         self._entry = _ENTRY_TYPE(self._code.address)
         bounds = {c.node.attrs[0]: c.bound for c in reversed(schedule.checks) if c.node.op == "symbol"}
         self.inputs = [
-            Port(b.symbol, b.shape, b.kind, b.symbol in batched, bounds.get(b.symbol)) for b in schedule.inputs
+            Port(b.symbol, b.shape, b.kind, b.symbol in batched, bounds.get(b.symbol))
+            for b in schedule.inputs
         ]
         self.outputs = [Port(None, b.shape, b.kind, b.batched) for b in schedule.outputs]
         self._kept = threading.local()
@@ -88,14 +94,16 @@ class Executable:
         return assembly(self.llvm_ir, self._target, self._level)
 
     def stride(self, samples: int) -> int:
-        """Distance between two entries of an output whose samples lie innermost: whole vectors, and no multiple of
-        a page, since equally placed lines of many pages share a few places of the cache."""
+        """Distance between two entries of an output whose samples lie innermost: whole vectors, and no
+        multiple of a page, since equally placed lines of many pages share a few places of the cache."""
         lanes = self._target.vector_bits // 8 // self.dtype.itemsize
         rounded = -(-max(samples, 1) // lanes) * lanes
         return rounded + lanes if rounded * self.dtype.itemsize % 512 == 0 else rounded
 
     def allocate(self, number: int, samples: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """A buffer for an output, and the view of it that the user gets, of shape (samples, *shape) where batched."""
+        """A buffer for an output, and the view of it that the user gets, of shape (samples, *shape) where
+        batched.
+        """
         buffer = self.schedule.outputs[number]
         kind = _dtype(buffer, self.dtype)
         if not buffer.batched:
@@ -118,7 +126,9 @@ class Executable:
         return array, np.moveaxis(view, -1, 0)
 
     def run(self, inputs: Any, outputs: Any, samples: int) -> None:
-        """One call with arrays of addresses; raises `ArgumentError` where an index lies outside its bounds."""
+        """One call with arrays of addresses; raises `ArgumentError` where an index lies outside its
+        bounds.
+        """
         size = self._memory.size(samples)
         workspace = self._workspace(size)
         ins = np.asarray(inputs, np.uintp)
@@ -170,7 +180,11 @@ class Executable:
             values = {b.symbol: arrays[b.symbol][row] if b.batched else arrays[b.symbol] for b in buffers}
             value = int(evaluate([check.node], {s: values[s] for s in used})[0])
             if not 0 <= value < check.bound:
-                where = f" in row {row}" if rows > 1 or any(b.batched for b in buffers if b.symbol in used) else ""
+                where = (
+                    f" in row {row}"
+                    if rows > 1 or any(b.batched for b in buffers if b.symbol in used)
+                    else ""
+                )
                 raise ArgumentError(
                     f"argument {names}: index {value}{where} is out of range, expected 0 to {check.bound - 1}; "
                     "check the labels, or the number of classes of the network"

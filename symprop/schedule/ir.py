@@ -1,9 +1,9 @@
 """The loop IR: nests of loops over any number of axes, whose bodies are straight lists of scalar steps.
 
-A `Nest` runs its `body` once for every point of its `axes`; before it, where there are `reduce_axes`, the `inner`
-steps run for every point of these and their values are reduced (`sum`, `max`). So one form serves elementwise work, row
-sums, matrix products with what follows them, and sums over samples. The sample axis is an axis like the others: its
-extent is known only at the call (`None`).
+A `Nest` runs its `body` once for every point of its `axes`; before it, where there are `reduce_axes`, the
+`inner` steps run for every point of these and their values are reduced (`sum`, `max`). So one form serves
+elementwise work, row sums, matrix products with what follows them, and sums over samples. The sample axis is
+an axis like the others: its extent is known only at the call (`None`).
 
 Nothing here says how wide vectors are, which loop is unrolled or which kernel computes a product: that is the
 emitter's choice, guided by the plan.
@@ -45,10 +45,11 @@ class At(NamedTuple):
 
 @dataclass(eq=False)
 class Buffer:
-    """An array: `shape` of one sample, a leading sample axis where `batched`; `kind` is real, integer or boolean.
+    """An array: `shape` of one sample, a leading sample axis where `batched`; `kind` is real, integer or
+    boolean.
 
-    `role` is input, output or temporary. An output of a small network may be stored with the samples innermost
-    (`samples_last`), so that vectors over samples are stored whole.
+    `role` is input, output or temporary. An output of a small network may be stored with the samples
+    innermost (`samples_last`), so that vectors over samples are stored whole.
     """
 
     name: str
@@ -70,15 +71,17 @@ class Buffer:
 
 
 class Step(NamedTuple):
-    """One scalar instruction: `load`, `store`, `constant`, `position` (a loop variable), `reduced` (a reduction's
-    result), or an elementwise operation of the lowered program by its name. `args` are numbers of earlier steps of
-    the same list."""
+    """One scalar instruction: `load`, `store`, `constant`, `position` (a loop variable), `reduced` (a
+    reduction's result), or an elementwise operation of the lowered program by its name. `args` are numbers of
+    earlier steps of the same list."""
 
     op: str
     args: tuple[int, ...] = ()
     buffer: Buffer | None = None
     index: tuple[At, ...] = ()
-    data: Any = None  # the value of a constant, the axis of a position, the number of a reduction, or attributes
+    data: Any = (
+        None  # the value of a constant, the axis of a position, the number of a reduction, or attributes
+    )
     kind: str = "real"
 
 
@@ -124,8 +127,8 @@ class Nest:
 
 
 class Check(NamedTuple):
-    """The values of an index, which must lie in 0 .. bound - 1 for every sample: a nest whose one reduction counts
-    the values outside."""
+    """The values of an index, which must lie in 0 .. bound - 1 for every sample: a nest whose one reduction
+    counts the values outside."""
 
     node: Any
     bound: int
@@ -148,7 +151,10 @@ class Schedule:
         parts = [f"mode: {self.mode}", *self.reasons]
         for role, buffers in (("in", self.inputs), ("out", self.outputs), ("temporary", self.temporaries)):
             parts += [f"{role} {b.name}{' N x' if b.batched else ''} {b.shape} {b.kind}" for b in buffers]
-        parts += [f"check 0 <= {c.node.attrs[0] if c.node.op == 'symbol' else 'index'} < {c.bound}" for c in self.checks]
+        parts += [
+            f"check 0 <= {c.node.attrs[0] if c.node.op == 'symbol' else 'index'} < {c.bound}"
+            for c in self.checks
+        ]
         parts += [str(nest) for nest in self.nests]
         return "\n".join(parts)
 

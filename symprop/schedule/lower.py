@@ -1,8 +1,8 @@
 """From nodes to nests: which operations share a loop, which values are kept in buffers, where sums are taken.
 
-Elementwise operations over the same points share one nest; a node that only feeds a reduction is computed inside it;
-shape operations (transpose, slice, broadcast, index) never become loops but change the indices of an access. A value
-that another nest reads, or reads at other indices, is stored in a buffer.
+Elementwise operations over the same points share one nest; a node that only feeds a reduction is computed
+inside it; shape operations (transpose, slice, broadcast, index) never become loops but change the indices of
+an access. A value that another nest reads, or reads at other indices, is stored in a buffer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import sympy as sp
 
 from symprop.errors import UnsupportedExpressionError
+from symprop.functions.structure import symbol_type
 from symprop.graph import OPERATIONS, Node, topological
 from symprop.schedule.ir import SAMPLES, At, Axis, Buffer, Check, Nest, Reduction, Schedule, Step
 
@@ -25,7 +26,9 @@ FORMULAS = frozenset({"constant", "eye", "one_hot", "diag", "batch_size"})
 STORED = frozenset({"place", "pad"})  # written entry by entry, read from memory
 REDUCTIONS = frozenset({"sum", "reduce_max", "matmul", "batch_sum"})
 
-INLINE = -2  # in place of the position of a nest: compute everything on the spot (checks run before all nests)
+INLINE = (
+    -2
+)  # in place of the position of a nest: compute everything on the spot (checks run before all nests)
 
 Index = tuple[At, ...]
 Space = tuple[bool, tuple[int, ...]]  # per sample or not, and the extents that are not one
@@ -53,23 +56,28 @@ class _Lowering:
         self.roots = roots
         self.nodes = topological(roots)
         self.symbols = inputs
+        self.is_batched = batched
         self.batched: dict[int, bool] = {}
         for node in self.nodes:
             if node.op == "symbol":
                 self.batched[node.serial] = node.attrs[0] in batched
             else:
-                self.batched[node.serial] = node.op != "batch_sum" and any(self.batched[a.serial] for a in node.args)
+                self.batched[node.serial] = node.op != "batch_sum" and any(
+                    self.batched[a.serial] for a in node.args
+                )
         self.buffers: dict[int, Buffer] = {}
         self.nests: list[Nest] = []
         self.scopes: dict[int, _Scope] = {}  # position of a nest -> scope of its body
         self.owner: dict[int, int] = {}  # serial of a computed node -> position of its nest
         self.by_space: dict[Space, list[int]] = {}
-        self.host: dict[int, int] = {}  # serial of an inlined node -> serial of the reduction that computes it
+        self.host: dict[
+            int, int
+        ] = {}  # serial of an inlined node -> serial of the reduction that computes it
         self.pure: set[int] = set()  # positions of nests that anything over the same points may join
         self.temporaries: list[Buffer] = []
         self.checks: dict[tuple[int, int], Check] = {}
 
-    # -- the whole --------------------------------------------------------------------------------------------
+    # -- the whole ---------------------------------------------------------------------------------------
 
     def run(self) -> Schedule:
         self._inputs(self.symbols)
@@ -90,18 +98,17 @@ class _Lowering:
             node = used.get(symbol)  # type: ignore[arg-type]
             key = node.serial if node is not None else -1 - number
             self.input_keys.append(key)
-            shape: tuple[int, ...] = ()
-            kind = "real"
-            is_batched = False
-            if node is not None:
-                shape, kind, is_batched = _static(node), node.kind, self.batched[node.serial]
-            buffer = Buffer(str(symbol), shape, is_batched, kind, "input", number, symbol=symbol)
+            shape, kind = symbol_type(symbol)
+            static = tuple(int(d) for d in shape)
+            buffer = Buffer(str(symbol), static, symbol in self.is_batched, kind, "input", number, symbol=symbol)
             self.buffers[key] = buffer
 
     def _refuse(self, node: Node) -> None:
         known = node.op in VIEWS | FORMULAS | STORED | REDUCTIONS or node.op == "symbol"
         if not known and not OPERATIONS[node.op].elementwise:
-            raise UnsupportedExpressionError(f"{node.op} has no native code yet; write it with supported operations")
+            raise UnsupportedExpressionError(
+                f"{node.op} has no native code yet; write it with supported operations"
+            )
 
     def _bounds(self, node: Node) -> None:
         """The checks of indices that come from data."""
@@ -121,7 +128,7 @@ class _Lowering:
         nest.reductions.append(Reduction("max", wrong))
         self.checks[index.serial, bound] = Check(index, bound, nest)
 
-    # -- grouping ---------------------------------------------------------------------------------------------
+    # -- grouping ----------------------------------------------------------------------------------------
 
     def _is_computed(self, node: Node) -> bool:
         if node.op in STORED or node.op in REDUCTIONS:
@@ -158,7 +165,11 @@ class _Lowering:
             for user in users[node.serial]:
                 if user.op in ("sum", "reduce_max", "batch_sum"):
                     hosts.add(user.serial)
-                elif user.serial in self.host and user.op != "matmul" and self._space(user) == self._space(node):
+                elif (
+                    user.serial in self.host
+                    and user.op != "matmul"
+                    and self._space(user) == self._space(node)
+                ):
                     hosts.add(self.host[user.serial])
                 else:
                     hosts.add(-1)
@@ -166,7 +177,9 @@ class _Lowering:
                 self.host[node.serial] = hosts.pop()
 
     def _dependencies(self, node: Node) -> list[tuple[Node, bool]]:
-        """The computed nodes that a node reads, through shape operations; True where at the very same point."""
+        """The computed nodes that a node reads, through shape operations; True where at the very same
+        point.
+        """
         space = self._space(node)
         reduces = self._is_reduction(node) or node.op in STORED
         found: dict[int, tuple[Node, bool]] = {}
@@ -174,7 +187,7 @@ class _Lowering:
         while todo:
             arg, same = todo.pop()
             if self._is_computed(arg) and arg.serial not in self.host:
-                here = same and self._space(arg) == space
+                here = same and self._space(arg) == space and arg.op not in STORED
                 before = found.get(arg.serial)
                 found[arg.serial] = (arg, here and (before is None or before[1]))
                 continue
@@ -220,7 +233,7 @@ class _Lowering:
         positions.append(position)
         return position
 
-    # -- reductions -------------------------------------------------------------------------------------------
+    # -- reductions --------------------------------------------------------------------------------------
 
     def _reduction(self, node: Node) -> None:
         """A nest that computes a sum, maximum, product or sum over samples."""
@@ -276,7 +289,7 @@ class _Lowering:
         nest.reduce_axes = tuple(reduce_axes)
         return tuple(result)
 
-    # -- arrays that are written entry by entry ------------------------------------------------------------------
+    # -- arrays that are written entry by entry ----------------------------------------------------------
 
     def _stored(self, node: Node, earliest: int) -> None:
         batched = self.batched[node.serial]
@@ -309,7 +322,9 @@ class _Lowering:
 
     def _temporary(self, node: Node) -> Buffer:
         number = len(self.temporaries)
-        buffer = Buffer(f"t{number}", _static(node), self.batched[node.serial], node.kind, "temporary", number)
+        buffer = Buffer(
+            f"t{number}", _static(node), self.batched[node.serial], node.kind, "temporary", number
+        )
         self.temporaries.append(buffer)
         self.buffers[node.serial] = buffer
         return buffer
@@ -330,7 +345,7 @@ class _Lowering:
         scope.step(Step("store", (value,), buffer, index))
         return buffer
 
-    # -- values -----------------------------------------------------------------------------------------------
+    # -- values ------------------------------------------------------------------------------------------
 
     def _value(self, scope: _Scope, node: Node, index: Index, position: int) -> int:
         """The number of the step that holds a node's value at an index; without recursion."""

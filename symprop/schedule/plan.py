@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from symprop.schedule.ir import SAMPLES, Nest, Schedule
+from symprop.schedule.ir import SAMPLES, Buffer, Nest, Schedule
 
 __all__ = ["plan"]
 
-# instructions per sample up to which a program with loops is written out: about what the instruction cache holds
+# instructions per sample up to which a program with loops is written out: about what the instruction cache
+# holds
 WRITTEN_OUT = 6000
 
 
@@ -35,7 +36,7 @@ def _steps(nest: Nest) -> int:
 
 def _reads_sums(schedule: Schedule) -> bool:
     """True where a nest over samples reads a result of a sum over samples."""
-    late = set()
+    late: set[Buffer | None] = set()
     for nest in schedule.nests:
         loads = {s.buffer for s in [*nest.inner, *nest.body] if s.op == "load"}
         stores = {s.buffer for s in nest.body if s.op == "store"}
