@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from symprop.emit.builder import I64, PTR, Builder, Value, vector
+from symprop.emit.builder import I8, I64, PTR, Builder, Value, vector
 from symprop.emit.frame import Frame
 from symprop.emit.pack import Size
 from symprop.emit.products import product_kernel
@@ -46,6 +46,7 @@ class LoopEmitter:
         self.samples = samples
         self.outlined = outlined
         self.width = builder.target.lanes(element)
+        self._scratch_used = 0
         self.scratch_size = 0  # bytes that the nests use, one after the other, at the start of the workspace
 
     # -- one nest ----------------------------------------------------------------------------------------
@@ -60,6 +61,7 @@ class LoopEmitter:
 
     def nest(self, nest: Nest) -> None:
         """Write one nest."""
+        self._scratch_used = 0
         if nest.product and product_kernel(self, nest):
             return
         axes, reduce_axes = list(nest.axes), list(nest.reduce_axes)
@@ -118,8 +120,10 @@ class LoopEmitter:
     def scratch(self, count: Size) -> Value:
         """Memory for `count` numbers until the end of the nest."""
         assert isinstance(count, int)
-        self.scratch_size = max(self.scratch_size, count * vector(self.element).bits // 8)
-        return self.workspace
+        pointer = self.b.element(self.workspace, self._scratch_used, I8)
+        self._scratch_used += -(-count * vector(self.element).bits // 8 // 64) * 64
+        self.scratch_size = max(self.scratch_size, self._scratch_used)
+        return pointer
 
     def total(self, axis: Axis) -> Value:
         """The turns of a loop over an axis."""

@@ -151,6 +151,7 @@ _INTEGER: dict[str, Emit] = {
     "sub": lambda b, x, y: b.sub(x, y),
     "mul": lambda b, x, y: b.mul(x, y),
     "neg": lambda b, x: b.sub(b.const(0, x.type), x),
+    "fma": lambda b, x, y, z: b.add(b.mul(x, y), z),
     "less": _compare_integers("slt"),
     "less_equal": _compare_integers("sle"),
     "equal": _compare_integers("eq"),

@@ -1,0 +1,172 @@
+"""Handwritten digits with a network declared as equations.
+
+Declares a 64-32-10 tanh network with softmax cross-entropy, prints it and the adjoint equations that follow from it,
+verifies the gradients, trains with mini-batches on scikit-learn's 1,797 images of 8 x 8 and ends with the accuracy on
+a fifth that was held out, and with the time of a step beside a step written by hand in NumPy.
+
+    python examples/digits.py [--epochs 40]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from rich.progress import track
+from sklearn.datasets import load_digits
+
+import symprop
+from symprop import nn
+
+BATCH = 32
+RATE = 0.2
+Arrays = list[Any]
+
+
+def network() -> tuple[symprop.Graph, list[sp.MatrixSymbol], sp.MatrixSymbol, sp.Symbol]:
+    """The equations for one image, its parameters and its inputs."""
+    x, y = sp.MatrixSymbol("x", 64, 1), sp.Symbol("y", integer=True)
+    W1, b1 = sp.MatrixSymbol("W1", 32, 64), sp.MatrixSymbol("b1", 32, 1)
+    W2, b2 = sp.MatrixSymbol("W2", 10, 32), sp.MatrixSymbol("b2", 10, 1)
+    h, z, L = sp.MatrixSymbol("h", 32, 1), sp.MatrixSymbol("z", 10, 1), sp.Symbol("L")
+    graph = symprop.Graph([(h, nn.tanh(W1 * x + b1)), (z, W2 * h + b2), (L, nn.cross_entropy(z, y))])
+    return graph, [W1, b1, W2, b2], x, y
+
+
+def data(seed: int = 0) -> tuple[Any, Any, Any, Any]:
+    """Images scaled to [0, 1] and labels: four fifths to train with, one fifth held out."""
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(images))
+    images, labels = images[order] / 16.0, labels[order]
+    cut = len(images) * 4 // 5
+    return images[:cut], labels[:cut], images[cut:], labels[cut:]
+
+
+def initial(params: list[sp.MatrixSymbol], seed: int = 1) -> Arrays:
+    """Weights drawn with variance one over the number of inputs, biases zero."""
+    rng = np.random.default_rng(seed)
+    shapes = [tuple(map(int, p.shape)) for p in params]
+    return [rng.normal(size=s) / np.sqrt(s[1]) if s[1] > 1 else np.zeros(s) for s in shapes]
+
+
+def step_by_hand(params: Arrays, x: Any, y: Any, rate: float) -> float:
+    """One step of gradient descent as a careful NumPy user writes it, in place."""
+    W1, b1, W2, b2 = params
+    rows = np.arange(len(x))
+    h = np.tanh(x @ W1.T + b1.T)
+    z = h @ W2.T + b2.T
+    z -= z.max(1, keepdims=True)
+    e = np.exp(z)
+    s = e.sum(1, keepdims=True)
+    loss = float(np.mean(np.log(s[:, 0]) - z[rows, y]))
+    dz = e / s
+    dz[rows, y] -= 1
+    dz /= len(x)
+    da = (dz @ W2) * (1 - h * h)
+    for p, g in zip(params, (da.T @ x, da.sum(0)[:, None], dz.T @ h, dz.sum(0)[:, None]), strict=True):
+        p -= rate * g
+    return loss
+
+
+def train(f: symprop.Function, params: Arrays, x: Any, y: Any, epochs: int, seed: int = 2) -> float:
+    """Mini-batch gradient descent in place; the mean loss of the last epoch."""
+    rng = np.random.default_rng(seed)
+    loss = float("nan")
+    for _ in track(range(epochs), description="training"):
+        order = rng.permutation(len(x))
+        losses = []
+        for start in range(0, len(x), BATCH):
+            rows = order[start : start + BATCH]
+            value, grads = f.value_and_grad(*params, x[rows], y[rows])
+            for p, g in zip(params, grads, strict=True):
+                p -= RATE * g
+            losses.append(value)
+        loss = float(np.mean(losses))
+    return loss
+
+
+def accuracy(scores: symprop.Function, params: Arrays, x: Any, y: Any) -> float:
+    """The share of images whose largest score is that of their label."""
+    return float(np.mean(scores(*params, x).argmax(1) == y))
+
+
+def race(calls: dict[str, Callable[[], Any]], turns: int = 9, repeats: int = 200) -> dict[str, float]:
+    """Median microseconds of a call; the contestants take turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(turns):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(repeats):
+                call()
+            times[name].append((time.perf_counter() - start) / repeats * 1e6)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def compare(f: symprop.Function, params: Arrays, x: Any, y: Any) -> dict[str, float]:
+    """The time of a step of gradient descent on one batch: compiled and bound, compiled, by hand."""
+    x, y = x[:BATCH].copy(), y[:BATCH].copy()
+    ours, plain, theirs = ([p.copy() for p in params] for _ in range(3))
+    bound = f.bind(*ours, x, y)
+
+    def bound_step() -> None:
+        bound()
+        for p, g in zip(ours, bound.grads, strict=True):
+            p -= RATE * g
+
+    def plain_step() -> None:
+        for p, g in zip(plain, f.grad(*plain, x, y), strict=True):
+            p -= RATE * g
+
+    return race(
+        {
+            "symprop, bound": bound_step,
+            "symprop": plain_step,
+            "NumPy by hand": lambda: step_by_hand(theirs, x, y, RATE),
+        }
+    )
+
+
+def main(epochs: int = 40) -> float:
+    """Run everything; gives the accuracy on the images held out."""
+    graph, params, x, y = network()
+    print("The network, for one image:\n")
+    print(graph)
+    print("\nIts adjoint equations, by the chain rule:\n")
+    print(symprop.backprop(graph, params))
+
+    args = [*params, x, y]
+    f = symprop.compile(graph, args=args, batch=[x, y], reduce="mean")
+    scores = symprop.compile(nn_scores(graph), args=[*params, x], batch=[x], wrt=[])
+    train_x, train_y, test_x, test_y = data()
+    arrays = initial(params)
+    print("\nIs the gradient right?\n")
+    report = f.verify(*arrays, train_x[:4], train_y[:4])
+    print(report)
+    report.raise_if_failed()
+
+    print()
+    loss = train(f, arrays, train_x, train_y, epochs)
+    share = accuracy(scores, arrays, test_x, test_y)
+    print(f"loss {loss:.4f} after {epochs} epochs; {100 * share:.1f}% of {len(test_y)} unseen digits are read right")
+    print(f"\nOne step on {BATCH} images:")
+    times = compare(f, arrays, train_x, train_y)
+    for name, microseconds in times.items():
+        print(f"  {name:15} {microseconds:7.1f} us")
+    return share
+
+
+def nn_scores(graph: symprop.Graph) -> symprop.Graph:
+    """The part of the network that gives the scores."""
+    equations = [(name, value) for name, value in graph.equations if str(name) != "L"]
+    return symprop.Graph(equations)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--epochs", type=int, default=40)
+    main(parser.parse_args().epochs)
