@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "GraphError", "ShapeError", "SympropError", "UnsupportedExpressionError"]
+__all__ = [
+    "ArgumentError",
+    "GraphError",
+    "ShapeError",
+    "SympropError",
+    "UnsupportedExpressionError",
+    "VerificationError",
+]
 
 
 class SympropError(Exception):
@@ -18,8 +25,14 @@ class UnsupportedExpressionError(SympropError, TypeError):
 
 
 class GraphError(SympropError, ValueError):
-    """A list of equations that is no graph: a name undefined, defined twice, used before its equation, in a cycle."""
+    """A list of equations that is no graph: a name undefined, defined twice, used before its equation, in a
+    cycle.
+    """
 
 
 class ArgumentError(SympropError, TypeError, ValueError):
     """A call with an argument that is unknown, missing, given twice, or of the wrong kind."""
+
+
+class VerificationError(SympropError, AssertionError):
+    """A derivative or a compiled value that a verification has found to be wrong."""

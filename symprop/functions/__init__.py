@@ -1,5 +1,5 @@
 """Every operation that the compiler knows, declared once each; importing this package fills the registry."""
 
-from symprop.functions import elementwise, structure
+from symprop.functions import activations, classes, elementwise, losses, softmax, structure, symbols, user
 
-__all__ = ["elementwise", "structure"]
+__all__ = ["activations", "classes", "elementwise", "losses", "softmax", "structure", "symbols", "user"]

@@ -1,7 +1,7 @@
 """Elementwise primitives: arithmetic, comparison and choice, elementary functions, each declared once.
 
-A function is a row: its local derivatives as nodes (`y` is the node itself, so that a derivative can reuse the value),
-its value with NumPy (`reference`) and its value at any precision with mpmath (`exact`).
+A function is a row: its local derivatives as nodes (`y` is the node itself, so that a derivative can reuse
+the value), its value with NumPy (`reference`) and its value at any precision with mpmath (`exact`).
 """
 
 from __future__ import annotations
@@ -32,16 +32,25 @@ def elementwise(
     *,
     kind: str = "real",
     takes_attrs: bool = False,
+    whole: bool = False,
     **more: Any,
 ) -> Operation:
     """Declare an elementwise operation: scalars go with any shape, other shapes must be equal.
 
-    `reference` and `exact` take the operands alone (the attributes first, where `takes_attrs`).
+    `reference` and `exact` take the operands alone (the attributes first, where `takes_attrs`). With `whole` the
+    result of integers (labels, indices and whole constants) is an integer.
     """
 
     def infer(args: Sequence[Node], attrs: tuple[Any, ...]) -> tuple[Shape, str]:
+        shape, same, result = args[0].shape, True, kind
+        for a in args:  # a plain loop: this runs once for every node of a graph
+            same = same and a.shape == shape
+            if a.kind == "integer" and whole and _all_whole(args):
+                result = "integer"
+        if same:
+            return shape, result
         try:
-            return broadcast_shapes([a.shape for a in args]), kind
+            return broadcast_shapes([a.shape for a in args]), result
         except ValueError as error:
             raise ShapeError(f"{name} takes operands of one shape, found {error}") from None
 
@@ -61,7 +70,16 @@ def elementwise(
     )
 
 
-# -- arithmetic ---------------------------------------------------------------------------------------------------
+def _all_whole(args: Sequence[Node]) -> bool:
+    """True for integers, among which whole constants may be; the condition of a choice does not count."""
+    args = [a for a in args if a.kind != "boolean"]
+    return any(a.kind == "integer" for a in args) and all(
+        a.kind == "integer" or (a.op == "constant" and a.attrs[0].is_Integer)  # type: ignore[attr-defined]
+        for a in args
+    )
+
+
+# -- arithmetic -----------------------------------------------------------------------------------------
 
 
 def _one_each(t: NodeTable, y: Node) -> list[Node | None]:
@@ -71,6 +89,8 @@ def _one_each(t: NodeTable, y: Node) -> list[Node | None]:
 def _others(t: NodeTable, y: Node) -> list[Node | None]:
     """The product of the other factors, for each; prefix and suffix products keep long products linear."""
     args = y.args
+    if len(args) == 2:
+        return [args[1], args[0]]
     if len(args) <= 4:
         return [t.mul(*args[:k], *args[k + 1 :]) for k in range(len(args))]
     before = [t.constant(1)]
@@ -84,9 +104,10 @@ def _others(t: NodeTable, y: Node) -> list[Node | None]:
 
 def _power(t: NodeTable, y: Node) -> list[Node | None]:
     x, p = y.args
-    by_base: Node | None = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
-    if constant_value(p) is not None:
-        return [by_base, None]
+    number = constant_value(p)
+    if number is not None:
+        return [t.mul(p, t.pow(x, number - 1)), None]
+    by_base = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
     # 0**p is constant in p > 0; without the choice its derivative would be 0 * log(0) = NaN
     by_exponent = t.mul(y, t.call("log", x))
     zero = t.constant(0)
@@ -113,11 +134,15 @@ def real(function: Callable[..., Any]) -> Callable[..., Any]:
     return value
 
 
-elementwise("add", _one_each, lambda *v: reduce(operator.add, v), lambda *v: mp.fsum(v), commutative=True)
-elementwise("mul", _others, lambda *v: reduce(operator.mul, v), lambda *v: mp.fprod(v), commutative=True)
+elementwise(
+    "add", _one_each, lambda *v: reduce(operator.add, v), lambda *v: mp.fsum(v), commutative=True, whole=True
+)
+elementwise(
+    "mul", _others, lambda *v: reduce(operator.mul, v), lambda *v: mp.fprod(v), commutative=True, whole=True
+)
 elementwise("pow", _power, np.power, _real_power)
 
-# -- comparison and choice ----------------------------------------------------------------------------------------
+# -- comparison and choice -------------------------------------------------------------------------------
 
 for _name, _ufunc, _python in (
     ("less", np.less, operator.lt),
@@ -125,7 +150,9 @@ for _name, _ufunc, _python in (
     ("equal", np.equal, operator.eq),
     ("not_equal", np.not_equal, operator.ne),
 ):
-    elementwise(_name, None, _ufunc, _python, kind="boolean", commutative=_name.endswith("equal") and _name[0] != "l")
+    elementwise(
+        _name, None, _ufunc, _python, kind="boolean", commutative=_name.endswith("equal") and _name[0] != "l"
+    )
 elementwise("and", None, np.logical_and, lambda a, b: a and b, kind="boolean", commutative=True)
 elementwise("or", None, np.logical_or, lambda a, b: a or b, kind="boolean", commutative=True)
 elementwise("not", None, np.logical_not, lambda a: not a, kind="boolean")
@@ -164,7 +191,13 @@ def _exact_extreme(pick: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return lambda attrs, a, b: mp.nan if mp.isnan(a) or mp.isnan(b) else pick(a, b)
 
 
-elementwise("select", _choose, lambda c, a, b: np.where(c.astype(bool), a, b), lambda c, a, b: a if c else b)
+elementwise(
+    "select",
+    _choose,
+    lambda c, a, b: np.where(np.asarray(c, bool), a, b),
+    lambda c, a, b: a if c else b,
+    whole=True,
+)
 elementwise(
     "maximum",
     _first_larger(False),
@@ -182,7 +215,7 @@ elementwise(
     kinks=_kink_of_difference,
 )
 
-# -- elementary functions: name, derivative as a function of (table, x, y), NumPy, mpmath -----------------------------
+# -- elementary functions: name, derivative as a function of (table, x, y), NumPy, mpmath ----------------
 
 Derivative = Callable[[NodeTable, Node, Node], Node]
 
@@ -237,7 +270,12 @@ _ELEMENTARY: list[tuple[str, Derivative | None, Callable[..., Any], Callable[...
     ("exp", lambda t, x, y: y, np.exp, mp.exp),
     ("expm1", lambda t, x, y: t.call("exp", x), np.expm1, mp.expm1),
     ("log", lambda t, x, y: _inverse(t, x), np.log, _log),
-    ("log1p", lambda t, x, y: _inverse(t, _one_plus(t, x)), np.log1p, lambda x: mp.ninf if x == -1 else mp.log1p(x)),
+    (
+        "log1p",
+        lambda t, x, y: _inverse(t, _one_plus(t, x)),
+        np.log1p,
+        lambda x: mp.ninf if x == -1 else mp.log1p(x),
+    ),
     ("sin", lambda t, x, y: t.call("cos", x), np.sin, mp.sin),
     ("cos", lambda t, x, y: t.neg(t.call("sin", x)), np.cos, mp.cos),
     ("tan", lambda t, x, y: _one_plus(t, _square(t, y)), np.tan, mp.tan),
@@ -299,11 +337,11 @@ def _angle(t: NodeTable, y: Node) -> list[Node | None]:
 
 elementwise("atan2", _angle, np.arctan2, real(mp.atan2))
 
-# -- forms that only the rewriting for code generation makes ----------------------------------------------------------
+# -- forms that only the rewriting for code generation makes ---------------------------------------------
 
 
-elementwise("sub", None, np.subtract, lambda a, b: a - b, lowered=True)
+elementwise("sub", None, np.subtract, lambda a, b: a - b, whole=True, lowered=True)
 elementwise("div", None, np.divide, real(lambda a, b: a / b), lowered=True)
-elementwise("neg", None, np.negative, lambda a: -a, lowered=True)
+elementwise("neg", None, np.negative, lambda a: -a, whole=True, lowered=True)
 elementwise("sqrt", None, np.sqrt, real(mp.sqrt), lowered=True)
-elementwise("fma", None, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, lowered=True)
+elementwise("fma", None, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, whole=True, lowered=True)

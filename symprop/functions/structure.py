@@ -1,4 +1,6 @@
-"""Operations that make, move, gather and add up entries: leaves, shapes, indices, reductions, matrix products."""
+"""Operations that make, move, gather and add up entries: leaves, shapes, indices, reductions, matrix
+products.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import sympy as sp
 from symprop.errors import ShapeError
 from symprop.graph import Node, NodeTable, Operation, Shape, register
 
-__all__ = ["is_integer_symbol"]
+__all__ = ["is_integer_symbol", "symbol_type"]
 
 Args = Sequence[Node]
 
@@ -22,7 +24,9 @@ def is_integer_symbol(symbol: sp.Basic) -> bool:
 
 
 def _declare(name: str, infer: Any, vjp: Any, jvp: Any, reference: Any, **more: Any) -> None:
-    register(Operation(name=name, infer=infer, vjp=vjp, jvp=jvp, reference=reference, exact=reference, **more))
+    register(
+        Operation(name=name, infer=infer, vjp=vjp, jvp=jvp, reference=reference, exact=reference, **more)
+    )
 
 
 def _linear(t: NodeTable, node: Node, tangents: Sequence[Node | None]) -> Node | None:
@@ -34,11 +38,11 @@ def _none(t: NodeTable, node: Node, upstream: Any) -> Any:
     return [None] * len(node.args) if isinstance(upstream, Node) else None
 
 
-# -- leaves -----------------------------------------------------------------------------------------------------------
+# -- leaves ---------------------------------------------------------------------------------------------
 
 
-def _symbol_type(args: Args, attrs: Any) -> tuple[Shape, str]:
-    symbol = attrs[0]
+def symbol_type(symbol: sp.Basic) -> tuple[Shape, str]:
+    """Shape and kind of an input symbol."""
     if getattr(symbol, "is_Matrix", False):
         return tuple(int(d) if d.is_Integer else d for d in symbol.shape), "real"
     return (), "integer" if is_integer_symbol(symbol) else "real"
@@ -49,14 +53,14 @@ def _constant_value(attrs: Any) -> Any:
 
 
 _declare("constant", lambda args, attrs: ((), "real"), _none, _none, _constant_value)
-_declare("symbol", _symbol_type, _none, _none, None)
+_declare("symbol", lambda args, attrs: symbol_type(attrs[0]), _none, _none, None)
 _declare("eye", lambda args, attrs: (attrs, "real"), _none, _none, lambda attrs: np.eye(*attrs))
 # the number of samples of a batched call, and the sum over them
 _declare("batch_size", lambda args, attrs: ((), "real"), _none, _none, None)
 _declare("batch_sum", lambda args, attrs: (args[0].shape, "real"), None, _linear, None)
 
 
-# -- shapes -----------------------------------------------------------------------------------------------------------
+# -- shapes ---------------------------------------------------------------------------------------------
 
 
 def _broadcast_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None]:
@@ -90,7 +94,7 @@ def _transpose_type(args: Args, attrs: Any) -> tuple[Shape, str]:
 _declare(
     "transpose",
     _transpose_type,
-    lambda t, node, up: [t.transpose(up)],
+    lambda t, node, up: [t.transpose(up, free=True)],
     _linear,
     lambda attrs, a: np.transpose(a, attrs[0]),
 )
@@ -126,7 +130,7 @@ _declare(
 )
 _declare("pad", lambda args, attrs: (attrs[0], args[0].kind), _pad_vjp, _linear, _pad)
 
-# -- single entries ---------------------------------------------------------------------------------------------------
+# -- single entries --------------------------------------------------------------------------------------
 
 
 def _index_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None]:
@@ -142,7 +146,7 @@ def _place(attrs: Any, *values: Any) -> Any:
 
 
 def _place_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None]:
-    return [t.make("index", (upstream,), (position,)) for position in node.attrs[1]]  # type: ignore[attr-defined]
+    return [t.index(upstream, position) for position in node.attrs[1]]  # type: ignore[attr-defined]
 
 
 def _place_jvp(t: NodeTable, node: Node, tangents: Sequence[Node | None]) -> Node | None:
@@ -170,12 +174,18 @@ def _one_hot(attrs: Any, i: Any) -> Any:
 
 
 # `index` has static positions; `take` has integer nodes: the row (of a column) or row and column
-_declare("index", lambda args, attrs: ((), args[0].kind), _index_vjp, _linear, lambda attrs, a: np.asarray(a)[attrs[0]])
+_declare(
+    "index",
+    lambda args, attrs: ((), args[0].kind),
+    _index_vjp,
+    _linear,
+    lambda attrs, a: np.asarray(a)[attrs[0]],
+)
 _declare("place", lambda args, attrs: (attrs[0], "real"), _place_vjp, _place_jvp, _place)
 _declare("take", lambda args, attrs: ((), args[0].kind), _take_vjp, _linear, _take)
 _declare("one_hot", lambda args, attrs: ((attrs[0], 1), "real"), _none, _none, _one_hot)
 
-# -- diagonals --------------------------------------------------------------------------------------------------------
+# -- diagonals -------------------------------------------------------------------------------------------
 
 
 def _diag_type(args: Args, attrs: Any) -> tuple[Shape, str]:
@@ -222,7 +232,7 @@ _declare(
     expand=lambda t, node: t.sum(t.make("diagonal", node.args)),
 )
 
-# -- reductions and products --------------------------------------------------------------------------------------------
+# -- reductions and products -----------------------------------------------------------------------------
 
 
 def _reduced(args: Args, attrs: Any) -> tuple[Shape, str]:
@@ -244,7 +254,12 @@ def _sum_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None]:
 
 _declare("sum", _reduced, _sum_vjp, _linear, lambda attrs, a: np.sum(a, axis=attrs[0], keepdims=attrs[1]))
 _declare(
-    "reduce_max", _reduced, None, None, lambda attrs, a: np.max(a, axis=attrs[0], keepdims=attrs[1]), lowered=True
+    "reduce_max",
+    _reduced,
+    None,
+    None,
+    lambda attrs, a: np.max(a, axis=attrs[0], keepdims=attrs[1]),
+    lowered=True,
 )
 
 
@@ -257,7 +272,18 @@ def _matmul_type(args: Args, attrs: Any) -> tuple[Shape, str]:
 
 def _matmul_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None]:
     a, b = node.args
-    return [t.matmul(upstream, t.transpose(b)), t.matmul(t.transpose(a), upstream)]
+    return [_product(t, upstream, t.transpose(b)), _product(t, t.transpose(a), upstream)]
+
+
+def _product(t: NodeTable, a: Node, b: Node) -> Node:
+    """a b, where a factor of one entry is a scalar."""
+    if a.shape == (1, 1) == b.shape:
+        return t.reshape(t.mul(t.reshape(a, ()), t.reshape(b, ())), (1, 1))
+    if a.shape == (1, 1):
+        return t.mul(t.reshape(a, ()), b)
+    if b.shape == (1, 1):
+        return t.mul(a, t.reshape(b, ()))
+    return t.matmul(a, b)
 
 
 def _matmul_jvp(t: NodeTable, node: Node, tangents: Sequence[Node | None]) -> Node | None:

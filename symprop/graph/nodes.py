@@ -1,26 +1,29 @@
 """Nodes and the table that makes them: hash-consed, immutable, numbered in the order in which they were made.
 
-Equal nodes are the same object, so common subexpressions are found while a graph is built. A node's arguments have
-smaller serial numbers than the node: sorting by serial number is a topological order, and no traversal recurses.
+Equal nodes are the same object, so common subexpressions are found while a graph is built. A node's arguments
+have smaller serial numbers than the node: sorting by serial number is a topological order, and no traversal
+recurses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy as sp
 
 from symprop.graph.operations import OPERATIONS
+from symprop.graph.transposes import Turns, turned
 
 __all__ = ["Dim", "Node", "NodeTable", "Shape", "topological", "users"]
 
-Dim = int | sp.Expr  # a size: a number, or a sympy integer expression that the arrays of a call bind
-Shape = tuple[Dim, ...]
+Dim: TypeAlias = int | sp.Expr  # a size: a number, or a sympy integer expression that a call binds
+Shape: TypeAlias = tuple[Dim, ...]
 
 
 class Node:
-    """One value: `op` applied to `args`, with static `attrs`; scalars have shape (), matrices (rows, columns).
+    """One value: `op` applied to `args`, with static `attrs`; scalars have shape (), matrices (rows,
+    columns).
 
     `kind` is "real", "integer" (labels and indices) or "boolean" (conditions).
     """
@@ -40,19 +43,33 @@ class Node:
 
 
 class NodeTable:
-    """Makes nodes, each once. `make` is the only constructor; the others are short forms that fold what is trivial
-    (adding zero, multiplying by one), so that derivatives come out as a person would write them."""
+    """Makes nodes, each once. `make` is the only constructor; the others are short forms that fold what is
+    trivial (adding zero, multiplying by one), so that derivatives come out as a person would write them.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self._index: dict[tuple[Any, ...], Node] = {}
+        self._integers: dict[int, Node] = {}
+        self._turns: Turns = {}
 
     def make(self, op: str, args: Sequence[Node] = (), attrs: tuple[Hashable, ...] = ()) -> Node:
         """The node of an operation; raises `ShapeError` where the arguments do not fit."""
         declared = OPERATIONS[op]
-        if declared.commutative:
-            args = sorted(args, key=_order)
-        key = (op, attrs, *[a.serial for a in args])
+        key: tuple[Any, ...]
+        if len(args) == 1:
+            key = (op, attrs, args[0].serial)
+        elif len(args) == 2:
+            a, b = args
+            if declared.commutative:
+                number = b.op == "constant"  # the order of _order, written out for speed
+                if number if number != (a.op == "constant") else b.serial < a.serial:
+                    args = a, b = b, a
+            key = (op, attrs, a.serial, b.serial)
+        else:
+            if declared.commutative:
+                args = sorted(args, key=_order)
+            key = (op, attrs, *[a.serial for a in args])
         node = self._index.get(key)
         if node is None:
             node = Node()
@@ -63,10 +80,21 @@ class NodeTable:
             self._index[key] = node
         return node
 
-    # -- leaves -----------------------------------------------------------------------------------------------
+    def find(self, op: str, args: Sequence[Node], attrs: tuple[Hashable, ...] = ()) -> Node | None:
+        """The node of an operation if it has been made."""
+        if OPERATIONS[op].commutative:
+            args = sorted(args, key=_order)
+        return self._index.get((op, attrs, *[a.serial for a in args]))
+
+    # -- leaves ------------------------------------------------------------------------------------------
 
     def constant(self, value: Any) -> Node:
         """A number, kept exact: any sympy expression without symbols, an int, a float, a Fraction."""
+        if type(value) is int:
+            node = self._integers.get(value)
+            if node is None:
+                node = self._integers[value] = self.make("constant", (), (sp.Integer(value),))
+            return node
         return self.make("constant", (), (sp.sympify(value),))
 
     def symbol(self, symbol: sp.Basic) -> Node:
@@ -77,57 +105,85 @@ class NodeTable:
         """A constant in every entry."""
         return self.broadcast(self.constant(value), shape)
 
-    # -- sums and products ------------------------------------------------------------------------------------
+    # -- sums and products -------------------------------------------------------------------------------
 
     def add(self, *terms: Node) -> Node:
         """The sum; nested sums are kept as they are, zeros dropped, constants added exactly."""
+        if (
+            len(terms) == 2
+            and terms[0].shape == terms[1].shape
+            and terms[0].op not in _MAY_FOLD
+            and terms[1].op not in _MAY_FOLD
+        ):
+            return self.make("add", terms)
         rest: list[Node] = []
-        number: sp.Expr = sp.S.Zero
+        number: sp.Expr | None = None
         shape = broadcast_shapes([t.shape for t in terms])
         for term in terms:
             value = constant_value(term)
             if value is None:
                 rest.append(term)
-            elif value != 0:
-                number = number + value
-        if number != 0 or not rest:
-            rest.append(self.constant(number))
+            elif value is not sp.S.Zero:
+                number = value if number is None else number + value
+        if (number is not None and number != 0) or not rest:
+            rest.append(self.constant(0 if number is None else number))
         result = rest[0] if len(rest) == 1 else self.make("add", rest)
         return self.broadcast(result, shape)
 
     def mul(self, *factors: Node) -> Node:
-        """The elementwise product; constant factors are multiplied exactly and ones dropped."""
+        """The elementwise product; constant factors are multiplied exactly and ones dropped, a repeated
+        scalar (`broadcast`) multiplies as a scalar.
+        """
+        if (
+            len(factors) == 2
+            and factors[0].shape == factors[1].shape
+            and factors[0].op not in _MAY_FOLD
+            and factors[1].op not in _MAY_FOLD
+        ):
+            return self.make("mul", factors)
         rest: list[Node] = []
-        number: sp.Expr = sp.S.One
+        number: sp.Expr | None = None
         shape = broadcast_shapes([f.shape for f in factors])
         for factor in factors:
-            if factor.op == "mul" and len(factor.args) == 2 and factor.args[0].op == "constant":
-                number = number * constant_value(factor.args[0])
-                factor = factor.args[1]  # (-a) * b: one constant in front
-            value = constant_value(factor)
-            if value is None:
-                rest.append(factor)
+            while factor.op == "broadcast" and not factor.args[0].shape:
+                factor = factor.args[0]
+            if factor.op == "mul" and factor.args[0].op == "constant" and len(factor.args) <= 4:
+                joined = _joined(number, factor.args[0].attrs[0])  # (-a) * b: one constant in front
+                if joined is not None:
+                    number = joined
+                    factor = factor.args[1] if len(factor.args) == 2 else self.make("mul", factor.args[1:])
+            if factor.op == "constant":
+                value = factor.attrs[0]
+                number = value if number is None else number * value
             else:
-                number = number * value
-        if number == 0:
-            return self.full(0, shape)
-        if number != 1 or not rest:
-            rest.insert(0, self.constant(number))
+                rest.append(factor)
+        if number is not None:
+            if number == 0:
+                return self.full(0, shape)
+            if number is not sp.S.One or not rest:
+                rest.insert(0, self.constant(number))
+        elif not rest:
+            return self.constant(1)
         result = rest[0] if len(rest) == 1 else self.make("mul", rest)
         return self.broadcast(result, shape)
 
     def chain(self, upstream: Node, *factors: Node) -> Node:
         """The product of the chain rule, where a factor `select(c, u, 0)` is a mask and is taken outside.
 
-        `select(c, u, 0) * v` becomes `select(c, u*v, 0)`: where the condition is false the adjoint is zero whatever
-        v is, so that an infinity or NaN of a branch not taken stays out of the gradient.
+        `select(c, u, 0) * v` becomes `select(c, u*v, 0)`: where the condition is false the adjoint is zero
+        whatever v is, so that an infinity or NaN of a branch not taken stays out of the gradient. Several
+        masks become one, with the conjunction of their conditions: chains of masks stay linear.
         """
+        if upstream.op not in _MASKS and not any(f.op in _MASKS for f in factors):
+            return self.mul(upstream, *factors)
         shape = broadcast_shapes([upstream.shape, *[f.shape for f in factors]])
         masks: list[tuple[Node, bool]] = []
         rest: list[Node] = []
         todo = [*reversed(factors), upstream]
         while todo:
             factor = todo.pop()
+            while factor.op == "broadcast" and not factor.args[0].shape:
+                factor = factor.args[0]
             if factor.op == "select" and constant_value(factor.args[2]) == 0:
                 masks.append((factor.args[0], True))
                 todo.append(factor.args[1])
@@ -138,8 +194,16 @@ class NodeTable:
                 rest.append(factor)
         result = self.mul(*rest)
         zero = self.constant(0)
-        for condition, taken in dict.fromkeys(reversed(masks)):
+        distinct = list(dict.fromkeys(masks))
+        if len(distinct) == 1:
+            condition, taken = distinct[0]
             result = self.select(condition, result, zero) if taken else self.select(condition, zero, result)
+        elif distinct:
+            conditions = [c if taken else self.make("not", (c,)) for c, taken in distinct]
+            every = conditions[0]
+            for condition in conditions[1:]:
+                every = self.make("and", (every, condition))
+            result = self.select(every, result, zero)
         return self.broadcast(result, shape)
 
     def neg(self, a: Node) -> Node:
@@ -153,9 +217,10 @@ class NodeTable:
     def pow(self, base: Node, exponent: Node | Any) -> Node:
         """base**exponent, elementwise."""
         power = exponent if isinstance(exponent, Node) else self.constant(exponent)
-        if constant_value(power) == 1:
+        value = constant_value(power)
+        if value is sp.S.One:
             return base
-        if constant_value(power) == 0:
+        if value is sp.S.Zero:
             return self.full(1, base.shape)
         return self.make("pow", (base, power))
 
@@ -174,42 +239,87 @@ class NodeTable:
         result = self.make("select", (condition, a, b))
         return result if shape is None else self.broadcast(result, shape)
 
-    # -- shapes -----------------------------------------------------------------------------------------------
+    # -- shapes ------------------------------------------------------------------------------------------
 
     def broadcast(self, a: Node, shape: Shape) -> Node:
         """The array of that shape whose entries repeat those of a."""
         return a if a.shape == shape else self.make("broadcast", (a,), (shape,))
 
     def reshape(self, a: Node, shape: Shape) -> Node:
-        """The same entries, in row-major order, as another shape; a 1 x 1 matrix and a scalar are reshapes."""
+        """The same entries, row by row, as another shape; a 1 x 1 matrix and a scalar are reshapes."""
         if a.op == "reshape":
             a = a.args[0]
+        if a.op == "constant" or (a.op == "broadcast" and not a.args[0].shape):
+            return self.broadcast(a if a.op == "constant" else a.args[0], shape)
         return a if a.shape == shape else self.make("reshape", (a,), (shape,))
 
-    def transpose(self, a: Node) -> Node:
-        """The transpose of a matrix."""
+    def transpose(self, a: Node, free: bool = False) -> Node:
+        """The transpose of a matrix; of sums and products in the form that is shorter to write.
+
+        `free` says that `a` itself is not used: then its transpose may be another product.
+        """
         if a.op == "transpose":
             return a.args[0]
         if len(a.shape) < 2 or a.shape == (1, 1):
             return a
+        if a.op == "broadcast" and not a.args[0].shape:
+            return self.broadcast(a.args[0], (a.shape[1], a.shape[0]))
+        if a.op == "eye":
+            return self.make("eye", (), (a.shape[1], a.shape[0]))
+        pushed = turned(self, a, self._turns, free)
+        if pushed is not None:
+            return pushed
         return self.make("transpose", (a,), ((1, 0),))
 
     def sum(self, a: Node, axes: tuple[int, ...] | None = None, keep: bool = False) -> Node:
         """The sum over axes (all: a scalar); `keep` leaves them with size one."""
         if not a.shape:
             return a
-        return self.make("sum", (a,), (tuple(range(len(a.shape))) if axes is None else axes, keep))
+        over = tuple(range(len(a.shape))) if axes is None else axes
+        if all(a.shape[k] == 1 for k in over):
+            return a if keep else self.reshape(a, tuple(d for k, d in enumerate(a.shape) if k not in over))
+        return self.make("sum", (a,), (over, keep))
+
+    def index(self, a: Node, position: tuple[int, ...]) -> Node:
+        """The entry at a static position."""
+        if a.op == "broadcast" and not a.args[0].shape:
+            return a.args[0]
+        if a.op == "place":
+            positions: Any = a.attrs[1]
+            return a.args[positions.index(position)] if position in positions else self.constant(0)
+        return self.make("index", (a,), (position,))
 
     def matmul(self, a: Node, b: Node) -> Node:
-        """The matrix product."""
-        return self.make("matmul", (a, b))
+        """The matrix product; a factor that is the identity is dropped, products of constants are formed."""
+        folded = _folded_product(self, a, b)
+        return self.make("matmul", (a, b)) if folded is None else folded
+
+
+_MAY_FOLD = frozenset(("constant", "broadcast", "mul"))  # an operand that add or mul may fold
+_MASKS = frozenset(("select", "broadcast"))  # an operand that is or may hold a mask
+
+
+def _joined(a: sp.Expr | None, b: sp.Expr) -> sp.Expr | None:
+    """The product of the constants of nested products, where it stays a short number: a sign, or a small
+    fraction.
+
+    (Along a chain of 10,000 squares an exact constant would grow to 2**10000, beyond every float.)
+    """
+    if a is None or a is sp.S.One:
+        return b
+    if a is sp.S.NegativeOne or b is sp.S.NegativeOne:
+        return a * b
+    if not (a.is_Rational and b.is_Rational):
+        return None
+    product = a * b
+    return product if abs(product.p) < 2**53 and product.q < 2**53 else None
 
 
 def constant_value(node: Node) -> sp.Expr | None:
     """The number of a constant, of a broadcast constant too; None for any other node."""
     while node.op == "broadcast":
         node = node.args[0]
-    return node.attrs[0] if node.op == "constant" else None  # type: ignore[return-value]
+    return node.attrs[0] if node.op == "constant" else None
 
 
 def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
@@ -245,6 +355,30 @@ def users(nodes: Iterable[Node]) -> dict[int, list[Node]]:
         for arg in node.args:
             result.setdefault(arg.serial, []).append(node)
     return result
+
+
+def _folded_product(table: NodeTable, a: Node, b: Node) -> Node | None:
+    """The matrix product with an identity, of diagonal matrices, of repeated scalars; None for any other."""
+    if a.op == "eye" and a.shape[0] == a.shape[1] == b.shape[0]:
+        return b
+    if b.op == "eye" and b.shape[0] == b.shape[1] == a.shape[1]:
+        return a
+    for factor, left in ((a, True), (b, False)):
+        matrices = [f for f in factor.args if f.shape] if factor.op == "mul" else []
+        if len(matrices) == 1 and matrices[0].op == "eye":  # (s*I)*b --> s*b
+            scalars = [f for f in factor.args if not f.shape]
+            product = table.matmul(matrices[0], b) if left else table.matmul(a, matrices[0])
+            return table.mul(*scalars, product)
+    if a.op == b.op == "diag":
+        return table.make("diag", (table.mul(a.args[0], b.args[0]),))
+    if (
+        a.op == b.op == "broadcast"
+        and not (a.args[0].shape or b.args[0].shape)
+        and isinstance(a.shape[1], int)
+    ):
+        entry = table.mul(a.args[0], b.args[0], table.constant(a.shape[1]))
+        return table.broadcast(entry, (a.shape[0], b.shape[1]))
+    return None
 
 
 def _order(node: Node) -> tuple[bool, int]:

@@ -23,9 +23,9 @@ class Operation:
     """One operation of the node table.
 
     `infer(args, attrs)` gives (shape, kind) or raises `ShapeError`.
-    `vjp(table, node, upstream)` gives the adjoint contribution of each argument (None for none), each of the shape
-    of the node or of the argument; `partials` is the short form for elementwise operations: the local derivative
-    with respect to each argument (None where it is zero), from which both modes follow.
+    `vjp(table, node, upstream)` gives the adjoint contribution of each argument (None for none), each of the
+    shape of the node or of the argument; `partials` is the short form for elementwise operations: the local
+    derivative with respect to each argument (None where it is zero), from which both modes follow.
     `jvp(table, node, tangents)` gives the tangent of the node (None for zero).
     `expand(table, node)` is the definition over other operations; primitives have none.
     `reference(attrs, *arrays)` is the value with NumPy, on float64 and, for operations that only move or add

@@ -1,0 +1,129 @@
+"""Transposes of terms: pushed down to the factors where that leaves fewer of them.
+
+(x.T*A).T --> A.T*x;   (B.T*X.T + C.T).T --> X*B + C;   (A*B).T stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symprop.graph.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from symprop.graph.nodes import Node, NodeTable
+
+__all__ = ["Turns", "turned"]
+
+_SMALL = 16  # operations of a term whose transpose is looked for
+_MOST = 1000  # transposes in a term written out; beyond it a term stays as it is
+
+Turns = dict[int, tuple[int, int]]  # serial number -> transposes in the node, in its transpose pushed down
+
+
+def turned(table: NodeTable, node: Node, known: Turns, free: bool) -> Node | None:
+    """The transpose of a matrix with the transposes inside, None where it is better left outside. Iterative.
+
+    The value of a node may be in use, and then its transpose costs nothing: its terms are written anew only
+    where fewer transposes are left, or as few where `free` (the value is used in this form only), or where
+    they exist already.
+    """
+    if not _is_inner(node):
+        return None
+    _count(node, known)
+    here, there = known[node.serial]
+    if here >= _MOST:
+        return None
+    if there > here + (free and node.op in ("matmul", "mul", "add")):
+        return _existing(table, node)
+    done: dict[int, Node] = {}
+    todo = [node]
+    while todo:
+        current = todo[-1]
+        missing = [a for a in current.args if a.serial not in done] if _is_inner(current) else []
+        if missing:
+            todo.extend(missing)
+            continue
+        todo.pop()
+        if current.serial not in done:
+            done[current.serial] = _turn(table, current, done)
+    return done[node.serial]
+
+
+def _existing(table: NodeTable, root: Node) -> Node | None:
+    """The transpose with the transposes inside where the table holds it; looked for in small terms."""
+    done: dict[int, Node] = {}
+    todo, steps = [root], 0
+    while todo:
+        node = todo[-1]
+        steps += 1
+        if steps > 4 * _SMALL:
+            return None
+        missing = [a for a in node.args if a.serial not in done] if _is_inner(node) else []
+        if missing:
+            todo.extend(missing)
+            continue
+        todo.pop()
+        if not _is_inner(node):
+            scalar = len(node.shape) != 2
+            found = node if scalar else table.find("transpose", (node,), ((1, 0),))
+            if node.op == "transpose":
+                found = node.args[0]
+        else:
+            args = [done[a.serial] for a in node.args]
+            found = table.find(node.op, args[::-1] if node.op == "matmul" else args, node.attrs)
+        if found is None:
+            return None
+        done[node.serial] = found
+    return done[root.serial]
+
+
+def _is_inner(node: Node) -> bool:
+    """True where the transpose of the node is the same operation on the transposes of its arguments."""
+    return len(node.shape) == 2 and (node.op == "matmul" or OPERATIONS[node.op].elementwise)
+
+
+def _turn(table: NodeTable, node: Node, done: dict[int, Node]) -> Node:
+    if len(node.shape) != 2 or node.op == "diag":
+        return node
+    if node.op == "transpose":
+        return node.args[0]
+    if not _is_inner(node):
+        return table.transpose(node)
+    args = [done[a.serial] for a in node.args]
+    return _product(table, args[1], args[0]) if node.op == "matmul" else table.make(node.op, args, node.attrs)
+
+
+def _product(table: NodeTable, a: Node, b: Node) -> Node:
+    """a*b; where b is p*q and the table holds (a*p)*q, that."""
+    if b.op == "matmul":
+        left = table.find("matmul", (a, b.args[0]))
+        found = table.find("matmul", (left, b.args[1])) if left is not None else None
+        if found is not None:
+            return found
+    return table.matmul(a, b)
+
+
+def _count(root: Node, known: Turns) -> None:
+    """Enters the counts of a node and of what it needs."""
+    todo = [root]
+    while todo:
+        node = todo[-1]
+        if node.serial in known:
+            todo.pop()
+            continue
+        inner = _is_inner(node)
+        missing = [a for a in node.args if a.serial not in known] if inner or node.op == "transpose" else []
+        if missing:
+            todo.extend(missing)
+            continue
+        todo.pop()
+        if inner:
+            pairs = [known[a.serial] for a in node.args]
+            counts = sum(p[0] for p in pairs), sum(p[1] for p in pairs)
+        elif node.op == "transpose":
+            below = known[node.args[0].serial][0]
+            counts = below + 1, below
+        else:
+            free = len(node.shape) != 2 or node.op == "diag" or (node.op in ("broadcast", "eye"))
+            counts = 0, 0 if free else 1
+        known[node.serial] = min(counts[0], _MOST), min(counts[1], _MOST)

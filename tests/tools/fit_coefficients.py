@@ -1,0 +1,482 @@
+"""Fit the polynomials of `symprop.emit.math` and write them to `symprop/emit/math/coefficients.py`.
+
+    python tests/tools/fit_coefficients.py [NAME ...]     fit all (or print the named ones only)
+
+Every fit is a Remez exchange on a dense Chebyshev grid at 60 digits, with the weight that belongs to the
+relative error of the function's result. Coefficients are rounded to their type one after the other, lowest
+power first, and the rest is fitted again after each rounding, so that the rounding errors of the first ones
+are made good.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+from mpmath import mp, mpf
+
+mp.dps = 60
+Number = Any  # mpmath's number types carry no annotations
+
+
+def round_to(value: Number, element: str) -> Number:
+    """The nearest number of type `element`."""
+    number = float(value)
+    if element == "float":  # round once, from the exact value
+        short = struct.unpack("f", struct.pack("f", number))[0]
+        step = mpf(2) ** (int(mpmath.floor(mpmath.log(abs(value), 2))) - 23) if value else mpf(0)
+        candidates = [mpf(short), mpf(short) - step, mpf(short) + step]
+        return min(candidates, key=lambda c: abs(c - value))
+    return mpf(number)
+
+
+def exchange(
+    xs: Sequence[Number], fs: Sequence[Number], ws: Sequence[Number], powers: Sequence[int]
+) -> list[Number]:
+    """The polynomial with the given powers of least weighted error max |w (f - p)| on the grid."""
+    count = len(powers)
+    if count == 0:
+        return []
+    rows = [[x**k for k in powers] for x in xs]
+    best: list[Number] = []
+    least = mpf("inf")
+    for attempt in range(8):
+        # a start that is by chance a solution of another problem leads nowhere: then begin at other points
+        last = len(xs) - 1 - attempt * attempt
+        picks = [round(last * (1 - mpmath.cos(mpmath.pi * i / count)) / 2) for i in range(count + 1)]
+        for _ in range(15):
+            system = mpmath.matrix(count + 1, count + 1)
+            right = mpmath.matrix(count + 1, 1)
+            for i, at in enumerate(picks):
+                for j in range(count):
+                    system[i, j] = rows[at][j]
+                system[i, count] = (-1) ** i / ws[at]
+                right[i] = fs[at]
+            try:
+                solution = mpmath.lu_solve(system, right)
+            except ZeroDivisionError:
+                break
+            found = [solution[j] for j in range(count)]
+            errors = [w * (f - mpmath.fdot(found, row)) for w, f, row in zip(ws, fs, rows, strict=True)]
+            if max(map(abs, errors)) < least:
+                least, best = max(map(abs, errors)), found
+            picks = alternating_peaks(errors, count + 1)
+            if len(picks) < count + 1:
+                break
+            if max(map(abs, errors)) < abs(solution[count]) * mpf("1.001"):
+                return found
+        else:
+            return best
+    return best
+
+
+def alternating_peaks(errors: Sequence[Number], count: int) -> list[int]:
+    """The places of the largest errors of alternating sign, no more than `count` of them."""
+    runs: list[int] = []
+    for i, e in enumerate(errors):
+        if runs and (errors[runs[-1]] > 0) == (e > 0):
+            if abs(e) > abs(errors[runs[-1]]):
+                runs[-1] = i
+        else:
+            runs.append(i)
+    while len(runs) > count:
+        runs.pop(0 if abs(errors[runs[0]]) < abs(errors[runs[-1]]) else -1)
+    return runs
+
+
+def polish(
+    known: dict[int, Number], powers: Sequence[int], xs: Sequence[Number], rest: list[Number], ws: Sequence[Number]
+) -> None:
+    """Move single coefficients and pairs of them by a unit in the last place as long as that helps."""
+    arrays = {k: np.array([float(w * x**k) for x, w in zip(xs, ws, strict=True)]) for k in powers}
+    moved = np.array([float(w * f) for f, w in zip(rest, ws, strict=True)])
+    moves: dict[int, float] = dict.fromkeys(powers, 0.0)
+
+    def steps(k: int) -> tuple[float, float]:
+        unit = float(np.spacing(np.float32(abs(known[k]))))
+        return unit, -unit
+
+    single = [((k, s),) for k in powers for s in steps(k)]
+    double = [(*p, *q) for p, q in itertools.combinations(single, 2) if p[0][0] != q[0][0]]
+    improved = True
+    while improved:
+        improved = False
+        for change in [*single, *double]:
+            trial = moved - sum(s * arrays[k] for k, s in change)
+            if np.abs(trial).max() < np.abs(moved).max():
+                moved, improved = trial, True
+                for k, s in change:
+                    moves[k] += s
+    for k, move in moves.items():
+        known[k] += mpf(move)
+        rest[:] = [f - mpf(move) * x**k for x, f in zip(xs, rest, strict=True)]
+
+
+def fit(
+    function: Callable[[Number], Number],
+    low: Number,
+    high: Number,
+    powers: Sequence[int],
+    element: str,
+    weight: Callable[[Number], Number] = lambda x: mpf(1),
+    fixed: dict[int, Number] | None = None,
+    report: str = "",
+) -> list[Number]:
+    """Rounded coefficients of the given powers; `weight(x)` times the error is what is made small."""
+    low, high = mpf(low), mpf(high)
+    points = 30 * (len(powers) + 2)
+    xs = [
+        (low + high) / 2 - (high - low) / 2 * mpmath.cos(mpmath.pi * (i + mpf("0.5")) / points)
+        for i in range(points)
+    ]
+    fs, ws = [function(x) for x in xs], [weight(x) for x in xs]
+    known: dict[int, Number] = dict(fixed or {})
+    rest = [f - sum(c * x**k for k, c in known.items()) for x, f in zip(xs, fs, strict=True)]
+    free = [k for k in powers if k not in known]
+    while free:
+        # what is left is x^k times a polynomial: without that factor the basis is one of Chebyshev's
+        base = min(free)
+        quotients = [f / x**base for x, f in zip(xs, rest, strict=True)]
+        weights = [w * abs(x) ** base for x, w in zip(xs, ws, strict=True)]
+        solution = exchange(xs, quotients, weights, [k - base for k in free])
+        take = 1 if element == "float" else len(free)
+        for k, c in zip(free[:take], solution, strict=False):
+            known[k] = round_to(c, element)
+            rest = [f - known[k] * x**k for x, f in zip(xs, rest, strict=True)]
+        free = free[take:]
+    if element == "float":
+        polish(known, [k for k in powers if k not in (fixed or {})], xs, rest, ws)
+    worst = max(abs(w * e) for w, e in zip(ws, rest, strict=True))
+    bits = mpmath.nstr(mpmath.log(worst, 2), 4) if worst else "exact"
+    print(f"{report:28s} {element:6s} {len(powers):2d} terms, error 2^{bits}", file=sys.stderr)
+    return [known[k] for k in powers]
+
+
+def split(value: Number, bits: Sequence[int], element: str) -> list[Number]:
+    """`value` as a sum of numbers of so many leading bits each; the last one is rounded to the type."""
+    parts: list[Number] = []
+    rest = mpf(value)
+    for count in bits:
+        scale = mpf(2) ** (count - 1 - int(mpmath.floor(mpmath.log(abs(rest), 2))))
+        part = mpmath.nint(rest * scale) / scale
+        parts.append(part)
+        rest -= part
+    parts.append(round_to(rest, element))
+    return parts
+
+
+ELEMENTS = ("double", "float")
+Table = dict[str, Any]
+
+
+def exponential() -> Table:
+    """exp(r) = 1 + r + r^2 EXP(r) on |r| <= ln(2)/2."""
+    half = mpmath.log(2) / 2 * mpf("1.0005")
+    ln2 = mpmath.log(2)
+    return {
+        "EXP": {
+            e: fit(
+                lambda r: (mpmath.expm1(r) - r) / r**2,
+                -half,
+                half,
+                range(11 if e == "double" else 5),
+                e,
+                lambda r: r**2 / mpmath.exp(r),
+                {0: mpf("0.5")} if e == "double" else None,
+                "EXP",
+            )
+            for e in ELEMENTS
+        },
+        # 2^r = 1 + r EXP2(r), |r| <= 1/2
+        "EXP2": {
+            e: fit(
+                lambda r: (mpf(2) ** r - 1) / r,
+                mpf("-0.501"),
+                mpf("0.5012"),
+                range(11 if e == "double" else 6),
+                e,
+                abs,
+                None,
+                "EXP2",
+            )
+            for e in ELEMENTS
+        },
+        "LN2": {"double": split(ln2, [41], "double"), "float": split(ln2, [15], "float")},
+        "LN2_PAIR": {e: split(ln2, [53 if e == "double" else 24], e) for e in ELEMENTS},
+        "LOG2E": {"double": split(1 / ln2, [53], "double"), "float": split(1 / ln2, [24], "float")},
+    }
+
+
+def logarithm() -> Table:
+    """log(1+f) = f + s (z LOG(z) - f), s = f/(2+f), z = s^2 (double); f + f^2 LOG(f) (float)."""
+    s_max = mpf("0.2001")
+    low, high = mpf("-0.2501"), mpf("0.5001")
+
+    def tail(z: Number) -> Number:
+        s = mpmath.sqrt(z)
+        return (2 * mpmath.atanh(s) - 2 * s) / (s * z)
+
+    return {
+        "LOG": {
+            "double": fit(tail, 0, s_max**2, range(8), "double", lambda z: z, None, "LOG"),
+            "float": fit(
+                lambda f: (mpmath.log1p(f) - f) / f**2,
+                low,
+                high,
+                range(10),
+                "float",
+                lambda f: f**2 / abs(mpmath.log1p(f)),
+                {0: mpf("-0.5")},
+                "LOG",
+            ),
+        },
+        # log(1+f) = 2 s + s z (2/3 + z LOG_LONG(z)), for double-double logarithms
+        "LOG_LONG": {
+            "double": fit(
+                lambda z: (tail(z) - mpf(2) / 3) / z,
+                0,
+                s_max**2,
+                range(9),
+                "double",
+                lambda z: z**2,
+                None,
+                "LOG_LONG",
+            ),
+        },
+        "THIRD": {"double": split(mpf(1) / 3, [53], "double")},
+        "LOG10E": {e: split(mpmath.log10(mpmath.e), [53 if e == "double" else 24], e) for e in ELEMENTS},
+        "LOG10_2": {e: split(mpmath.log10(2), [41 if e == "double" else 15], e) for e in ELEMENTS},
+    }
+
+
+def trigonometric() -> Table:
+    """sin r = r + r^3 SIN(r^2), cos r = 1 - r^2/2 + r^4 COS(r^2), |r| <= pi/4."""
+    top = (mpmath.pi / 4 * mpf("1.001")) ** 2
+    root = mpmath.sqrt
+
+    def sine(z: Number) -> Number:
+        return (mpmath.sin(root(z)) - root(z)) / root(z) ** 3
+
+    def cosine(z: Number) -> Number:
+        return (mpmath.cos(root(z)) - 1 + z / 2) / z**2
+
+    table: Table = {
+        "SIN": {
+            "double": fit(
+                sine, 0, top, range(6), "double", lambda z: z * root(z) / mpmath.sin(root(z)), None, "SIN"
+            ),
+            "float": fit(
+                sine, 0, top, range(3), "double", lambda z: z * root(z) / mpmath.sin(root(z)), None, "SIN"
+            ),
+        },
+        "COS": {
+            "double": fit(cosine, 0, top, range(6), "double", lambda z: z**2, None, "COS"),
+            "float": fit(cosine, 0, top, range(3), "double", lambda z: z**2, None, "COS"),
+        },
+        "HALF_PI": {"double": split(mpmath.pi / 2, [33, 33, 33], "double")},
+        "HALF_PI_PAIR": {"double": split(mpmath.pi / 2, [53], "double")},
+        "TWO_OVER_PI": {"double": split(2 / mpmath.pi, [], "double")},
+    }
+    mp.dps = 400
+    bits = int(mpmath.floor(2 / mpmath.pi * mpf(2) ** 1280))
+    table["TWO_OVER_PI_BITS"] = [0] + [(bits >> (1280 - 64 * (k + 1))) & (2**64 - 1) for k in range(20)]
+    mp.dps = 60
+    return table
+
+
+def tail_of_erfc(
+    name: str, scale: Number, half: Number, grow: int, middle: str, near: Number, low: str, top: int
+) -> list[Number]:
+    """half (1 + grow y) exp(u^2) erfc(u) - middle, u = y/scale, in powers of t = (y - near)/(y + near)."""
+
+    def scaled(t: Number) -> Number:
+        y = near * (1 + t) / (1 - t)
+        return half * (1 + grow * y) * mpmath.erfc(y / scale) * mpmath.exp((y / scale) ** 2) - mpf(middle)
+
+    start, stop = mpf(low), mpf(top)
+    return fit(
+        scaled,
+        (start - near) / (start + near),
+        (stop - near) / (stop + near),
+        range(22),
+        "double",
+        lambda t: mpf(1),
+        None,
+        name,
+    )
+
+
+def inverse_trigonometric() -> Table:
+    """asin s = s + s^3 ASIN(s^2), |s| <= 1/2; atan t = t + t^3 ATAN(t^2), |t| <= tan(pi/8)."""
+    top = (mpmath.tan(mpmath.pi / 8) * mpf("1.001")) ** 2
+    root = mpmath.sqrt
+
+    def arc_sine(z: Number) -> Number:
+        return (mpmath.asin(root(z)) - root(z)) / root(z) ** 3
+
+    def arc_tangent(z: Number) -> Number:
+        return (mpmath.atan(root(z)) - root(z)) / root(z) ** 3
+
+    terms = {"double": (12, 11), "float": (6, 5)}
+    return {
+        "ASIN": {
+            e: fit(
+                arc_sine, mpf("1e-12"), mpf("0.2501"), range(terms[e][0]), "double", lambda z: z, None, "ASIN"
+            )
+            for e in ELEMENTS
+        },
+        "ATAN": {
+            e: fit(arc_tangent, mpf("1e-12"), top, range(terms[e][1]), "double", lambda z: z, None, "ATAN")
+            for e in ELEMENTS
+        },
+        # 49 and 53 bits: up to four times the first is exact
+        "QUARTER_PI": {"double": split(mpmath.pi / 4, [49], "double")},
+    }
+
+
+def roots() -> Table:
+    """x^(-1/3) = CBRT(x - 1), 3/4 <= x < 3/2, to 20 bits; the cube root of 2 and of 1/2 in pairs."""
+    low, high = mpf("-0.2501"), mpf("0.5001")
+    return {
+        "CBRT": fit(
+            lambda f: (1 + f) ** (-mpf(1) / 3), low, high, range(7), "double", lambda f: mpf(1), None, "CBRT"
+        ),
+        "CBRT_2": split(mpmath.cbrt(2), [53], "double"),
+        "CBRT_HALF": split(mpmath.cbrt(mpf("0.5")), [53], "double"),
+    }
+
+
+def error() -> Table:
+    """erf(x) = x + x ERF_SMALL(x^2) for |x| <= 1; erfc(a) = 2^ERF_LARGE(a - 1) beyond."""
+
+    def small(z: Number) -> Number:
+        return mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1
+
+    def large(d: Number) -> Number:
+        return mpmath.log(mpmath.erfc(1 + d), 2)
+
+    def weight(d: Number) -> Number:
+        return mpmath.erfc(1 + d)
+
+    near, zero = mpf("1e-12"), mpf(0)
+    terms = {"double": (12, 18), "float": (7, 8)}
+    tops = {"double": mpf("4.95"), "float": mpf("2.95")}
+    return {
+        "ERF_SMALL": {
+            e: fit(small, near, mpf("1.001"), range(terms[e][0]), e, lambda z: mpf(1), None, "ERF_SMALL")
+            for e in ELEMENTS
+        },
+        "ERF_LARGE": {
+            e: fit(large, zero, tops[e], range(terms[e][1]), e, weight, None, "ERF_LARGE") for e in ELEMENTS
+        },
+        # erf(x) = x + x ERF_NEAR(x^2), |x| <= 1/2; cdf(x) = 1/2 + x CDF_NEAR(x^2), |x| <= 0.6
+        "ERF_NEAR": fit(
+            lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1,
+            mpf("1e-12"),
+            mpf("0.2505"),
+            range(9),
+            "double",
+            lambda z: mpf(1),
+            None,
+            "ERF_NEAR",
+        ),
+        "CDF_NEAR": fit(
+            lambda z: (mpmath.ncdf(mpmath.sqrt(z)) - mpf("0.5")) / mpmath.sqrt(z),
+            mpf("1e-12"),
+            mpf("0.3605"),
+            range(9),
+            "double",
+            lambda z: mpf(1),
+            None,
+            "CDF_NEAR",
+        ),
+        # erfc(y) = exp(-y^2) (1.1875 + ERFC(t))/(1 + 2y), t = (y - 3.5)/(y + 3.5), y >= 1/2
+        "ERFC": tail_of_erfc("ERFC", mpf(1), mpf(1), 2, "1.1875", mpf("3.5"), "0.49", 28),
+        # cdf(-y) = exp(-y^2/2) (0.46875 + CDF(t))/(1 + y), t = (y - 4.5)/(y + 4.5), y >= 0.6
+        "CDF": tail_of_erfc("CDF", mpmath.sqrt(2), mpf("0.5"), 1, "0.46875", mpf("4.5"), "0.59", 39),
+    }
+
+
+def gamma() -> Table:
+    """Stirling's series and what replaces it where the functions are zero."""
+    half_log = mpmath.log(2 * mpmath.pi) / 2
+    root = mpmath.findroot(mpmath.digamma, mpf("1.4616321449683623"))
+    root_high = round_to(root, "double")
+
+    def stirling(u: Number) -> Number:
+        x = 1 / mpmath.sqrt(u)
+        return (mpmath.loggamma(x) - (x - mpf("0.5")) * mpmath.log(x) + x - half_log) * x
+
+    def psi(u: Number) -> Number:
+        x = 1 / mpmath.sqrt(u)
+        return (mpmath.digamma(x) - mpmath.log(x) + 1 / (2 * x)) / u
+
+    def near(n: int) -> Callable[[Number], Number]:
+        return lambda t: mpmath.loggamma(n + t) / t if t else -mpmath.euler + n - 1
+
+    def slope(t: Number) -> Number:
+        return mpmath.digamma(root + t) / t
+
+    flat: Callable[[Number], Number] = lambda t: mpf(1)  # noqa: E731
+    edge = mpf("0.1251")
+    return {
+        # log gamma(x) = (x - 1/2) log x - x + log(2 pi)/2 + STIRLING(1/x^2)/x, x >= 8
+        "STIRLING": fit(stirling, mpf("1e-6"), mpf(1) / 64, range(8), "double", flat, None, "STIRLING"),
+        "HALF_LOG_2_PI": split(half_log, [53], "double"),
+        "LOG_PI": split(mpmath.log(mpmath.pi), [53], "double"),
+        "PI": split(mpmath.pi, [53], "double"),
+        # log gamma(n + t) = t LOG_GAMMA_n(t), |t| <= 1/8
+        "LOG_GAMMA_1": fit(near(1), -edge, edge, range(14), "double", flat, None, "LOG_GAMMA_1"),
+        "LOG_GAMMA_2": fit(near(2), -edge, edge, range(12), "double", flat, None, "LOG_GAMMA_2"),
+        # digamma(x) = log x - 1/(2 x) + DIGAMMA(1/x^2)/x^2, x >= 8; (x - root) DIGAMMA_ROOT(x - root) near
+        # its root
+        "DIGAMMA": fit(psi, mpf("1e-6"), mpf(1) / 64, range(9), "double", flat, None, "DIGAMMA"),
+        "DIGAMMA_ZERO": [root_high, round_to(root - root_high, "double")],
+        "DIGAMMA_ROOT": fit(slope, -edge, edge, range(12), "double", flat, None, "DIGAMMA_ROOT"),
+    }
+
+
+FAMILIES = (exponential, logarithm, trigonometric, inverse_trigonometric, roots, error, gamma)
+
+
+def literal(value: Any, indent: int = 0) -> str:
+    """Python source of a table, numbers as exact decimal shorthands of their doubles."""
+    pad = " " * (indent + 4)
+    if isinstance(value, dict):
+        inner = "".join(f'{pad}"{k}": {literal(v, indent + 4)},\n' for k, v in value.items())
+        return "{\n" + inner + " " * indent + "}"
+    if isinstance(value, list | tuple):
+        inner = "".join(f"{pad}{literal(v, indent + 4)},\n" for v in value)
+        return "(\n" + inner + " " * indent + ")"
+    return f"0x{value:016X}" if isinstance(value, int) else repr(float(value))
+
+
+def main(names: Sequence[str]) -> None:
+    """Write the module of all tables, or print the families named."""
+    tables: Table = {}
+    for family in FAMILIES:
+        if not names or family.__name__ in names:
+            tables[f"# {family.__name__}: {(family.__doc__ or '').strip()}"] = None
+            tables.update(family())
+    lines = [
+        '"""Coefficients, written by tests/tools/fit_coefficients.py, which says what they are."""',
+        "",
+    ]
+    for name, value in tables.items():
+        lines.append(f"\n{name}" if name.startswith("#") else f"{name} = {literal(value)}")
+    text = "\n".join(lines) + "\n"
+    if names:
+        print(text)
+    else:
+        path = Path(__file__).parents[2] / "symprop/emit/math/coefficients.py"
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
