@@ -17,6 +17,7 @@ __all__ = ["Cuts", "splitting"]
 
 LONG = 3000  # lines of straight code up to which a function stays whole
 PART = 600  # lines of a part: the shorter, the less a part costs; the longer, the fewer values cross
+STORES = 16  # stores after which the order of memory accesses is fixed, see `_with_barriers`
 SLOT = 64  # bytes of a place in the frame: the widest vector
 
 _NAME = re.compile(r"%[\w.]+")
@@ -125,5 +126,19 @@ def _part(
         kind = b.types[value]
         out.append(f"store {kind} {value}, ptr {slot(value)}, align {max(1, kind.bits // 8)}")
     part = Builder(b.module)
-    part.lines = [*out, "ret void"]
+    part.lines = [*_with_barriers(out), "ret void"]
     return part.define(f"internal void @{name}(ptr noalias %frame)", "noinline nounwind")
+
+
+def _with_barriers(lines: list[str]) -> Iterator[str]:
+    """An empty instruction that "may touch memory" after every few stores.
+
+    LLVM compares every store with every other access nearby to see which of them may change places: quadratic in the
+    number of stores, and here without any use. It does not look across such a barrier.
+    """
+    stores = 0
+    for line in lines:
+        yield line
+        stores += line.startswith("store")
+        if line.startswith("store") and stores % STORES == 0:
+            yield 'call void asm sideeffect "", "~{memory}"()'

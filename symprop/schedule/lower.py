@@ -429,6 +429,11 @@ class _Lowering:
             case "matmul":
                 return scope.step(Step("mul", tuple(values)))
             case _:
+                if node.kind == "integer":  # index arithmetic: the constants among integers are integers
+                    values = [
+                        scope.step(Step("constant", data=a.attrs[0], kind="integer")) if a.op == "constant" else v
+                        for a, v in zip(node.args, values, strict=True)
+                    ]
                 return scope.step(Step(node.op, tuple(values), data=node.attrs, kind=node.kind))
 
     def _position(self, scope: _Scope, at: At) -> int:

@@ -1,0 +1,168 @@
+"""What all elementary functions share: polynomials, exact products, rounding, powers of two, lanes, types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from symprop.emit.builder import F32, F64, I1, Builder, Type, Value, vector
+
+__all__ = [
+    "any_lane",
+    "at_least",
+    "at_most",
+    "is_double",
+    "mul_add",
+    "mul_sub",
+    "nearest",
+    "negative_mul_add",
+    "number",
+    "polynomial",
+    "power_of_two",
+    "scale_by_halves",
+    "sign_bit",
+    "through_double",
+    "whole_and_bits",
+    "with_exponent",
+]
+
+NAN = math.nan
+INF = math.inf
+
+
+def is_double(x: Value) -> bool:
+    """True for float64 values."""
+    return x.type.element == "double"
+
+
+def number(b: Builder, x: Value, value: float) -> Value:
+    """A constant of the type of x."""
+    return b.const(value, x.type)
+
+
+def mul_add(b: Builder, x: Value, y: Value, z: Value) -> Value:
+    """x y + z: fused where the target has it, else rounded twice (a fused call would go to a library)."""
+    return b.fma(x, y, z) if b.target.fma else b.fadd(b.fmul(x, y), z)
+
+
+def negative_mul_add(b: Builder, x: Value, y: Value, z: Value) -> Value:
+    """z - x y."""
+    return b.fma(b.fneg(x), y, z) if b.target.fma else b.fsub(z, b.fmul(x, y))
+
+
+def mul_sub(b: Builder, x: Value, y: Value, z: Value) -> Value:
+    """x y - z."""
+    return b.fma(x, y, b.fneg(z)) if b.target.fma else b.fsub(b.fmul(x, y), z)
+
+
+def horner(b: Builder, x: Value, items: Sequence[Value]) -> Value:
+    """items[0] + x items[1] + ..."""
+    total = items[-1]
+    for item in reversed(items[:-1]):
+        total = mul_add(b, total, x, item)
+    return total
+
+
+def polynomial(b: Builder, x: Value, coefficients: Sequence[float | Value]) -> Value:
+    """The polynomial, lowest power first.
+
+    Long polynomials are summed in two or four interleaved parts, powers of x^2 or x^4: a shorter chain of
+    dependent operations for one or two products more. The rounding errors stay near those of Horner's rule,
+    because the last steps add x times something to the low powers.
+    """
+    items = [c if isinstance(c, Value) else number(b, x, c) for c in coefficients]
+    if len(items) < 7:
+        return horner(b, x, items)
+    square = b.fmul(x, x)
+    if len(items) < 12:
+        return mul_add(b, horner(b, square, items[1::2]), x, horner(b, square, items[::2]))
+    fourth = b.fmul(square, square)
+    p0, p1, p2, p3 = (horner(b, fourth, items[k::4]) for k in range(4))
+    return mul_add(b, mul_add(b, p3, x, p2), square, mul_add(b, p1, x, p0))
+
+
+def at_most(b: Builder, x: Value, top: float) -> Value:
+    """min(x, top), NaN stays NaN."""
+    limit = number(b, x, top)
+    return b.select(b.fcmp("ogt", x, limit), limit, x)
+
+
+def at_least(b: Builder, x: Value, bottom: float) -> Value:
+    """max(x, bottom), NaN stays NaN."""
+    limit = number(b, x, bottom)
+    return b.select(b.fcmp("olt", x, limit), limit, x)
+
+
+def sign_bit(b: Builder, x: Value) -> Value:
+    """The mask of lanes whose sign bit is set (also -0 and negative NaN)."""
+    bits = b.bitcast(x, x.type.integer)
+    return b.icmp("slt", bits, b.const(0, bits.type))
+
+
+def fraction_bits(kind: Type) -> int:
+    """Stored bits of the significand."""
+    return 52 if kind.element == "double" else 23
+
+
+def bias(kind: Type) -> int:
+    """The bias of the exponent."""
+    return 1023 if kind.element == "double" else 127
+
+
+def whole_and_bits(b: Builder, x: Value, factor: float, offset: int = 0) -> tuple[Value, Value]:
+    """n = x factor rounded to a whole number, as float, and bits whose low part holds n + offset.
+
+    Adding 1.5 2^52 (2^23 for float32) leaves the whole number in the low bits of the sum; no conversion
+    instruction is needed, and NaN does no harm. |x factor| must be below 2^50 (2^21), and n + offset fits as
+    many bits.
+    """
+    magic = number(b, x, 1.5 * 2.0 ** fraction_bits(x.type) + offset)
+    shifted = mul_add(b, x, number(b, x, factor), magic)
+    return b.fsub(shifted, magic), b.bitcast(shifted, x.type.integer)
+
+
+def scale_by_halves(b: Builder, x: Value, bits: Value) -> Value:
+    """x 2^n in two steps, n + 2 bias in the low bits of `bits`: right to overflow and to subnormal results.
+
+    With u = floor((n + 2 bias) / 2) the factors 2^(u - bias) and 2^(n + bias - u) both are normal numbers;
+    what stands above in `bits` is shifted out.
+    """
+    kind = bits.type
+    shift = b.const(fraction_bits(x.type), kind)
+    half = b.lshr(bits, b.const(1, kind))
+    rest = b.sub(bits, half)
+    x = b.fmul(x, b.bitcast(b.shl(half, shift), x.type))
+    return b.fmul(x, b.bitcast(b.shl(rest, shift), x.type))
+
+
+def power_of_two(b: Builder, bits: Value, kind: Type) -> Value:
+    """2^n from n + bias in the low bits of `bits`; n must be a normal exponent."""
+    return b.bitcast(b.shl(bits, b.const(fraction_bits(kind), bits.type)), kind)
+
+
+def with_exponent(b: Builder, item: Value, kind: Type) -> Value:
+    """2^52 + item (2^23 for float32) of integers 0 <= item < 2^52 (2^23), by setting the exponent of 2^52."""
+    top = (bias(kind) + fraction_bits(kind)) << fraction_bits(kind)
+    return b.bitcast(b.or_(item, b.const(top, item.type)), kind)
+
+
+def nearest(b: Builder, x: Value) -> Value:
+    """The nearest whole number, ties to even; without a library call on any target."""
+    if b.target.fma:
+        return b.rint(x)
+    magic = number(b, x, 2.0 ** fraction_bits(x.type))
+    size = b.fabs(x)
+    whole = b.fsub(b.fadd(size, magic), magic)
+    return b.select(b.fcmp("olt", size, magic), b.copysign(whole, x), x)
+
+
+def any_lane(b: Builder, mask: Value) -> Value:
+    """A scalar: is any lane of the mask true."""
+    return mask if mask.type.lanes == 1 else b.intrinsic("vector.reduce.or", mask, result=I1)
+
+
+def through_double(b: Builder, function: Callable[..., Value], *args: Value) -> Value:
+    """A float32 function computed in float64 and rounded at the end."""
+    lanes = args[0].type.lanes
+    wide = [b.convert("fpext", a, vector(F64.element, lanes)) for a in args]
+    return b.convert("fptrunc", function(b, *wide), vector(F32.element, lanes))

@@ -1,0 +1,126 @@
+"""exp and its kin: exp, exp2, expm1 and the exponential of a pair.
+
+Method: n = round(x / ln 2), r = x - n ln 2 in two steps (the first exact: the high part of ln 2 has 42 bits,
+15 for float32), exp(r) = 1 + r + r^2 EXP(r) by a polynomial fitted on |r| <= ln(2)/2, then a scaling by 2^n
+in two steps, so that overflow and subnormal results come out rounded once. The polynomials and constants:
+`coefficients.py`.
+"""
+
+from __future__ import annotations
+
+from symprop.emit.builder import Builder, Value
+from symprop.emit.math import coefficients as table
+from symprop.emit.math.common import (
+    at_least,
+    at_most,
+    bias,
+    is_double,
+    mul_add,
+    negative_mul_add,
+    number,
+    polynomial,
+    power_of_two,
+    scale_by_halves,
+    whole_and_bits,
+)
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, two_product
+
+__all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair"]
+
+
+def reduce(b: Builder, x: Value, n: Value) -> Value:
+    """x - n ln 2, rounded once."""
+    high, low = table.LN2[x.type.element]
+    rest = negative_mul_add(b, n, number(b, x, high), x)
+    return negative_mul_add(b, n, number(b, x, low), rest)
+
+
+def reduce_pair(b: Builder, x: Value, n: Value) -> Pair:
+    """x - n ln 2 and the rounding error of it."""
+    high, low = table.LN2[x.type.element]
+    first = negative_mul_add(b, n, number(b, x, high), x)
+    second = number(b, x, low)
+    rest = negative_mul_add(b, n, second, first)
+    return rest, negative_mul_add(b, n, second, b.fsub(first, rest))
+
+
+def tail(b: Builder, r: Value) -> Value:
+    """exp(r) - 1 - r for |r| <= ln(2)/2."""
+    return b.fmul(b.fmul(r, r), polynomial(b, r, table.EXP[r.type.element]))
+
+
+def exp(b: Builder, x: Value) -> Value:
+    """exp(x), below 1 ULP: rounding of r 0.2, of the sum r + tail 0.2, of the result 0.5."""
+    x = (
+        at_least(b, at_most(b, x, 710.0), -746.0)
+        if is_double(x)
+        else at_least(b, at_most(b, x, 89.0), -104.0)
+    )
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
+    r = reduce(b, x, n)
+    part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP[x.type.element]), r)
+    return scale_by_halves(b, b.fadd(part, number(b, x, 1.0)), bits)
+
+
+def exp2(b: Builder, x: Value) -> Value:
+    """2^x: r = (x - n) ln 2 with its rounding error; below 0.8 ULP, exact for whole x."""
+    top, bottom = (1025.0, -1076.0) if is_double(x) else (129.0, -151.0)
+    x = at_least(b, at_most(b, x, top), bottom)
+    n, bits = whole_and_bits(b, x, 1.0, 2 * bias(x.type))
+    high, low = (number(b, x, c) for c in table.LN2_PAIR[x.type.element])
+    rest = b.fsub(x, n)
+    r, error = two_product(b, rest, high)
+    total, lost = fast_two_sum(b, number(b, x, 1.0), r)
+    small = b.fadd(mul_add(b, rest, low, error), tail(b, r))
+    return scale_by_halves(b, b.fadd(total, b.fadd(lost, small)), bits)
+
+
+def exp_pair(b: Builder, x: Value, extra: Value | None = None) -> tuple[Pair, Value]:
+    """exp(x + extra) / 2^n as a pair in 0.7 .. 1.42, error 2^-59 relative, and n + 2 bias as bits.
+
+    `extra` is a correction of x below 2^-40 (2^-14 for float32). x must lie in the range of `exp`.
+    """
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
+    r, low = reduce_pair(b, x, n)
+    high, error = fast_two_sum(b, number(b, x, 1.0), r)
+    part = tail(b, r)
+    # exp(r + low) = exp(r) + low exp(r); for a rounding error as low 1 + r is enough for the second exp(r)
+    slope = high
+    if extra is not None:
+        low, slope = b.fadd(low, extra), b.fadd(high, part)
+    return fast_two_sum(b, high, mul_add(b, low, slope, b.fadd(error, part))), bits
+
+
+def expm1_pair(b: Builder, x: Value) -> Pair:
+    """exp(x) - 1 as a pair, error 2^-58 relative, for -45 <= x <= 709 (float32: -20 .. 88)."""
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], bias(x.type))
+    high, low, lost = expm1_parts(b, x, n, power_of_two(b, bits, x.type))
+    return fast_two_sum(b, high, b.fadd(low, lost))
+
+
+def expm1_parts(
+    b: Builder, x: Value, n: Value, scale: Value, unit: float = 1.0
+) -> tuple[Value, Value, Value]:
+    """scale exp(r) - unit, r = x - n ln 2: the leading sum, the small parts, and what the sum leaves out.
+
+    The leading sum is (scale - unit) + scale r; the last value is the error of scale - unit where scale is
+    below the last place of unit.
+    """
+    r, low = reduce_pair(b, x, n)
+    small, one = b.fadd(low, tail(b, r)), number(b, x, unit)
+    base = b.fsub(scale, one)
+    high, error = fast_two_sum(b, base, b.fmul(scale, r))
+    return high, mul_add(b, scale, small, error), b.fsub(scale, b.fadd(base, one))
+
+
+def expm1(b: Builder, x: Value) -> Value:
+    """exp(x) - 1: 2^n (exp(r) - 1) + (2^n - 1), summed with the error of the leading sum; below 0.8 ULP."""
+    start = x
+    x = at_least(b, at_most(b, x, 710.0), -45.0) if is_double(x) else at_least(b, at_most(b, x, 89.0), -20.0)
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], bias(x.type))
+    # the largest exponent of a result does not fit one factor: the last factor 2 is taken apart
+    top = b.fcmp("ogt", n, number(b, x, float(bias(x.type))))
+    bits = b.select(top, b.sub(bits, b.const(1, bits.type)), bits)
+    high, low, _ = expm1_parts(b, x, n, power_of_two(b, bits, x.type))
+    total = b.fmul(b.fadd(high, low), b.select(top, number(b, x, 2.0), number(b, x, 1.0)))
+    return b.copysign(total, start)

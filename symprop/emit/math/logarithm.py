@@ -1,0 +1,166 @@
+"""log and its kin: log, log1p, log2, log10 and the logarithm of a pair.
+
+Method: x = 2^k m with 3/4 <= m < 3/2 by integer operations, f = m - 1, and log(1 + f) = f + tail(f). In
+float64 tail = s (z LOG(z) - f), s = f/(2 + f), z = s^2; in float32 tail = f^2 LOG(f). The sum k ln 2 + f is
+kept with its error, so that the result is rounded essentially once. Coefficients: `coefficients.py`.
+"""
+
+from __future__ import annotations
+
+from symprop.emit.builder import Builder, Value, vector
+from symprop.emit.math import coefficients as table
+from symprop.emit.math.common import (
+    INF,
+    NAN,
+    bias,
+    fraction_bits,
+    is_double,
+    mul_add,
+    mul_sub,
+    number,
+    polynomial,
+    with_exponent,
+)
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, multiply_pair, two_sum
+
+__all__ = ["log", "log1p", "log1p_of_pair", "log2", "log10", "log_sum"]
+
+
+def exponent_and_fraction(b: Builder, x: Value) -> tuple[Value, Value, Value]:
+    """k + bias as bits, 2^-k x in [3/4, 3/2), and the bits of 2^k less those of 1, of a positive normal x."""
+    kind, digits = x.type, fraction_bits(x.type)
+    bits = b.bitcast(x, kind.integer)
+    # half a significand carries into the exponent from 3/2 on
+    shifted = b.add(bits, b.const(1 << (digits - 1), bits.type))
+    raised = b.lshr(shifted, b.const(digits, bits.type))
+    power = b.sub(b.shl(raised, b.const(digits, bits.type)), b.const(bias(kind) << digits, bits.type))
+    return raised, b.bitcast(b.sub(bits, power), kind), power
+
+
+def lift(b: Builder, x: Value) -> tuple[Value, Value]:
+    """Positive x as a normal number, and what to take from 2^52 + its raised exponent to get k."""
+    digits = fraction_bits(x.type)
+    small = b.fcmp("olt", x, number(b, x, 2.0 ** (1 - bias(x.type))))
+    normal = b.select(small, b.fmul(x, number(b, x, 2.0 ** (digits + 2))), x)
+    back = 2.0**digits + bias(x.type)
+    return normal, b.select(small, number(b, x, back + digits + 2), number(b, x, back))
+
+
+def special(b: Builder, x: Value, result: Value) -> Value:
+    """The result for positive finite x; inf and NaN themselves, -inf at zero, NaN below."""
+    result = b.select(b.fcmp("olt", x, number(b, x, INF)), result, x)
+    edge = b.select(b.fcmp("oeq", x, number(b, x, 0.0)), number(b, x, -INF), number(b, x, NAN))
+    return b.select(b.fcmp("ogt", x, number(b, x, 0.0)), result, edge)
+
+
+def tail(b: Builder, f: Value) -> Value:
+    """log(1 + f) - f for 3/4 <= 1 + f < 3/2, absolute error 2^-58 (float32: 2^-28) times |f|."""
+    if not is_double(f):
+        return b.fmul(b.fmul(f, f), polynomial(b, f, table.LOG["float"]))
+    s = b.fdiv(f, b.fadd(f, number(b, f, 2.0)))
+    z = b.fmul(s, s)
+    return b.fmul(s, mul_sub(b, z, polynomial(b, z, table.LOG["double"]), f))
+
+
+def sum_of_parts(b: Builder, k: Value, f: Value, small: Value) -> Pair:
+    """k ln 2 + f + small as a pair that is not normal: the second part is below 2^-2 of the first."""
+    high, low = table.LN2[f.type.element]
+    total, error = fast_two_sum(b, b.fmul(k, number(b, f, high)), f)
+    return total, b.fadd(error, mul_add(b, k, number(b, f, low), small))
+
+
+def native_parts(b: Builder, x: Value) -> tuple[Value, Value]:
+    """The same numbers as `parts` gives, by the instructions of AVX-512, which know subnormal numbers."""
+    kind, one = x.type, vector("i32")
+    mask = vector(f"i{kind.lanes}")
+    name = {"double": "pd", "float": "ps"}[kind.element]
+    exponent, fraction = (f"llvm.x86.avx512.mask.get{part}.{name}.512" for part in ("exp", "mant"))
+    b.module.declare(exponent, kind, [kind, kind, mask, one])
+    b.module.declare(fraction, kind, [kind, one, kind, mask, one])
+    # all lanes, the current rounding mode; 3 asks for a fraction in [3/4, 3/2)
+    lanes, mode, interval = Value("-1", mask), Value("4", one), Value("3", one)
+    undefined = Value("zeroinitializer", kind)
+    part = b.call(fraction, kind, [x, interval, undefined, lanes, mode])
+    whole, rest = (b.call(exponent, kind, [v, undefined, lanes, mode]) for v in (x, part))
+    return b.fsub(whole, rest), b.fsub(part, number(b, x, 1.0))
+
+
+def parts(b: Builder, x: Value) -> tuple[Value, Value]:
+    """k and f of a positive finite x, subnormal or not."""
+    if b.target.vector_bits == x.type.lanes * x.type.bits == 512 and b.target.triple.startswith("x86_64"):
+        return native_parts(b, x)
+    normal, back = lift(b, x)
+    raised, fraction, _ = exponent_and_fraction(b, normal)
+    return b.fsub(with_exponent(b, raised, x.type), back), b.fsub(fraction, number(b, x, 1.0))
+
+
+def log(b: Builder, x: Value) -> Value:
+    """log(x), below 0.8 ULP."""
+    k, f = parts(b, x)
+    high, low = sum_of_parts(b, k, f, tail(b, f))
+    return special(b, x, b.fadd(high, low))
+
+
+def log_sum(b: Builder, k: Value, f: Value, correction: Value) -> Value:
+    """k ln 2 + log(1 + f + correction), the correction below an ULP or so of 1 + f."""
+    # 1/(1 + f) to a few digits: 1 - f + f^2
+    slope = mul_add(b, f, b.fsub(f, number(b, f, 1.0)), number(b, f, 1.0))
+    high, low = sum_of_parts(b, k, f, mul_add(b, correction, slope, tail(b, f)))
+    return b.fadd(high, low)
+
+
+def log1p_of_pair(b: Builder, x: Pair, twos: Value | None = None) -> Value:
+    """log(1 + x) + twos ln 2 of a normal pair, -1 < x finite; below 0.8 ULP."""
+    high, low = x
+    total, error = two_sum(b, number(b, high, 1.0), high)
+    error = b.fadd(error, low)
+    raised, fraction, power = exponent_and_fraction(b, total)
+    back = number(b, high, 2.0 ** fraction_bits(high.type) + bias(high.type))
+    k = b.fsub(with_exponent(b, raised, high.type), back)
+    here = b.fcmp("oeq", k, number(b, k, 0.0))
+    f = b.select(here, high, b.fsub(fraction, number(b, high, 1.0)))
+    # the error divided by 2^k; for k too large for a normal factor the correction is nothing
+    factor = b.bitcast(
+        b.sub(b.const(bias(high.type) << fraction_bits(high.type), power.type), power), high.type
+    )
+    error = b.select(
+        b.fcmp("olt", total, number(b, high, 2.0**60)), b.fmul(error, factor), number(b, high, 0.0)
+    )
+    if twos is not None:
+        k = b.fadd(k, twos)
+    return log_sum(b, k, f, b.select(here, low, error))
+
+
+def log1p(b: Builder, x: Value) -> Value:
+    """log(1 + x), below 0.8 ULP: the rounding error of 1 + x goes into the small part."""
+    value = b.copysign(log1p_of_pair(b, (x, number(b, x, 0.0))), x)
+    value = b.select(b.fcmp("olt", x, number(b, x, INF)), value, x)
+    edge = b.select(b.fcmp("oeq", x, number(b, x, -1.0)), number(b, x, -INF), number(b, x, NAN))
+    return b.select(b.fcmp("ogt", x, number(b, x, -1.0)), value, edge)
+
+
+def log_pair(b: Builder, x: Value) -> tuple[Value, Pair]:
+    """k and log(1 + f) as a pair, of a positive finite x."""
+    k, f = parts(b, x)
+    return k, fast_two_sum(b, f, tail(b, f))
+
+
+def log2(b: Builder, x: Value) -> Value:
+    """log2(x) = k + log(1 + f) / ln 2, the product in pairs; below 1 ULP, exact at powers of two."""
+    k, pair = log_pair(b, x)
+    high, low = table.LOG2E[x.type.element]
+    product = multiply_pair(b, (number(b, x, high), number(b, x, low)), pair[0])
+    total, error = two_sum(b, k, product[0])
+    error = b.fadd(error, mul_add(b, pair[1], number(b, x, high), product[1]))
+    return special(b, x, b.fadd(total, error))
+
+
+def log10(b: Builder, x: Value) -> Value:
+    """log10(x) = k log10(2) + log(1 + f) log10(e), below 1 ULP."""
+    k, pair = log_pair(b, x)
+    high, low = table.LOG10E[x.type.element]
+    product = multiply_pair(b, (number(b, x, high), number(b, x, low)), pair[0])
+    first, second = table.LOG10_2[x.type.element]
+    total, error = two_sum(b, b.fmul(k, number(b, x, first)), product[0])
+    error = b.fadd(error, mul_add(b, pair[1], number(b, x, high), product[1]))
+    return special(b, x, b.fadd(total, mul_add(b, k, number(b, x, second), error)))

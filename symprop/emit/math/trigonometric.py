@@ -1,0 +1,246 @@
+"""sin, cos, tan.
+
+Method: n = round(x 2/pi), r = x - n pi/2 as a pair from three exact products and a fourth small one, for |x|
+below 2^19; beyond that an out-of-line function multiplies the significand with 192 bits of 2/pi (M. Payne, R.
+Hanek, Radian reduction for trigonometric functions, 1983). Then sin r or cos r by polynomials on |r| <= pi/4,
+chosen by n. float32 goes through float64, with shorter polynomials. Coefficients: `coefficients.py`.
+"""
+
+from __future__ import annotations
+
+from symprop.emit.builder import F32, F64, I64, PTR, Builder, Value, vector
+from symprop.emit.math import coefficients as table
+from symprop.emit.math.common import (
+    NAN,
+    any_lane,
+    mul_add,
+    negative_mul_add,
+    number,
+    polynomial,
+    whole_and_bits,
+)
+from symprop.emit.math.doubledouble import Pair, divide_pairs, fast_two_sum, multiply_pairs, two_sum
+
+__all__ = ["cos", "sin", "sin_cos", "tan"]
+
+LIMIT = 2.0**19
+I128 = vector("i128")
+
+
+def huge_lane(b: Builder, args: list[Value]) -> Value:
+    """n mod 4 of a finite double >= 1 or so, the pair r stored at a pointer: Payne and Hanek.
+
+    x = M 2^e with a 53-bit whole M. Bits of 2/pi whose product with 2^e is a multiple of 4 are of no effect,
+    so 192 bits from there on are enough: the fraction is right to 2^-137, and no double is nearer than 2^-62
+    to a multiple of pi/2.
+    """
+    x, out = args
+    whole = b.bitcast(x, I64)
+    size = b.and_(whole, b.const(0x7FFFFFFFFFFFFFFF, I64))
+    digits = b.or_(b.and_(size, b.const((1 << 52) - 1, I64)), b.const(1 << 52, I64))
+    # the window begins at the bit of 2/pi of weight 2^(1 - e), e = exponent - 1075; 64 zero bits stand in
+    # front
+    begin = b.add(b.lshr(size, b.const(52, I64)), b.const(64 - 1075 - 2, I64))
+    word, shift = b.lshr(begin, b.const(6, I64)), b.and_(begin, b.const(63, I64))
+    words = b.module.constant("i64", [w - (1 << 64) if w >> 63 else w for w in table.TWO_OVER_PI_BITS])
+    at = b.element(words, word, I64)
+    four = [b.load(b.element(at, k, I64), I64) for k in range(4)]
+    window = []
+    for k in range(3):
+        both = b.or_(
+            b.shl(b.convert("zext", four[k], I128), b.const(64, I128)), b.convert("zext", four[k + 1], I128)
+        )
+        window.append(b.lshr(b.shl(both, b.convert("zext", shift, I128)), b.const(64, I128)))
+    wide = b.convert("zext", digits, I128)
+    # 192-bit product, modulo 2^192: top = the high 128 bits
+    last = b.lshr(b.mul(wide, b.and_(window[2], b.const((1 << 64) - 1, I128))), b.const(64, I128))
+    middle = b.mul(wide, b.and_(window[1], b.const((1 << 64) - 1, I128)))
+    first = b.shl(b.mul(wide, window[0]), b.const(64, I128))
+    top = b.add(first, b.add(middle, last))
+    # two bits before the point: round to the nearest whole number
+    count = b.add(b.lshr(top, b.const(126, I128)), b.and_(b.lshr(top, b.const(125, I128)), b.const(1, I128)))
+    fraction = b.shl(top, b.const(2, I128))
+    minus = b.icmp("slt", fraction, b.const(0, I128))
+    magnitude = b.select(minus, b.sub(b.const(0, I128), fraction), fraction)
+    zeros = b.assign(I128, f"call i128 @llvm.ctlz.i128(i128 {magnitude}, i1 false)")
+    b.module.declare("llvm.ctlz.i128", I128, [I128, vector("i1")])
+    normal = b.shl(magnitude, b.and_(zeros, b.const(127, I128)))
+    high = b.convert("sitofp", b.convert("trunc", b.lshr(normal, b.const(75, I128)), I64), F64)
+    rest = b.and_(b.lshr(normal, b.const(22, I128)), b.const((1 << 53) - 1, I128))
+    low = b.convert("sitofp", b.convert("trunc", rest, I64), F64)
+    # weights: high has 53 bits of which the first is 2^(-1 - zeros)
+    power = b.sub(b.const(1023 - 53, I64), b.convert("trunc", zeros, I64))
+    scale = b.bitcast(b.shl(power, b.const(52, I64)), F64)
+    pair = b.fmul(high, scale), b.fmul(b.fmul(low, b.const(2.0**-53, F64)), scale)
+    half_pi = tuple(b.const(c, F64) for c in table.HALF_PI_PAIR["double"])
+    r, rl = multiply_pairs(b, fast_two_sum(b, *pair), (half_pi[0], half_pi[1]))
+    turn = b.xor(minus, b.icmp("slt", whole, b.const(0, I64)))
+    b.store(b.select(turn, b.fneg(r), r), out)
+    b.store(b.select(turn, b.fneg(rl), rl), b.element(out, 1, F64))
+    count = b.convert("trunc", count, I64)
+    backward = b.icmp("slt", whole, b.const(0, I64))
+    return b.and_(b.select(backward, b.sub(b.const(0, I64), count), count), b.const(3, I64))
+
+
+def huge_lanes(b: Builder, args: list[Value]) -> Value:
+    """Lane by lane; r and its low part are stored at a pointer."""
+    x, out = args
+    name = b.module.function("reduce_huge", I64, [F64, PTR], huge_lane)
+    lanes = x.type.lanes
+    pair = b.alloca(F64, 2)
+    quadrant = number(b, x, 0.0)
+    whole = b.bitcast(quadrant, x.type.integer)
+    for k in range(lanes):
+        count = b.call(name, I64, [b.extract(x, k), pair])
+        whole = b.insert(whole, count, k) if lanes > 1 else count
+        b.store(b.load(pair, F64), b.element(out, k, F64))
+        b.store(b.load(b.element(pair, 1, F64), F64), b.element(out, lanes + k, F64))
+    return whole
+
+
+def reduce(b: Builder, x: Value) -> tuple[Value, Value, Value]:
+    """n mod 4 in the low bits, r and its low part, with x = n pi/2 + r, |r| <= pi/4; of float64."""
+    kind = x.type
+    size = b.fabs(x)
+    big = b.fcmp("oge", size, number(b, x, LIMIT))
+    inner = b.select(big, number(b, x, 0.0), x)
+    n, bits = whole_and_bits(b, inner, table.TWO_OVER_PI["double"][0])
+    c1, c2, c3, c4 = (number(b, x, c) for c in table.HALF_PI["double"])
+    first = negative_mul_add(b, n, c1, inner)
+    high, error = two_sum(b, first, b.fneg(b.fmul(n, c2)))
+    third = b.fmul(n, c3)
+    high, second = two_sum(b, high, b.fneg(third))
+    r, low = fast_two_sum(b, high, b.fadd(b.fadd(error, second), b.fneg(b.fmul(n, c4))))
+    out = b.alloca(kind, 2)
+    slow, done = b.label("huge"), b.label("reduced")
+    before = b.block
+    b.branch(any_lane(b, big), slow, done)
+    b.start(slow)
+    name = b.module.function(f"reduce_huge_v{kind.lanes}", kind.integer, [kind, PTR], huge_lanes)
+    # lanes that are not huge get a harmless argument
+    far = b.select(big, x, number(b, x, LIMIT))
+    count = b.select(big, b.call(name, kind.integer, [far, out]), bits)
+    far_r = b.select(big, b.load(out, kind), r)
+    far_low = b.select(big, b.load(b.element(out, kind.lanes, kind), kind), low)
+    b.jump(done)
+    b.start(done)
+    return (
+        b.phi([(bits, before), (count, slow)]),
+        b.phi([(r, before), (far_r, slow)]),
+        b.phi([(low, before), (far_low, slow)]),
+    )
+
+
+def sine(b: Builder, r: Value, low: Value, single: bool) -> Pair:
+    """sin(r + low) as r and a small part."""
+    z = b.fmul(r, r)
+    cube = b.fmul(z, r)
+    part = b.fmul(cube, polynomial(b, z, table.SIN["float" if single else "double"]))
+    if single:
+        return r, part
+    # low cos r, to a few digits
+    slope = negative_mul_add(b, z, number(b, r, 0.5), number(b, r, 1.0))
+    return r, mul_add(b, low, slope, part)
+
+
+def cosine(b: Builder, r: Value, low: Value, single: bool) -> Pair:
+    """cos(r + low) as 1 - z/2, z = r^2, and a small part with the error of that difference."""
+    z = b.fmul(r, r)
+    half = b.fmul(z, number(b, r, 0.5))
+    one = number(b, r, 1.0)
+    high = b.fsub(one, half)
+    part = b.fmul(b.fmul(z, z), polynomial(b, z, table.COS["float" if single else "double"]))
+    if single:
+        return high, part
+    part = negative_mul_add(b, r, low, part)
+    return high, b.fadd(b.fsub(b.fsub(one, high), half), part)
+
+
+def not_finite(b: Builder, x: Value, value: Value) -> Value:
+    """NaN where x is infinite or NaN."""
+    return b.select(b.fcmp("olt", b.fabs(x), number(b, x, float("inf"))), value, number(b, x, NAN))
+
+
+def pick(b: Builder, bits: Value, odd: Pair, even: Pair) -> Pair:
+    """The pair for the parity of n."""
+    zero = b.const(0, bits.type)
+    is_odd = b.icmp("ne", b.and_(bits, b.const(1, bits.type)), zero)
+    return b.select(is_odd, odd[0], even[0]), b.select(is_odd, odd[1], even[1])
+
+
+def negate(b: Builder, x: Value, bits: Value) -> Value:
+    """-x where bit 1 of `bits` is set."""
+    sign = b.shl(b.and_(bits, b.const(2, bits.type)), b.const(62, bits.type))
+    return b.bitcast(b.xor(b.bitcast(x, bits.type), sign), x.type)
+
+
+def sine_of(b: Builder, x: Value, single: bool) -> Value:
+    bits, r, low = reduce(b, x)
+    high, small = pick(b, bits, cosine(b, r, low, single), sine(b, r, low, single))
+    value = negate(b, b.fadd(high, small), bits)
+    # sin(-0) = -0, and tiny arguments keep their sign
+    value = b.select(b.fcmp("oeq", x, number(b, x, 0.0)), x, value)
+    return not_finite(b, x, value)
+
+
+def cosine_of(b: Builder, x: Value, single: bool) -> Value:
+    bits, r, low = reduce(b, x)
+    high, small = pick(b, bits, sine(b, r, low, single), cosine(b, r, low, single))
+    value = negate(b, b.fadd(high, small), b.add(bits, b.const(1, bits.type)))
+    return not_finite(b, x, value)
+
+
+def tangent_of(b: Builder, x: Value, single: bool) -> Value:
+    bits, r, low = reduce(b, x)
+    s = fast_two_sum(b, *sine(b, r, low, single))
+    c = fast_two_sum(b, *cosine(b, r, low, single))
+    top = pick(b, bits, (b.fneg(c[0]), b.fneg(c[1])), s)
+    bottom = pick(b, bits, s, c)
+    high, small = divide_pairs(b, top, bottom)
+    value = b.select(b.fcmp("oeq", x, number(b, x, 0.0)), x, b.fadd(high, small))
+    return not_finite(b, x, value)
+
+
+def widened(b: Builder, x: Value) -> tuple[Value, bool]:
+    """float64 of x, and whether x was float32."""
+    if x.type.element == "double":
+        return x, False
+    return b.convert("fpext", x, vector(F64.element, x.type.lanes)), True
+
+
+def narrowed(b: Builder, x: Value, single: bool) -> Value:
+    """Back to the type of the argument."""
+    return b.convert("fptrunc", x, vector(F32.element, x.type.lanes)) if single else x
+
+
+def sin(b: Builder, x: Value) -> Value:
+    """sin x, below 0.8 ULP for all arguments."""
+    wide, single = widened(b, x)
+    return narrowed(b, sine_of(b, wide, single), single)
+
+
+def cos(b: Builder, x: Value) -> Value:
+    """cos x, below 0.8 ULP for all arguments."""
+    wide, single = widened(b, x)
+    return narrowed(b, cosine_of(b, wide, single), single)
+
+
+def tan(b: Builder, x: Value) -> Value:
+    """tan x, below 0.8 ULP for all arguments."""
+    wide, single = widened(b, x)
+    return narrowed(b, tangent_of(b, wide, single), single)
+
+
+def sin_cos(b: Builder, x: Value) -> tuple[Value, Value]:
+    """Both with one reduction."""
+    wide, single = widened(b, x)
+    bits, r, low = reduce(b, wide)
+    s, c = sine(b, r, low, single), cosine(b, r, low, single)
+    one = pick(b, bits, c, s)
+    other = pick(b, bits, s, c)
+    first = negate(b, b.fadd(*one), bits)
+    second = negate(b, b.fadd(*other), b.add(bits, b.const(1, bits.type)))
+    first = b.select(b.fcmp("oeq", wide, number(b, wide, 0.0)), wide, first)
+    both = (not_finite(b, wide, v) for v in (first, second))
+    value, derivative = (narrowed(b, v, single) for v in both)
+    return value, derivative

@@ -1,0 +1,617 @@
+"""Matrix products: `C[i, j] = sum over t of A[i, t] B[t, j]`, tiled in registers, with an epilogue.
+
+Every entry of C is one chain of fused multiply-adds in ascending t, whatever the sizes, tiles and tails
+around it: a block of a product has the same bits as the product of the blocks. (`dots` asks for an
+exception.)
+
+A tile of C, some rows by a few vectors of columns, is held in registers while t runs; B gives vectors of
+neighbouring columns, A single entries that are broadcast. Panels of B and tiles of A are copied into scratch
+memory first where that is needed (columns of B that are not contiguous) or pays (strides that collide in the
+cache). Where vectors are wanted along the rows of C, the same is done for the transposed product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from .builder import Builder, Type, Value, vector
+from .dots import emit_dots
+from .pack import (
+    Operand,
+    Size,
+    add,
+    at,
+    each,
+    first_lanes,
+    least,
+    multiply,
+    pack_columns,
+    rest,
+    subtract,
+    value,
+)
+
+__all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
+
+Axis = Literal["n", "m"]
+Scratch = Callable[[Size], Value]
+
+FIRST_LEVEL = 16 * 1024  # bytes that stay in the first-level cache whatever their layout
+SECOND_LEVEL = 384 * 1024  # bytes of A that are kept in the second-level cache while B passes by
+LARGE = 2 * 1024 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
+DEEP = 4096  # bytes along t after which sums are interrupted, so that blocks and panels stay in their caches
+PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
+SHORT = 8  # products of at most so many steps are written without a loop over t
+# The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
+# and room for a row of B and an entry of A that the register allocator really finds.
+TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
+SLICE = 16  # steps of t that are copied at a time, tile by tile
+
+
+class Epilogue(Protocol):
+    """What is done with finished entries of C."""
+
+    def __call__(
+        self, b: Builder, acc: Value, i: Value, j: Value, count: int, mask: Value | None, axis: Axis
+    ) -> None:
+        """Use `acc`, which is C[i, j : j + lanes] (axis "n") or C[i : i + lanes, j] (axis "m").
+
+        Lanes where the mask is false are no entries of C: what they hold has no meaning, and their memory
+        is not to be touched. `count` is the number of lanes that are entries of C if it is known, else of
+        all lanes: if `mask` is given and `count` < lanes, the first `count` lanes are valid and the mask is
+        a constant that says the same. A scalar `acc` is a vector of one lane.
+        """
+
+
+def store_to(target: Operand) -> Epilogue:
+    """The epilogue that only stores."""
+
+    def store(b: Builder, acc: Value, i: Value, j: Value, count: int, mask: Value | None, axis: Axis) -> None:
+        kind = vector(acc.type.element)
+        offset = add(b, multiply(b, i, target.row), multiply(b, j, target.column))
+        step = target.column if axis == "n" else target.row
+        _write(b, acc, at(b, target.pointer, offset, kind), step, count, mask)
+
+    return store
+
+
+def _write(b: Builder, acc: Value, pointer: Value, step: Size, count: int, mask: Value | None) -> None:
+    """Store the lanes of `acc` that count, `step` elements apart."""
+    lanes = acc.type.lanes
+    kind = vector(acc.type.element)
+    if lanes == 1 or (step == 1 and mask is None):
+        b.store(acc, pointer)
+    elif step == 1 and mask is not None and count == lanes:
+        b.masked_store(acc, pointer, mask)
+    elif step == 1:  # a known number of lanes: halves, quarters ... cost less than a masked store
+        first, width = 0, lanes // 2
+        while first < count:
+            if first + width <= count:
+                part = (
+                    b.extract(acc, first) if width == 1 else b.shuffle(acc, None, range(first, first + width))
+                )
+                b.store(part, at(b, pointer, first, kind))
+                first += width
+            width = max(1, width // 2)
+    else:
+        for lane in range(count):
+            address = at(b, pointer, multiply(b, step, lane), kind)
+            if mask is None or count < lanes:
+                b.store(b.extract(acc, lane), address)
+            else:
+                with b.when(b.extract(mask, lane)):
+                    b.store(b.extract(acc, lane), address)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A vector of columns of a panel: its first column, its lanes, and how many count (None: known later)."""
+
+    first: int
+    lanes: int
+    count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """Columns `start : stop : width` of C that are worked on with the same code."""
+
+    start: Size
+    stop: Size
+    width: int
+    pieces: tuple[_Piece, ...]
+
+    @property
+    def packed(self) -> int:
+        """Columns with padding."""
+        return sum(piece.lanes for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Rows `start : stop : rows` of C: tiles of so many rows."""
+
+    start: Size
+    stop: Size
+    rows: int
+
+
+Initial = Callable[[Size, Size, _Piece, Value | None], Value]
+Finish = Callable[[Size, Size, _Piece, Value | None, Value], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The factors of a stretch of t, what the sums start from, and where they go."""
+
+    A: Operand
+    B: Operand
+    k: Size
+    initial: Initial
+    finish: Finish
+
+
+class _Product:
+    """One product, turned so that vectors go along n."""
+
+    def __init__(
+        self, b: Builder, element: str, m: Size, n: Size, start: Operand | None, store: Epilogue
+    ) -> None:
+        self.b, self.m, self.n, self.start, self.store = b, m, n, start, store
+        self.axis: Axis = "n"
+        self.kind: Type = vector(element)
+        self.wide: Type = vector(element, b.target.lanes(element))
+        self.lanes = self.wide.lanes
+        self.size = self.kind.bits // 8
+        self.masks = b.target.vector_bits > 128  # narrow vectors have no masked loads: their tails are scalar
+        self.tallest = TALLEST[32 if b.target.registers >= 32 else 16]
+
+    # -- the plan ------------------------------------------------------------------------------------------
+
+    def plan(self, A: Operand, B: Operand, k: int, scratch: Scratch) -> None:
+        """Choose panels, tiles, packing and the order of the loops; reserve memory for at most k steps."""
+        b, m, n, size = self.b, self.m, self.n, self.size
+        self.turned = B.column != 1  # its panels must be copied, and should not be large
+        must = self.turned and (not isinstance(n, int) or n >= (2 if self.masks else self.lanes))
+        pays = _at_least(16, m) and _at_least(FIRST_LEVEL, n, k, size)
+        self.blocked = _at_least(LARGE, m, k, size) and not (must and not isinstance(n, int))
+        # Entries of A are copied where they lie apart, or where the rows of a tile collide in the cache.
+        apart = A.column != 1 and _at_least(2 * FIRST_LEVEL, m, k, size)
+        collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and _at_least(PAGE, k, size)
+        reused = _at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, n) and _at_least(5, m)
+        self.pack_a = reused and (apart or (collide and (self.blocked or self.rows(2) > 6)))
+        self.pack_b = must or (pays and not (self.blocked and not isinstance(n, int)))
+        self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
+        # Tiles of packed rows, or rows in blocks, are the same for all panels.
+        self.shared = self.pack_a or self.blocked
+        most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]
+        segments = {rows: self.segments(rows) for rows in dict.fromkeys(most)}
+        self.tiles = [segments[rows] for rows in most]
+        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else 0
+        self.room_a = self.room_b = None
+        if self.pack_a:
+            self.room_a = scratch(multiply(b, k, self.block if self.blocked else m))
+        if self.pack_b:
+            width = add(b, n, self.lanes) if self.blocked else max(p.packed for p in self.panels)
+            self.room_b = scratch(multiply(b, k, width))
+
+    def runtime_panels(self, n: Value) -> list[_Panel]:
+        """Whole panels, then single vectors with a mask (or single columns)."""
+        b, lanes = self.b, self.lanes
+        best = self.vectors(None)
+        full = tuple(_Piece(v * lanes, lanes, lanes) for v in range(best))
+        stop = subtract(b, n, rest(b, n, best * lanes))
+        tail = _Piece(0, lanes, None) if self.masks else _Piece(0, 1, 1)
+        return [_Panel(0, stop, best * lanes, full), _Panel(stop, n, tail.lanes, (tail,))]
+
+    def known_panels(self, n: int) -> list[_Panel]:
+        """Panels of equal width, then what remains in as few panels as possible."""
+        lanes, left = self.lanes, n % self.lanes
+        pieces = [_Piece(j, lanes, lanes) for j in range(0, n - left, lanes)]
+        if left and self.masks:  # the last vector is as narrow as a power of two can be
+            pieces.append(_Piece(n - left, 1 << (left - 1).bit_length(), left))
+        else:
+            pieces += [_Piece(j, 1, 1) for j in range(n - left, n)]
+        best = self.vectors(len(pieces))
+        turns = n // lanes // best
+        most = best
+        if not self.blocked and not self.pack_a and best == 2 and len(pieces) in (3, 5):
+            turns, most = turns - 1, 3  # three vectors at once are better than two and a single one
+        result = []
+        if turns > 0:
+            result.append(_Panel(0, turns * best * lanes, best * lanes, tuple(pieces[:best])))
+        remaining = pieces[max(turns, 0) * best :]
+        while remaining:
+            part, remaining = remaining[:most], remaining[most:]
+            first, last = part[0].first, part[-1]
+            stop = last.first + (last.count or 0)
+            moved = tuple(_Piece(p.first - first, p.lanes, p.count) for p in part)
+            result.append(_Panel(first, stop, stop - first, moved))
+        return result
+
+    def vectors(self, available: int | None) -> int:
+        """Vectors of a tile: two, or more if there are few rows."""
+        m, most = self.m, 4 if self.turned else 8
+        fitting = [v for v in range(3, most + 1) if isinstance(m, int) and m <= self.tallest[v]]
+        best = max(fitting, default=2)
+        return best if available is None else max(1, min(best, available))
+
+    def rows(self, vectors: int) -> int:
+        """The most rows of a tile of so many vectors."""
+        return self.tallest[min(vectors, 8)]
+
+    def segments(self, most: int) -> list[_Segment]:
+        """The rows of C, as evenly as possible if their number is known."""
+        b, m = self.b, self.m
+        if isinstance(m, int):
+            fewest, more = divmod(m, max(1, -(-m // most)))
+            split = more * (fewest + 1)
+            return [
+                s for s in (_Segment(0, split, fewest + 1), _Segment(split, m, fewest)) if s.start != s.stop
+            ]
+        result: list[_Segment] = []
+        start: Size = 0
+        for rows in sorted({most, 4 if most > 6 else (most + 1) // 2, 1}, reverse=True):
+            stop = subtract(b, m, rest(b, subtract(b, m, start), rows)) if rows > 1 else m
+            result.append(_Segment(start, stop, rows))
+            start = stop
+        return result
+
+    # -- the nest ------------------------------------------------------------------------------------------
+
+    def emit(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
+        """The product, in parts of t if it is deep."""
+        b, most = self.b, DEEP // self.size
+        if isinstance(k, int):
+            if k <= most:
+                self.plan(A, B, k, scratch)
+                self.nest(_Part(A, B, k, self.initial, self.finish))
+                return
+            parts = -(-k // most)
+            most = -(-k // (parts * 8)) * 8  # parts of equal depth
+        self.plan(A, B, most, scratch)
+        pitch = add(b, self.n, self.lanes)
+        sums = Operand(scratch(multiply(b, self.m, pitch)), pitch, 1)
+        self.keep(sums, self.initial)
+        kept = self.kept(sums)
+
+        def part(t: Size) -> None:
+            a = Operand(at(b, A.pointer, multiply(b, t, A.column), self.kind), A.row, A.column)
+            c = Operand(at(b, B.pointer, multiply(b, t, B.row), self.kind), B.row, B.column)
+            depth = least(b, subtract(b, k, t), most)
+            self.nest(_Part(a, c, depth, kept, lambda i, j, piece, mask, acc: self.put(sums, i, j, acc)))
+
+        each(b, 0, k, most, part)
+        self.each_vector(lambda i, j, piece, mask: self.finish(i, j, piece, mask, kept(i, j, piece, mask)))
+
+    def nest(self, part: _Part) -> None:
+        """Blocks of rows if there are many, panels, tiles."""
+        if not self.blocked:
+            if self.pack_a:
+                self.pack_tiles(part, self.tiles[0], 0)
+            for panel, tiles in zip(self.panels, self.tiles, strict=True):
+
+                def whole(j: Size, panel: _Panel = panel, tiles: list[_Segment] = tiles) -> None:
+                    self.panel(part, panel, tiles, j)
+
+                self.each_panel(panel, whole)
+            return
+        b = self.b
+        if self.pack_b:
+            for panel in self.panels:
+                self.each_panel(panel, lambda j, p=panel: self.pack_panel(part, p, j))  # type: ignore[misc]
+        for segment in self.tiles[0]:
+            step = self.block // segment.rows * segment.rows
+
+            def block(i: Size, segment: _Segment = segment, step: int = step) -> None:
+                here = _Segment(i, least(b, add(b, i, step), segment.stop), segment.rows)
+                if self.pack_a:
+                    self.pack_tiles(part, [here], i)
+                for panel in self.panels:
+
+                    def some(j: Size, panel: _Panel = panel) -> None:
+                        self.panel(part, panel, [here], j, i)
+
+                    self.each_panel(panel, some)
+
+            each(b, segment.start, segment.stop, step, block)
+
+    def each_panel(self, panel: _Panel, body: Callable[[Size], None]) -> None:
+        """Every panel of one kind."""
+        each(self.b, panel.start, panel.stop, panel.width, body)
+
+    def pack_tiles(self, part: _Part, segments: list[_Segment], origin: Size) -> None:
+        """Copy tiles to where `panel` looks for them, in slices of t if tiles are neighbours in memory."""
+        b, A, kind, room = self.b, part.A, self.kind, self.room_a
+        assert room is not None
+
+        def slice_(t: Size, depth: Size) -> None:
+            for rows, start, stop in ((s.rows, s.start, s.stop) for s in segments):
+
+                def one(i: Size, rows: int = rows) -> None:
+                    offset = add(b, multiply(b, i, A.row), multiply(b, t, A.column))
+                    source = Operand(at(b, A.pointer, offset, kind), A.column, A.row)
+                    target = add(b, multiply(b, subtract(b, i, origin), part.k), multiply(b, t, rows))
+                    pack_columns(b, kind, self.lanes, source, rows, depth, at(b, room, target, kind), rows)
+
+                each(b, start, stop, rows, one)
+
+        if A.column == 1:
+            slice_(0, part.k)
+            return
+        whole = subtract(b, part.k, rest(b, part.k, SLICE))
+        each(b, 0, whole, SLICE, lambda t: slice_(t, SLICE))
+        if part.k != whole:
+            slice_(whole, subtract(b, part.k, whole))
+
+    def pack_panel(self, part: _Part, panel: _Panel, j: Size) -> None:
+        """Copy a panel of B to where `panel` looks for it."""
+        b = self.b
+        assert self.room_b is not None
+        target = at(b, self.room_b, multiply(b, j, part.k), self.kind) if self.blocked else self.room_b
+        source = Operand(
+            at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind), part.B.row, part.B.column
+        )
+        known = all(piece.count is not None for piece in panel.pieces)
+        count = panel.width if known else least(b, subtract(b, panel.stop, j), panel.width)
+        pack_columns(b, self.kind, self.lanes, source, count, part.k, target, panel.packed)
+
+    def panel(self, part: _Part, panel: _Panel, tiles: list[_Segment], j: Size, origin: Size = 0) -> None:
+        """All tiles of one panel."""
+        b = self.b
+        if self.room_b is not None:
+            if not self.blocked:
+                self.pack_panel(part, panel, j)
+            place = multiply(b, j, part.k) if self.blocked else 0
+            right = Operand(at(b, self.room_b, place, self.kind), panel.packed, 1)
+        else:
+            pointer = at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind)
+            right = Operand(pointer, part.B.row, part.B.column)
+        for segment in tiles:
+            rows = segment.rows
+
+            def one(i: Size, rows: int = rows) -> None:
+                if self.room_a is not None:
+                    packed = at(b, self.room_a, multiply(b, subtract(b, i, origin), part.k), self.kind)
+                    left = Operand(packed, 1, rows)
+                else:
+                    pointer = at(b, part.A.pointer, multiply(b, i, part.A.row), self.kind)
+                    left = Operand(pointer, part.A.row, part.A.column)
+                self.tile(part, panel, i, j, rows, left, right)
+
+            each(b, segment.start, segment.stop, rows, one)
+
+    # -- the tile ------------------------------------------------------------------------------------------
+
+    def tile(
+        self, part: _Part, panel: _Panel, i: Size, j: Size, rows: int, left: Operand, right: Operand
+    ) -> None:
+        """Some rows of one panel: all steps of t with the sums in registers."""
+        b, kind, k, pieces = self.b, self.kind, part.k, panel.pieces
+        # Rows in groups of four: a few pointers move, the distances within a group are shared.
+        lefts = [at(b, left.pointer, multiply(b, left.row, r), kind) for r in range(0, rows, 4)]
+        within = [multiply(b, left.row, r) for r in range(min(rows, 4))]
+        # All sums have the same lanes, though some may not count: one broadcast serves them all.
+        lanes = max(piece.lanes for piece in pieces)
+        ahead = [multiply(b, right.column, piece.first) for piece in pieces]
+
+        def step(state: list[Value]) -> list[Value]:
+            pointer, groups, acc = state[0], state[1 : 1 + len(lefts)], state[1 + len(lefts) :]
+            row = []
+            for piece, offset in zip(pieces, ahead, strict=True):
+                wide = vector(kind.element, piece.lanes)
+                mask = None if self.pack_b else self.mask(panel, j, piece)
+                row.append(
+                    _widen(b, _read(b, at(b, pointer, offset, kind), wide, 1, piece.lanes, mask), lanes)
+                )
+            for r in range(rows):
+                entry = b.load(at(b, groups[r // 4], within[r % 4], kind), kind)
+                spread = b.splat(entry, lanes)
+                for v, factor in enumerate(row, r * len(pieces)):
+                    acc[v] = self.fma(spread, factor, acc[v])
+            groups = [at(b, group, left.column, kind) for group in groups]
+            return [at(b, pointer, right.row, kind), *groups, *acc]
+
+        def places() -> list[tuple[Size, Size, _Piece, Value | None]]:
+            found = [(piece, add(b, j, piece.first), self.mask(panel, j, piece)) for piece in pieces]
+            down = [add(b, i, r) for r in range(rows)]
+            return [(ii, jj, piece, mask) for ii in down for piece, jj, mask in found]
+
+        state = [right.pointer, *lefts, *(_widen(b, part.initial(*place), lanes) for place in places())]
+        if isinstance(k, int) and k <= SHORT:
+            for _ in range(k):
+                state = step(state)
+        else:
+            with b.loop(value(b, 0), value(b, k), 1, carry=state) as loop:
+                loop.next = step(loop.carried)
+            state = loop.results
+        for place, acc in zip(places(), state[1 + len(lefts) :], strict=True):
+            part.finish(*place, _narrow(b, acc, place[2].lanes))
+
+    def mask(self, panel: _Panel, j: Size, piece: _Piece) -> Value | None:
+        """The lanes of a piece that are columns of C; made where used: masks do not last in registers."""
+        b = self.b
+        if piece.count == piece.lanes:
+            return None
+        left = subtract(b, panel.stop, add(b, j, piece.first)) if piece.count is None else piece.count
+        return first_lanes(b, left, vector(self.kind.element, piece.lanes))
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """x * y + z; with two roundings only where the processor would need a slow call."""
+        return self.b.fma(x, y, z) if self.b.target.fma else self.b.fadd(self.b.fmul(x, y), z)
+
+    # -- beginning and end of a sum ------------------------------------------------------------------------
+
+    def initial(self, i: Size, j: Size, piece: _Piece, mask: Value | None) -> Value:
+        """What a sum of the caller's product starts from."""
+        b, start = self.b, self.start
+        wide = vector(self.kind.element, piece.lanes)
+        if start is None:
+            return b.const(0.0, wide)
+        offset = add(b, multiply(b, i, start.row), multiply(b, j, start.column))
+        count = piece.lanes if piece.count is None else piece.count
+        return _read(b, at(b, start.pointer, offset, self.kind), wide, start.column, count, mask)
+
+    def finish(self, i: Size, j: Size, piece: _Piece, mask: Value | None, acc: Value) -> None:
+        """Hand finished entries to the caller."""
+        first, second = value(self.b, i), value(self.b, j)
+        if self.axis == "m":
+            first, second = second, first
+        count = piece.lanes if piece.count is None else piece.count
+        self.store(self.b, acc, first, second, count, mask, self.axis)
+
+    def each_vector(self, body: Callable[[Size, Size, _Piece, Value | None], None]) -> None:
+        """Every vector of C, outside of any sum."""
+        b = self.b
+        for panel in self.panels:
+
+            def row(i: Size, panel: _Panel = panel) -> None:
+                def vectors(j: Size) -> None:
+                    for piece in panel.pieces:
+                        body(i, add(b, j, piece.first), piece, self.mask(panel, j, piece))
+
+                self.each_panel(panel, vectors)
+
+            each(b, 0, self.m, 1, row)
+
+    def keep(self, sums: Operand, initial: Initial) -> None:
+        """Fill memory for interrupted sums."""
+        self.each_vector(lambda i, j, piece, mask: self.put(sums, i, j, initial(i, j, piece, mask)))
+
+    def put(self, sums: Operand, i: Size, j: Size, acc: Value) -> None:
+        """Store whole vectors of interrupted sums (their rows are padded)."""
+        self.b.store(acc, at(self.b, sums.pointer, add(self.b, multiply(self.b, i, sums.row), j), self.kind))
+
+    def kept(self, sums: Operand) -> Initial:
+        """Load what `put` has stored."""
+
+        def load(i: Size, j: Size, piece: _Piece, mask: Value | None) -> Value:
+            b = self.b
+            place = at(b, sums.pointer, add(b, multiply(b, i, sums.row), j), self.kind)
+            return b.load(place, vector(self.kind.element, piece.lanes))
+
+        return load
+
+
+def _at_least(amount: int, *factors: Size) -> bool:
+    """Whether a product of sizes is so large, or may be."""
+    total = 1
+    for factor in factors:
+        if not isinstance(factor, int):
+            return True
+        total *= factor
+    return total >= amount
+
+
+def _widen(b: Builder, x: Value, lanes: int) -> Value:
+    """The same lanes and more of no meaning."""
+    have, kind = x.type.lanes, vector(x.type.element, lanes)
+    if have == lanes:
+        return x
+    if have == 1:
+        return b.insert(Value("poison", kind), x, 0)
+    return b.shuffle(x, None, [*range(have), *[-1] * (lanes - have)])
+
+
+def _narrow(b: Builder, x: Value, lanes: int) -> Value:
+    """The first lanes."""
+    if x.type.lanes == lanes:
+        return x
+    return b.extract(x, 0) if lanes == 1 else b.shuffle(x, None, range(lanes))
+
+
+def _read(b: Builder, pointer: Value, wide: Type, step: Size, count: int, mask: Value | None) -> Value:
+    """Lanes that lie `step` elements apart."""
+    kind = vector(wide.element)
+    if wide.lanes == 1:
+        return b.load(pointer, wide)
+    result = b.const(0.0, wide)
+    if step == 1:
+        return b.load(pointer, wide) if mask is None else b.masked_load(pointer, wide, mask, result)
+    for lane in range(count):
+        offset = multiply(b, step, lane)
+        if mask is not None and count == wide.lanes:  # lanes that do not count read the first element
+            offset = b.select(b.extract(mask, lane), value(b, offset), value(b, 0))
+        result = b.insert(result, b.load(at(b, pointer, offset, kind), kind), lane)
+    return result
+
+
+def emit_matmul(
+    b: Builder,
+    element: str,
+    m: Size,
+    n: Size,
+    k: Size,
+    a: Operand,
+    b_: Operand,
+    store: Epilogue,
+    *,
+    scratch: Scratch,
+    accumulate_into: Operand | None = None,
+    along: Axis | None = None,
+    dots: bool = False,
+) -> None:
+    """Write the code of a product of an (m, k) and a (k, n) matrix.
+
+    `element` is "double" or "float"; m, n and k are numbers or i64 values. `store` is called where entries
+    of C are finished, with vectors along the axis `along` (by default that in which B or A is contiguous).
+    The sums start from the entries of `accumulate_into` if it is given, from zero otherwise.
+    `scratch(count)` gives room for `count` elements, a value that holds in all code that follows. C may
+    overlap neither A nor B.
+
+    With `dots`, a product with a single row or column whose factors are both contiguous along k is computed
+    as dot products of vectors: faster, and with bits that depend on k alone, but are not those of the
+    chain.
+    """
+    if (
+        dots
+        and a.column == 1
+        and b_.row == 1
+        and 1 in (m, n)
+        and not (isinstance(k, int) and k < 2 * b.target.lanes(element))
+    ):
+        _dots(b, element, m, n, k, a, b_, store, scratch, accumulate_into)
+        return
+    if along is None:
+        along = "m" if b_.column != 1 and a.row == 1 and n != 1 and m != 1 else "n"
+    if along == "n":
+        _Product(b, element, m, n, accumulate_into, store).emit(a, b_, k, scratch)
+        return
+    start = None if accumulate_into is None else accumulate_into.transposed
+    product = _Product(b, element, n, m, start, store)
+    product.axis = "m"
+    product.emit(b_.transposed, a.transposed, k, scratch)
+
+
+def _dots(
+    b: Builder,
+    element: str,
+    m: Size,
+    n: Size,
+    k: Size,
+    a: Operand,
+    b_: Operand,
+    store: Epilogue,
+    scratch: Scratch,
+    start: Operand | None,
+) -> None:
+    """A product with a single row or column: first all dot products, then their epilogue with vectors."""
+    count, matrix, x = (m, a, b_.pointer) if n == 1 else (n, b_.transposed, a.pointer)
+    product = _Product(
+        b, element, 1, count, start.transposed if start is not None and n == 1 else start, store
+    )
+    product.axis = "m" if n == 1 else "n"
+    product.plan(Operand(x, 0, 1), Operand(x, 0, 1), 0, scratch)
+    sums = scratch(add(b, count, product.lanes))
+    kind = product.kind
+    emit_dots(b, element, count, k, matrix, x, lambda i, total: b.store(total, at(b, sums, i, kind)))
+
+    def finish(i: Size, j: Size, piece: _Piece, mask: Value | None) -> None:
+        acc = b.load(at(b, sums, j, kind), vector(element, piece.lanes))
+        if start is not None:
+            acc = b.fadd(product.initial(i, j, piece, mask), acc)
+        product.finish(i, j, piece, mask, acc)
+
+    product.each_vector(finish)

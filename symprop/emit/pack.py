@@ -1,0 +1,261 @@
+"""Copying parts of matrices into panels: the layouts that the micro-kernels of `matmul` read.
+
+A panel of B holds, for every step t of the sums in turn, the elements of a few neighbouring columns; a
+panel of A those of a few neighbouring rows. Where the source lies the other way round, square blocks are
+transposed in registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .builder import I64, PTR, Builder, Type, Value, vector
+
+__all__ = [
+    "Operand",
+    "Size",
+    "add",
+    "at",
+    "each",
+    "least",
+    "multiply",
+    "pack_columns",
+    "rest",
+    "subtract",
+]
+__all__ += ["transpose", "value"]
+
+Size = int | Value
+
+FEW = 16  # blocks of at most so many steps are transposed in place, longer ones by a function
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A matrix in memory: entry (i, j) is `row * i + column * j` elements after `pointer`."""
+
+    pointer: Value
+    row: Size
+    column: Size
+
+    @property
+    def transposed(self) -> Operand:
+        """The same memory with the two indices exchanged."""
+        return Operand(self.pointer, self.column, self.row)
+
+
+# -- whole numbers that are known now or at run time -------------------------------------------------------
+
+
+def value(b: Builder, x: Size) -> Value:
+    """A size as a value."""
+    return b.const(x, I64) if isinstance(x, int) else x
+
+
+def add(b: Builder, x: Size, y: Size) -> Size:
+    """x + y"""
+    if isinstance(x, int) and isinstance(y, int):
+        return x + y
+    if x == 0 or y == 0:
+        return y if x == 0 else x
+    return b.add(value(b, x), value(b, y))
+
+
+def subtract(b: Builder, x: Size, y: Size) -> Size:
+    """x - y"""
+    if isinstance(x, int) and isinstance(y, int):
+        return x - y
+    return x if y == 0 else b.sub(value(b, x), value(b, y))
+
+
+def multiply(b: Builder, x: Size, y: Size) -> Size:
+    """x * y"""
+    if isinstance(x, int) and isinstance(y, int):
+        return x * y
+    if x == 0 or y == 0:
+        return 0
+    if x == 1 or y == 1:
+        return y if x == 1 else x
+    return b.mul(value(b, x), value(b, y))
+
+
+def rest(b: Builder, x: Size, unit: int) -> Size:
+    """The remainder of a size and a number."""
+    if isinstance(x, int):
+        return x % unit
+    if unit & (unit - 1) == 0:
+        return b.and_(x, b.const(unit - 1, I64))
+    return b.assign(I64, f"urem i64 {x}, {unit}")
+
+
+def least(b: Builder, x: Size, y: Size) -> Size:
+    """The smaller of two sizes."""
+    if isinstance(x, int) and isinstance(y, int):
+        return min(x, y)
+    p, q = value(b, x), value(b, y)
+    return b.select(b.icmp("slt", p, q), p, q)
+
+
+def at(b: Builder, pointer: Value, offset: Size, kind: Type) -> Value:
+    """The address of an element."""
+    return pointer if offset == 0 else b.element(pointer, offset, kind)
+
+
+def each(b: Builder, start: Size, stop: Size, step: int, body: Callable[[Size], None]) -> None:
+    """`for i in range(start, stop, step)`; a loop of no or one known turn is not written as a loop."""
+    if isinstance(start, int) and isinstance(stop, int) and stop - start <= step:
+        if start < stop:
+            body(start)
+        return
+    with b.loop(value(b, start), value(b, stop), step) as loop:
+        body(loop.index)
+
+
+def first_lanes(b: Builder, count: Size, kind: Type) -> Value:
+    """The mask of the first lanes of a vector type."""
+    if isinstance(count, int):
+        bits = ", ".join(f"i1 {int(lane < count)}" for lane in range(kind.lanes))
+        return Value(f"<{bits}>", kind.mask)
+    whole = vector(kind.integer.element)
+    limit = count if whole == I64 else b.convert("trunc", count, whole)
+    return b.icmp("slt", b.lane_numbers(kind.integer), b.splat(limit, kind.lanes))
+
+
+# -- panels ------------------------------------------------------------------------------------------------
+
+
+def transpose(b: Builder, rows: Sequence[Value], half: int | None = None) -> list[Value]:
+    """The columns of a square block that is given as its rows (a power of two of them).
+
+    `half` is the size of the quarters that are exchanged first, if larger ones have been exchanged before.
+    """
+    lanes = len(rows)
+    block = list(rows)
+    half = lanes // 2 if half is None else half
+    while half:
+        # Exchange the upper right and the lower left quarter of every block of 2 half x 2 half.
+        keep = [k if not k & half else lanes + k - half for k in range(lanes)]
+        move = [k + half if not k & half else lanes + k for k in range(lanes)]
+        for i in range(lanes):
+            if not i & half:
+                upper, lower = block[i], block[i + half]
+                block[i], block[i + half] = b.shuffle(upper, lower, keep), b.shuffle(upper, lower, move)
+        half //= 2
+    return block
+
+
+def load_transposed(b: Builder, kind: Type, starts: Sequence[Value], offset: Size) -> list[Value]:
+    """Load a square block whose rows begin `offset` elements after `starts`, as its columns."""
+    lanes = len(starts)
+    if lanes * kind.bits < 256:
+        return transpose(b, [b.load(at(b, p, offset, kind), vector(kind.element, lanes)) for p in starts])
+    # The large quarters change places while they are loaded: that takes no shuffle.
+    half = lanes // 2
+    wide = vector(kind.element, half)
+    rows: list[Value] = []
+    for first in (0, half):
+        there = add(b, offset, first)
+        for i in range(half):
+            parts = [b.load(at(b, p, there, kind), wide) for p in (starts[i], starts[i + half])]
+            rows.append(b.shuffle(parts[0], parts[1], range(lanes)))
+    return transpose(b, rows, half // 2)
+
+
+def pack_columns(
+    b: Builder, kind: Type, lanes: int, m: Operand, count: Size, k: Size, panel: Value, width: int
+) -> None:
+    """Copy `count` <= width columns of k entries so that entry (t, j) comes to `width * t + j` of the panel.
+
+    Columns from `count` to `width` are filled with numbers that mean nothing, so that whole vectors can be
+    read.
+    """
+    if m.column == 1:
+        _copy_columns(b, kind, lanes, m, count, k, panel, width)
+        return
+    if m.row == 1:
+        while isinstance(k, int) and lanes > max(k, 1):
+            lanes //= 2
+    for first, size in _groups(width, lanes):
+        source = Operand(at(b, m.pointer, multiply(b, m.column, first), kind), m.row, m.column)
+        valid = least(b, subtract(b, count, first), size)
+        target = at(b, panel, first, kind)
+        if m.row != 1 or (isinstance(k, int) and k <= FEW):
+            _copy_group(b, kind, size, lanes, source, valid, k, target, width)
+            continue
+
+        def whole(inner: Builder, args: list[Value], size: int = size) -> Value:
+            source, column, valid, k, target = args
+            _copy_group(inner, kind, size, lanes, Operand(source, 1, column), valid, k, target, width)
+            return inner.const(0, I64)
+
+        # A function of its own: panels of a width share it, and its constants take no registers elsewhere.
+        name = f"transpose.{kind.element}.{size}.{lanes}.{width}"
+        b.module.function(name, I64, [PTR, I64, I64, I64, PTR], whole)
+        b.call(name, I64, [source.pointer, value(b, m.column), value(b, valid), value(b, k), target])
+
+
+def _copy_group(
+    b: Builder, kind: Type, size: int, lanes: int, m: Operand, count: Size, k: Size, target: Value, width: int
+) -> None:
+    """`pack_columns` of one vector of columns: `size` of them, `lanes` steps at a time."""
+    # Columns that do not exist are read as the last one.
+    last = subtract(b, count, 1)
+    starts = [at(b, m.pointer, multiply(b, m.column, least(b, j, last)), kind) for j in range(size)]
+
+    def single(t: Size) -> None:
+        step = multiply(b, t, m.row)
+        here = at(b, target, multiply(b, t, width), kind)
+        for j, start in enumerate(starts):
+            b.store(b.load(at(b, start, step, kind), kind), at(b, here, j, kind))
+
+    def block(t: Size) -> None:
+        begin = least(b, t, final)
+        for part in range(0, lanes, size):
+            there = add(b, begin, part)
+            for u, column in enumerate(load_transposed(b, kind, starts, there)):
+                b.store(column, at(b, target, multiply(b, add(b, there, u), width), kind))
+
+    if m.row != 1:
+        each(b, 0, k, 1, single)
+        return
+    # The last block may overlap the one before it; fewer steps than a block are copied one by one.
+    final = subtract(b, k, lanes)
+    many = k
+    if not isinstance(k, int):
+        enough = b.icmp("sge", k, b.const(lanes, I64))
+        few, many = (b.select(c, k, value(b, 0)) for c in (b.not_(enough), enough))
+        each(b, 0, few, 1, single)
+    each(b, 0, many, lanes, block)
+
+
+def _copy_columns(
+    b: Builder, kind: Type, lanes: int, m: Operand, count: Size, k: Size, panel: Value, width: int
+) -> None:
+    """`pack_columns` of columns that are neighbours in memory."""
+
+    def copy(t: Size) -> None:
+        source = at(b, m.pointer, multiply(b, t, m.row), kind)
+        target = at(b, panel, multiply(b, t, width), kind)
+        for first, size in _groups(width, lanes):
+            wide = vector(kind.element, size)
+            left = subtract(b, count, first)
+            address = at(b, source, first, kind)
+            if isinstance(left, int) and left >= size:
+                items = b.load(address, wide)
+            else:
+                items = b.masked_load(address, wide, first_lanes(b, left, wide), b.const(0.0, wide))
+            b.store(items, at(b, target, first, kind))
+
+    each(b, 0, k, 1, copy)
+
+
+def _groups(width: int, lanes: int) -> list[tuple[int, int]]:
+    """Vectors of at most `lanes` elements that cover a width: (first, elements), powers of two."""
+    result, first = [], 0
+    while first < width:
+        while first + lanes > width:
+            lanes //= 2
+        result.append((first, lanes))
+        first += lanes
+    return result

@@ -1,0 +1,208 @@
+"""The elementary functions: accuracy, special values, equal bits for all widths, no library calls."""
+
+import functools
+import itertools
+import math
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import ulp_sweep as sweep
+
+from symprop.emit.builder import F64, I64, PTR, Builder, Module, Value, vector
+from symprop.emit.math import ELEMENTARY, integer_power, sin_cos
+
+ELEMENTS = ("double", "float")
+LIMITS = {
+    "exp": 1.1,
+    "log": 1.1,
+    "erf": 1.1,
+    "sigmoid": 1.1,
+    "sqrt": 0.5,
+    "loggamma": 4.0,
+    "gamma": 4.0,
+    "digamma": 4.0,
+}
+FMA = sweep.make_target("host").fma
+X86 = sweep.make_target("host").triple.startswith("x86_64")
+
+
+@functools.cache
+def library(target: str, element: str, lanes: int = 0) -> sweep.Library:
+    machine = sweep.make_target(target)
+    return sweep.Library(machine, element, lanes or machine.lanes(element))
+
+
+def targets() -> list[str]:
+    return ["host", "avx2", "sse2"] if X86 and FMA else ["host", "sse2"] if X86 else ["host"]
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_accuracy(name, element):
+    count = 40 if name in ("loggamma", "gamma", "digamma") else 160
+    error, at = sweep.worst(library("host", element), name, count, long=False)
+    assert error <= LIMITS.get(name, 1.5), at
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="long double is no wider than float64 here")
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("target", targets())
+def test_accuracy_on_many_points(target, element):
+    code = library(target, element)
+    for name in sweep.LONG:
+        if name in ELEMENTARY:
+            error, at = sweep.worst(code, name, 20000, long=True, seed=2)
+            assert error <= LIMITS.get(name, 1.5), (name, at)
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("name", ["erf", "erfc", "normal_cdf"])
+def test_accuracy_without_fused_operations(name, element):
+    if not X86:
+        pytest.skip("for x86 only")
+    error, at = sweep.worst(library("sse2", element), name, 100, long=False, seed=3)
+    assert error <= LIMITS.get(name, 1.5), at
+
+
+def special_points(element):
+    limits = np.finfo(sweep.NUMPY_TYPE[element])
+    points = [
+        0,
+        1,
+        2,
+        3,
+        0.5,
+        1.5,
+        2.5,
+        1e-5,
+        1e-30,
+        1e30,
+        20,
+        40,
+        88.8,
+        89,
+        104,
+        127,
+        128,
+        700,
+        710,
+        745.2,
+        746,
+        1024,
+        1075,
+    ]
+    points += [math.inf, math.nan, limits.max, limits.tiny, limits.tiny * 0.75, limits.smallest_subnormal]
+    if element == "double":
+        points += [1e300, 1e-300, 1e22, 2.0**52, 2.0**53, 2.0**53 + 2, 2.0**52 - 0.5]
+    else:
+        points += [2.0**23, 2.0**24, 2.0**24 + 2, 2.0**23 - 0.5]
+    values = np.array(points, np.longdouble).astype(sweep.NUMPY_TYPE[element])
+    return np.concatenate([values, -values])
+
+
+def exact_normal_cdf(x):
+    if math.isnan(x):
+        return x
+    return float(sweep.reference("normal_cdf", x)) if abs(x) < 100 else float(x > 0)
+
+
+SCALAR = {"erf": math.erf, "erfc": math.erfc, "normal_cdf": exact_normal_cdf}
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("target", targets())
+def test_special_values_are_those_of_c(target, element):
+    code = library(target, element)
+    kind = sweep.NUMPY_TYPE[element]
+    values = special_points(element)
+    for name in ELEMENTARY:
+        if name in ("loggamma", "gamma", "digamma"):
+            continue
+        if name in sweep.TWO_ARGUMENTS:
+            pairs = np.array(list(itertools.product(values, values)), kind)
+            args = (pairs[:, 0].copy(), pairs[:, 1].copy())
+        else:
+            args = (values,)
+        got = code(name, *args)
+        with np.errstate(all="ignore"):
+            if name in SCALAR:
+                expected = np.array([SCALAR[name](float(x)) for x in values]).astype(kind)
+            else:
+                expected = sweep.LONG[name](*(a.astype(np.longdouble) for a in args)).astype(kind)
+            close = np.abs(got - expected) <= 2 * np.spacing(np.abs(expected))
+            same = (got == expected) | (np.isnan(got) & np.isnan(expected)) | close
+            same &= (np.signbit(got) == np.signbit(expected)) | np.isnan(expected)
+        wrong = np.flatnonzero(~same)
+        assert not len(wrong), (name, [(*(a[k] for a in args), got[k], expected[k]) for k in wrong[:5]])
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_bits_are_the_same_for_all_widths(element):
+    rng = np.random.default_rng(5)
+    widths = (1, 4, 8) if element == "double" else (1, 4, 16)
+    bits = np.int64 if element == "double" else np.int32
+    for name in ELEMENTARY:
+        x, y = sweep.sample(name, element, 150, seed=4)
+        x = np.concatenate([x, special_points(element)])
+        y = None if y is None else np.concatenate([y, rng.permutation(special_points(element))])
+        first, *others = (library("host", element, lanes)(name, x, y) for lanes in widths)
+        for other in others:
+            same = (first.view(bits) == other.view(bits)) | (np.isnan(first) & np.isnan(other))
+            assert same.all(), (name, x[~same][:5])
+
+
+@pytest.mark.skipif(not X86, reason="assembly of x86")
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("target", ["avx2", "avx512"])
+def test_no_call_leaves_the_module(target, element):
+    text = library(target, element).assembly()
+    called = set(re.findall(r"\b(?:call|jmp)[a-z]*\s+\*?([A-Za-z_][\w.@]*)", text))
+    assert {name for name in called if not name.startswith("reduce_huge")} == set()
+
+
+def one_function(emit, outputs=1):
+    """A loop for `emit(b, x)`, which gives as many values as `outputs`."""
+    target = sweep.make_target("host")
+    module, kind = Module(target), vector("double", 4)
+    b = Builder(module)
+    with b.loop(b.const(0, I64), Value("%n", I64), 4) as loop:
+        values = emit(b, b.load(b.element(Value("%x", PTR), loop.index, F64), kind))
+        for pointer, value in zip(("%out", "%y")[:outputs], values, strict=True):
+            b.store(value, b.element(Value(pointer, PTR), loop.index, F64))
+    b.emit("ret void")
+    module.functions["loop_it"] = b.define("void @loop_it(ptr %x, ptr %y, ptr %out, i64 %n)")
+    code = sweep.Library(target, "double", 4, ["sqrt"])
+    code.text = module.text()
+    return code
+
+
+@pytest.mark.parametrize("n", [-3, -1, 0, 1, 2, 3, 5, 8])
+def test_integer_power(n):
+    x = np.linspace(-2.1, 3.3, 64)
+    got = one_function(lambda b, v: (integer_power(b, v, n),))("it", x)
+    np.testing.assert_allclose(got, x ** float(n), rtol=1e-15)
+
+
+def test_sine_and_cosine_together():
+    x = np.concatenate([np.linspace(-9, 9, 60), [1e22, 0.0, -0.0, np.inf]])
+    code = one_function(sin_cos, outputs=2)
+    sine, cosine = np.empty_like(x), np.empty_like(x)
+    code.address("it")(x.ctypes.data, cosine.ctypes.data, sine.ctypes.data, len(x))
+    alone = library("host", "double", 4)
+    np.testing.assert_array_equal(sine, alone("sin", x))
+    np.testing.assert_array_equal(cosine, alone("cos", x))
+
+
+def test_huge_arguments_are_reduced_exactly():
+    # the float64 nearest to a multiple of pi/2 (Kahan), and large powers of ten
+    x = np.array([6381956970095103.0 * 2.0**797, 1e22, 1e300, 2.0**1023, -1e22, 2.0**19, 2.0**19 - 1e-6, 1e5])
+    for name in ("sin", "cos", "tan"):
+        got = library("host", "double", 8)(name, x)
+        for value, point in zip(got, x, strict=True):
+            assert sweep.ulp_error(value, sweep.reference(name, float(point)), "double") < 0.8
