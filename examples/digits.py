@@ -152,7 +152,9 @@ def main(epochs: int = 40) -> float:
     print()
     loss = train(f, arrays, train_x, train_y, epochs)
     share = accuracy(scores, arrays, test_x, test_y)
-    print(f"loss {loss:.4f} after {epochs} epochs; {100 * share:.1f}% of {len(test_y)} unseen digits are read right")
+    print(
+        f"loss {loss:.4f} after {epochs} epochs; {100 * share:.1f}% of {len(test_y)} unseen digits are read right"
+    )
     print(f"\nOne step on {BATCH} images:")
     times = compare(f, arrays, train_x, train_y)
     for name, microseconds in times.items():

@@ -1,0 +1,1 @@
+"""LLVM IR: the builder, vector mathematics, loop nests, matrix products, targets."""

@@ -21,7 +21,7 @@ from symprop.schedule.ir import Axis, Buffer, Nest, Step
 __all__ = ["LoopEmitter"]
 
 UNROLL = 8  # loops of at most so many turns are written out
-BLOCK = 512  # terms summed in a row before their sum is added to the total: keeps long sums near pairwise accuracy
+BLOCK = 512  # terms summed in a row before their sum is added to the total, so that long sums keep digits
 CHAINS = 4  # accumulators of a sum along the lanes, to hide the latency of the addition
 
 
@@ -68,7 +68,7 @@ class LoopEmitter:
         inner = [access_of(s) for s in nest.inner]
         body = [access_of(s) for s in nest.body]
         uses = [s for s in [*nest.inner, *nest.body] if s.op == "position"]
-        fixed = {i.axis for s in uses for i in s.index}
+        fixed = {i.axis for s in uses for i in s.at}
         axes = merge_axes(axes, [a for a in [*inner, *body] if a], fixed)
         if not nest.product or len(reduce_axes) > 1:
             reduce_axes = merge_axes(reduce_axes, [a for a in inner if a], fixed)
@@ -198,7 +198,8 @@ class LoopEmitter:
         size = max(1, kind.bits // 8)
         return b.assign(
             kind,
-            f"call {kind} @{name}({where} align {size} {pointers}, {mask.type} {mask}, {kind} zeroinitializer)",
+            f"call {kind} @{name}({where} align {size} {pointers}, "
+            f"{mask.type} {mask}, {kind} zeroinitializer)",
         )
 
     def store(self, step: Step, access: Access, frame: Frame, value: Value) -> None:
@@ -264,7 +265,7 @@ class LoopEmitter:
                 case "batch_size":
                     value = lanes.to_real(b.splat(self.samples, lanes.lanes))
                 case "position":
-                    (at,) = step.index
+                    (at,) = step.at
                     start = b.splat(frame.at[at.axis], lanes.lanes) if at.axis else b.const(0, lanes.integer)
                     value = b.add(start, b.const(at.offset, lanes.integer))
                     if at.axis == frame.axis and at.axis is not None:

@@ -36,12 +36,13 @@ from .pack import (
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
 
 Axis = Literal["n", "m"]
-Scratch = Callable[[Size], Value]
+Scratch = Callable[[int], Value]
 
 FIRST_LEVEL = 16 * 1024  # bytes that stay in the first-level cache whatever their layout
 SECOND_LEVEL = 384 * 1024  # bytes of A that are kept in the second-level cache while B passes by
 LARGE = 2 * 1024 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
 DEEP = 4096  # bytes along t after which sums are interrupted, so that blocks and panels stay in their caches
+CHUNK = 240  # rows or columns at a time of those deep products that have any number of them
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
 SHORT = 8  # products of at most so many steps are written without a loop over t
 # The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
@@ -161,6 +162,8 @@ class _Product:
     ) -> None:
         self.b, self.m, self.n, self.start, self.store = b, m, n, start, store
         self.axis: Axis = "n"
+        self.most = [x if isinstance(x, int) else None for x in (m, n)]  # bounds of m and n, if there are any
+        self.origin: tuple[Size, Size] = (0, 0)  # where this product lies in that of the caller
         self.kind: Type = vector(element)
         self.wide: Type = vector(element, b.target.lanes(element))
         self.lanes = self.wide.lanes
@@ -172,30 +175,31 @@ class _Product:
 
     def plan(self, A: Operand, B: Operand, k: int, scratch: Scratch) -> None:
         """Choose panels, tiles, packing and the order of the loops; reserve memory for at most k steps."""
-        b, m, n, size = self.b, self.m, self.n, self.size
+        n, size, (rows, columns) = self.n, self.size, self.most
         self.turned = B.column != 1  # its panels must be copied, and should not be large
         must = self.turned and (not isinstance(n, int) or n >= (2 if self.masks else self.lanes))
-        pays = _at_least(16, m) and _at_least(FIRST_LEVEL, n, k, size)
-        self.blocked = _at_least(LARGE, m, k, size) and not (must and not isinstance(n, int))
+        pays = _at_least(16, rows) and _at_least(FIRST_LEVEL, columns, k, size)
+        self.blocked = _at_least(LARGE, rows, k, size) and (not must or columns is not None)
+        self.pack_b = must or (pays and (not self.blocked or columns is not None))
         # Entries of A are copied where they lie apart, or where the rows of a tile collide in the cache.
-        apart = A.column != 1 and _at_least(2 * FIRST_LEVEL, m, k, size)
+        apart = A.column != 1 and _at_least(2 * FIRST_LEVEL, rows, k, size)
         collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and _at_least(PAGE, k, size)
-        reused = _at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, n) and _at_least(5, m)
-        self.pack_a = reused and (apart or (collide and (self.blocked or self.rows(2) > 6)))
-        self.pack_b = must or (pays and not (self.blocked and not isinstance(n, int)))
+        collide = collide and (self.blocked or self.rows(2) > 6)
+        reused = _at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and _at_least(5, rows)
+        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else rows
+        self.pack_a = reused and (apart or collide) and self.block is not None
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
         # Tiles of packed rows, or rows in blocks, are the same for all panels.
         self.shared = self.pack_a or self.blocked
         most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]
         segments = {rows: self.segments(rows) for rows in dict.fromkeys(most)}
         self.tiles = [segments[rows] for rows in most]
-        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else 0
         self.room_a = self.room_b = None
         if self.pack_a:
-            self.room_a = scratch(multiply(b, k, self.block if self.blocked else m))
+            self.room_a = scratch(k * (self.block or 0))
         if self.pack_b:
-            width = add(b, n, self.lanes) if self.blocked else max(p.packed for p in self.panels)
-            self.room_b = scratch(multiply(b, k, width))
+            width = (columns or 0) + self.lanes if self.blocked else max(p.packed for p in self.panels)
+            self.room_b = scratch(k * width)
 
     def runtime_panels(self, n: Value) -> list[_Panel]:
         """Whole panels, then single vectors with a mask (or single columns)."""
@@ -262,24 +266,52 @@ class _Product:
     # -- the nest ------------------------------------------------------------------------------------------
 
     def emit(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
-        """The product, in parts of t if it is deep."""
+        """The product; a deep one in parts of t, and in chunks if its rows or columns are any number."""
         b, most = self.b, DEEP // self.size
-        if isinstance(k, int):
-            if k <= most:
-                self.plan(A, B, k, scratch)
-                self.nest(_Part(A, B, k, self.initial, self.finish))
-                return
-            parts = -(-k // most)
-            most = -(-k // (parts * 8)) * 8  # parts of equal depth
+        if isinstance(k, int) and k <= most:
+            self.plan(A, B, k, scratch)
+            self.nest(_Part(A, B, k, self.initial, self.finish))
+        elif self.most[0] is None:
+
+            def some_rows(i: Size) -> None:
+                self.chunk(i, 0).emit(A.moved(b, self.kind, i, 0), B, k, scratch)
+
+            each(b, 0, self.m, CHUNK, some_rows)
+        elif self.most[1] is None:
+
+            def some_columns(j: Size) -> None:
+                self.chunk(0, j).emit(A, B.moved(b, self.kind, 0, j), k, scratch)
+
+            each(b, 0, self.n, CHUNK, some_columns)
+        else:
+            if isinstance(k, int):  # parts of equal depth
+                most = -(-k // (-(-k // most) * 8)) * 8
+            self.deep(A, B, k, most, scratch)
+
+    def chunk(self, i: Size, j: Size) -> _Product:
+        """The product from (i, j) on of at most CHUNK rows, or columns, of those that come at run time."""
+        b, m, n, most = self.b, self.m, self.n, list(self.most)
+        if most[0] is None:
+            m, most[0] = least(b, subtract(b, m, i), CHUNK), CHUNK
+        else:
+            n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
+        inner = _Product(b, self.kind.element, m, n, self.start, self.store)
+        inner.axis, inner.most = self.axis, most
+        inner.origin = (add(b, self.origin[0], i), add(b, self.origin[1], j))
+        return inner
+
+    def deep(self, A: Operand, B: Operand, k: Size, most: int, scratch: Scratch) -> None:
+        """The product in parts of t; in between the sums are kept in memory."""
+        b, (rows, columns) = self.b, self.most
+        assert rows is not None and columns is not None
         self.plan(A, B, most, scratch)
-        pitch = add(b, self.n, self.lanes)
-        sums = Operand(scratch(multiply(b, self.m, pitch)), pitch, 1)
+        pitch = columns + self.lanes
+        sums = Operand(scratch(rows * pitch), pitch, 1)
         self.keep(sums, self.initial)
         kept = self.kept(sums)
 
         def part(t: Size) -> None:
-            a = Operand(at(b, A.pointer, multiply(b, t, A.column), self.kind), A.row, A.column)
-            c = Operand(at(b, B.pointer, multiply(b, t, B.row), self.kind), B.row, B.column)
+            a, c = A.moved(b, self.kind, 0, t), B.moved(b, self.kind, t, 0)
             depth = least(b, subtract(b, k, t), most)
             self.nest(_Part(a, c, depth, kept, lambda i, j, piece, mask, acc: self.put(sums, i, j, acc)))
 
@@ -450,13 +482,13 @@ class _Product:
         wide = vector(self.kind.element, piece.lanes)
         if start is None:
             return b.const(0.0, wide)
-        offset = add(b, multiply(b, i, start.row), multiply(b, j, start.column))
+        place = start.moved(b, self.kind, add(b, self.origin[0], i), add(b, self.origin[1], j)).pointer
         count = piece.lanes if piece.count is None else piece.count
-        return _read(b, at(b, start.pointer, offset, self.kind), wide, start.column, count, mask)
+        return _read(b, place, wide, start.column, count, mask)
 
     def finish(self, i: Size, j: Size, piece: _Piece, mask: Value | None, acc: Value) -> None:
         """Hand finished entries to the caller."""
-        first, second = value(self.b, i), value(self.b, j)
+        first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
         if self.axis == "m":
             first, second = second, first
         count = piece.lanes if piece.count is None else piece.count
@@ -495,11 +527,11 @@ class _Product:
         return load
 
 
-def _at_least(amount: int, *factors: Size) -> bool:
+def _at_least(amount: int, *factors: int | None) -> bool:
     """Whether a product of sizes is so large, or may be."""
     total = 1
     for factor in factors:
-        if not isinstance(factor, int):
+        if factor is None:
             return True
         total *= factor
     return total >= amount
@@ -558,8 +590,8 @@ def emit_matmul(
     `element` is "double" or "float"; m, n and k are numbers or i64 values. `store` is called where entries
     of C are finished, with vectors along the axis `along` (by default that in which B or A is contiguous).
     The sums start from the entries of `accumulate_into` if it is given, from zero otherwise.
-    `scratch(count)` gives room for `count` elements, a value that holds in all code that follows. C may
-    overlap neither A nor B.
+    `scratch(count)` gives room for `count` elements (a number, whatever comes at run time), best aligned to
+    64 bytes; it may be called in a loop. C may overlap neither A nor B.
 
     With `dots`, a product with a single row or column whose factors are both contiguous along k is computed
     as dot products of vectors: faster, and with bits that depend on k alone, but are not those of the
@@ -598,20 +630,26 @@ def _dots(
     start: Operand | None,
 ) -> None:
     """A product with a single row or column: first all dot products, then their epilogue with vectors."""
+    kind, lanes = vector(element), b.target.lanes(element)
     count, matrix, x = (m, a, b_.pointer) if n == 1 else (n, b_.transposed, a.pointer)
-    product = _Product(
-        b, element, 1, count, start.transposed if start is not None and n == 1 else start, store
-    )
-    product.axis = "m" if n == 1 else "n"
-    product.plan(Operand(x, 0, 1), Operand(x, 0, 1), 0, scratch)
-    sums = scratch(add(b, count, product.lanes))
-    kind = product.kind
-    emit_dots(b, element, count, k, matrix, x, lambda i, total: b.store(total, at(b, sums, i, kind)))
+    whole = _Product(b, element, 1, count, start.transposed if start is not None and n == 1 else start, store)
+    whole.axis = "m" if n == 1 else "n"
+    sums = scratch((count if isinstance(count, int) else CHUNK) + lanes)
 
-    def finish(i: Size, j: Size, piece: _Piece, mask: Value | None) -> None:
-        acc = b.load(at(b, sums, j, kind), vector(element, piece.lanes))
-        if start is not None:
-            acc = b.fadd(product.initial(i, j, piece, mask), acc)
-        product.finish(i, j, piece, mask, acc)
+    def some(first: Size, product: _Product) -> None:
+        product.plan(Operand(x, 0, 1), Operand(x, 0, 1), 0, scratch)
+        moved = matrix.moved(b, kind, first, 0)
+        emit_dots(b, element, product.n, k, moved, x, lambda i, total: b.store(total, at(b, sums, i, kind)))
 
-    product.each_vector(finish)
+        def finish(i: Size, j: Size, piece: _Piece, mask: Value | None) -> None:
+            acc = b.load(at(b, sums, j, kind), vector(element, piece.lanes))
+            if start is not None:
+                acc = b.fadd(product.initial(i, j, piece, mask), acc)
+            product.finish(i, j, piece, mask, acc)
+
+        product.each_vector(finish)
+
+    if isinstance(count, int):
+        some(0, whole)
+    else:
+        each(b, 0, count, CHUNK, lambda first: some(first, whole.chunk(0, first)))

@@ -44,6 +44,11 @@ class Operand:
         """The same memory with the two indices exchanged."""
         return Operand(self.pointer, self.column, self.row)
 
+    def moved(self, b: Builder, kind: Type, i: Size, j: Size) -> Operand:
+        """The matrix that begins at entry (i, j) of this one, whose elements are of type `kind`."""
+        offset = add(b, multiply(b, i, self.row), multiply(b, j, self.column))
+        return Operand(at(b, self.pointer, offset, kind), self.row, self.column)
+
 
 # -- whole numbers that are known now or at run time -------------------------------------------------------
 

@@ -35,7 +35,7 @@ def product_kernel(emitter: LoopEmitter, nest: Nest) -> bool:
     assert left is not None and right is not None
     if left.dynamic or right.dynamic:
         return False
-    fixed = {i.axis for s in nest.body if s.op == "position" for i in s.index}
+    fixed = {i.axis for s in nest.body if s.op == "position" for i in s.at}
     axes = merge_axes(list(nest.axes), known, fixed)
     reduce_axes = merge_axes(list(nest.reduce_axes), [left, right], set())
     if len(reduce_axes) != 1:

@@ -1,8 +1,8 @@
 """Long straight-line code cut into functions, so that compile time stays linear in its length.
 
-LLVM schedules and allocates registers for a function as a whole, which takes more than linear time where thousands of
-values are alive. Values that live from one part to another would be spilled to the stack anyway: here they are kept
-in a frame, an array that every part gets.
+LLVM schedules and allocates registers for a function as a whole, which takes more than linear time where
+thousands of values are alive. Values that live from one part to another would be spilled to the stack anyway:
+here they are kept in a frame, an array that every part gets.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def _split(b: Builder, cuts: Cuts, name: str) -> None:
     frame = b.alloca(vector("i8"), SLOT * max(1, len(crossing)))
     del b.lines[cuts.start :]
     for outside in (n for n in crossing if n not in home):
-        b.store(Value(outside, b.types.get(outside, PTR)), b.element(frame, SLOT * crossing[outside], vector("i8")))
+        slot = b.element(frame, SLOT * crossing[outside], vector("i8"))
+        b.store(Value(outside, b.types.get(outside, PTR)), slot)
     for number, lines in enumerate(parts):
         b.emit(f"call void @{name}.{number}(ptr {frame})")
         b.module.functions[f"{name}.{number}"] = _part(b, f"{name}.{number}", lines, number, home, crossing)
@@ -90,7 +91,9 @@ def _uses(line: str) -> list[str]:
 def _part(
     b: Builder, name: str, lines: list[str], number: int, home: dict[str, int], crossing: dict[str, int]
 ) -> str:
-    """The text of one part: it reads a value from the frame where it is used first and writes its own at once."""
+    """The text of one part: it reads a value from the frame where it is used first and writes its own at
+    once.
+    """
     out: list[str] = []
     read: set[str] = set()
     waiting: list[str] = []
@@ -133,8 +136,8 @@ def _part(
 def _with_barriers(lines: list[str]) -> Iterator[str]:
     """An empty instruction that "may touch memory" after every few stores.
 
-    LLVM compares every store with every other access nearby to see which of them may change places: quadratic in the
-    number of stores, and here without any use. It does not look across such a barrier.
+    LLVM compares every store with every other access nearby to see which of them may change places: quadratic
+    in the number of stores, and here without any use. It does not look across such a barrier.
     """
     stores = 0
     for line in lines:

@@ -61,7 +61,7 @@ def access_of(step: Step) -> Access | None:
     constant = 0
     dynamic: list[tuple[int, int]] = []
     stride = 1
-    for extent, at in zip(reversed(step.buffer.shape), reversed(step.index), strict=True):
+    for extent, at in zip(reversed(step.buffer.shape), reversed(step.at), strict=True):
         if at.step is not None:
             dynamic.append((at.step, stride))
         elif at.axis is not None:

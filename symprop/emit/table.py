@@ -181,8 +181,8 @@ NATIVE: dict[str, Emit] = {
 
 
 class Pointers(dict[Buffer, Value]):
-    """Addresses of buffers from an array of pointers: a few are read once, at the start; of many each at every use,
-    since a program with a thousand arguments would keep a thousand registers waiting."""
+    """Addresses of buffers from an array of pointers: a few are read once, at the start; of many each at
+    every use, since a program with a thousand arguments would keep a thousand registers waiting."""
 
     def __init__(self, b: Builder, array: Value, buffers: Sequence[Buffer]) -> None:
         super().__init__()

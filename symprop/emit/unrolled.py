@@ -123,7 +123,7 @@ class UnrolledEmitter:
         with b.loop(b.const(0, I64), size, self.width) as loop:
             here = {i: _advance(b, i, rows[i], loop.index, self.element) for i in self.schedule.inputs}
             there = {
-                o: b.element(columns[o], loop.index, vector(_memory(o, self.element))) if o.batched else columns[o]
+                o: b.element(columns[o], loop.index if o.batched else 0, vector(_memory(o, self.element)))
                 for o in self.schedule.outputs
             }
             kept = {
@@ -163,9 +163,8 @@ class UnrolledEmitter:
         scratch = b.alloca(kind, self.width * buffer.entries)
         b.module.declare("llvm.memset.p0.i64", None, [PTR, vector("i8"), I64, vector("i1")])
         b.module.declare("llvm.memcpy.p0.p0.i64", None, [PTR, PTR, I64, vector("i1")])
-        b.emit(
-            f"call void @llvm.memset.p0.i64(ptr {scratch}, i8 0, i64 {size * self.width * buffer.entries}, i1 0)"
-        )
+        whole = size * self.width * buffer.entries
+        b.emit(f"call void @llvm.memset.p0.i64(ptr {scratch}, i8 0, i64 {whole}, i1 0)")
         row = self._row(buffer, pointer, start)
         length = b.mul(left, b.const(size * buffer.entries, I64))
         b.emit(f"call void @llvm.memcpy.p0.p0.i64(ptr {scratch}, ptr {row}, i64 {length}, i1 0)")
@@ -296,7 +295,7 @@ class _Straight:
                 case "batch_size":
                     value = self.lanes.to_real(self.b.splat(self.samples, self.lanes.lanes))
                 case "position":
-                    (at,) = step.index
+                    (at,) = step.at
                     value = self.b.const((point[at.axis] if at.axis else 0) + at.offset, self.lanes.integer)
                 case _:
                     value = self.lanes.operation(
@@ -307,10 +306,10 @@ class _Straight:
 
     def _load(self, step: Step, point: Point, values: list[Value]) -> Value:
         assert step.buffer is not None
-        dynamic = [(k, at.step) for k, at in enumerate(step.index) if at.step is not None]
+        dynamic = [(k, at.step) for k, at in enumerate(step.at) if at.step is not None]
         if dynamic:
             return self._choose(step, point, values)
-        where = tuple((point[at.axis] if at.axis else 0) + at.offset for at in step.index)
+        where = tuple((point[at.axis] if at.axis else 0) + at.offset for at in step.at)
         return self._entry(step.buffer, where)
 
     def _entry(self, buffer: Buffer, where: tuple[int, ...]) -> Value:
@@ -347,7 +346,7 @@ class _Straight:
         b, lanes = self.b, self.lanes
         assert step.buffer is not None
         ranges = []
-        for at, extent in zip(step.index, step.buffer.shape, strict=True):
+        for at, extent in zip(step.at, step.buffer.shape, strict=True):
             known = (point[at.axis] if at.axis else 0) + at.offset
             ranges.append(range(extent) if at.step is not None else range(known, known + 1))
         result: Value | None = None
@@ -357,7 +356,7 @@ class _Straight:
                 result = entry
                 continue
             here: Value | None = None
-            for at, k in zip(step.index, where, strict=True):
+            for at, k in zip(step.at, where, strict=True):
                 if at.step is not None:
                     same = b.icmp("eq", values[at.step], b.const(k, lanes.integer))
                     here = same if here is None else b.and_(here, same)
@@ -369,7 +368,7 @@ class _Straight:
     def _store(self, step: Step, point: Point, value: Value) -> None:
         buffer = step.buffer
         assert buffer is not None
-        where = tuple((point[at.axis] if at.axis else 0) + at.offset for at in step.index)
+        where = tuple((point[at.axis] if at.axis else 0) + at.offset for at in step.at)
         if buffer.kind == "real":
             value = self.lanes.to_real(value)
         if buffer.role == "temporary":

@@ -38,14 +38,15 @@ def node_value(node: Node, args: list[Any], values: Mapping[sp.Basic, Any], exac
     """The value of one node, given those of its arguments; `values` are those of the input symbols."""
     declared = OPERATIONS[node.op]
     if node.op == "symbol":
-        return _input(values[node.attrs[0]], node, exact)  # type: ignore[index]
+        return _input(values[node.attrs[0]], node, exact)
     if node.op == "constant":
         number = sp.N(node.attrs[0], mp.mp.dps + 5 if exact else 30)
-        return np.array(
-            mp.mpf(number._to_mpmath(mp.mp.prec)) if exact else float(number), object if exact else float
-        )
+        if exact:
+            return np.array(mp.mpf(number._to_mpmath(mp.mp.prec)), dtype=object)
+        return np.array(float(number))
     if exact and node.op == "eye":
-        return np.array(np.eye(*node.attrs), object) * mp.mpf(1)  # type: ignore[call-overload]
+        rows, columns = node.attrs
+        return np.eye(rows, columns).astype(object) * mp.mpf(1)  # type: ignore[call-overload]
     if declared.elementwise and exact and len(args) <= 32:  # NumPy makes no function of more than 63 operands
         function = declared.exact
         if function is not None:

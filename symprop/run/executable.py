@@ -25,7 +25,7 @@ __all__ = ["Executable", "Port", "build"]
 
 # straight-line code of so many characters of IR takes seconds at level 2; level 1 is several times quicker
 # there
-LONG_TEXT = 4_000_000
+LONG_TEXT = 500_000
 KEPT_WORKSPACE = 1 << 26  # a workspace up to this size is kept for the next call of the same thread
 
 _ENTRY_TYPE = ctypes.CFUNCTYPE(
@@ -81,6 +81,8 @@ class Executable:
             for b in schedule.inputs
         ]
         self.outputs = [Port(None, b.shape, b.kind, b.batched) for b in schedule.outputs]
+        self._in_addresses = ctypes.c_size_t * max(1, len(self.inputs))
+        self._out_addresses = ctypes.c_size_t * max(1, len(self.outputs))
         self._kept = threading.local()
 
     @property
@@ -125,15 +127,13 @@ class Executable:
             return array, view
         return array, np.moveaxis(view, -1, 0)
 
-    def run(self, inputs: Any, outputs: Any, samples: int) -> None:
-        """One call with arrays of addresses; raises `ArgumentError` where an index lies outside its
+    def run(self, inputs: Sequence[int], outputs: Sequence[int], samples: int) -> None:
+        """One call with addresses of arrays; raises `ArgumentError` where an index lies outside its
         bounds.
         """
-        size = self._memory.size(samples)
-        workspace = self._workspace(size)
-        ins = np.asarray(inputs, np.uintp)
-        outs = np.asarray(outputs, np.uintp)
-        status = self._entry(ins.ctypes.data, outs.ctypes.data, workspace, samples, self.stride(samples))
+        workspace = self._workspace(self._memory.size(samples))
+        ins, outs = self._in_addresses(*inputs), self._out_addresses(*outputs)
+        status = self._entry(ins, outs, workspace, samples, self.stride(samples))
         if status:
             self._out_of_range(status, ins, samples)
 
@@ -161,14 +161,14 @@ class Executable:
         """The address of scratch memory of this thread, aligned to 64 bytes."""
         if not size:
             return 0
-        kept = getattr(self._kept, "array", None)
-        if kept is None or kept.size < size + 64:
-            kept = np.empty(size + 64, np.uint8)
-            self._kept.array = kept if size <= KEPT_WORKSPACE else None
-            self._kept.last = kept
-        return int(-(-kept.ctypes.data // 64) * 64)
+        kept = self._kept
+        if getattr(kept, "size", 0) < size:
+            kept.array = np.empty(size + 64, np.uint8)
+            kept.size = size if size <= KEPT_WORKSPACE else 0  # a large one serves this call alone
+            kept.start = -(-kept.array.ctypes.data // 64) * 64
+        return int(kept.start)
 
-    def _out_of_range(self, status: int, addresses: np.ndarray[Any, Any], samples: int) -> None:
+    def _out_of_range(self, status: int, addresses: Any, samples: int) -> None:
         """Find the row and the value of the index that the native check refused, and raise."""
         check = self.schedule.checks[status - 1]
         buffers = [b for b in self.schedule.inputs if b.symbol is not None]
@@ -186,8 +186,8 @@ class Executable:
                     else ""
                 )
                 raise ArgumentError(
-                    f"argument {names}: index {value}{where} is out of range, expected 0 to {check.bound - 1}; "
-                    "check the labels, or the number of classes of the network"
+                    f"argument {names}: index {value}{where} is out of range, "
+                    f"expected 0 to {check.bound - 1}; check the labels or the number of classes"
                 )
         raise ArgumentError(f"argument {names}: an index is out of range, expected 0 to {check.bound - 1}")
 

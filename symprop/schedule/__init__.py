@@ -1,0 +1,1 @@
+"""From nodes to loops: the loop IR, fusion, buffers, and the plan of how they run."""

@@ -57,14 +57,18 @@ def _grid(axes: list[Axis], samples: int) -> dict[str, Array]:
 
 
 def _steps(
-    steps: Sequence[Step], grid: dict[str, Array], memory: dict[Buffer, Array], reduced: list[Array], samples: int
+    steps: Sequence[Step],
+    grid: dict[str, Array],
+    memory: dict[Buffer, Array],
+    reduced: list[Array],
+    samples: int,
 ) -> list[Any]:
     values: list[Any] = []
 
     def where(step: Step) -> tuple[Any, ...]:
         assert step.buffer is not None
         index: list[Any] = [grid[SAMPLES.name]] if step.buffer.batched else []
-        for at in step.index:
+        for at in step.at:
             start = values[at.step] if at.step is not None else grid[at.axis] if at.axis is not None else 0
             index.append(start + at.offset)
         return tuple(index)
@@ -85,7 +89,7 @@ def _steps(
             case "batch_size":
                 value = float(samples)
             case "position":
-                (at,) = step.index
+                (at,) = step.at
                 value = (grid[at.axis] if at.axis is not None else 0) + at.offset
             case _:
                 reference = OPERATIONS[step.op].reference

@@ -78,7 +78,7 @@ class Step(NamedTuple):
     op: str
     args: tuple[int, ...] = ()
     buffer: Buffer | None = None
-    index: tuple[At, ...] = ()
+    at: tuple[At, ...] = ()
     data: Any = (
         None  # the value of a constant, the axis of a position, the number of a reduction, or attributes
     )
@@ -174,9 +174,9 @@ def _line(number: int, step: Step) -> str:
     args = ", ".join(f"%{a}" for a in step.args)
     if step.op == "store":
         assert step.buffer is not None
-        return f"{step.buffer.name}[{', '.join(map(str, step.index))}] = {args}"
+        return f"{step.buffer.name}[{', '.join(map(str, step.at))}] = {args}"
     if step.op == "load":
         assert step.buffer is not None
-        return f"%{number} = {step.buffer.name}[{', '.join(map(str, step.index))}]"
+        return f"%{number} = {step.buffer.name}[{', '.join(map(str, step.at))}]"
     data = "" if step.data in (None, ()) else f" {step.data}"
     return f"%{number} = {step.op}{data} {args}".rstrip()

@@ -95,12 +95,14 @@ class _Lowering:
         used = {node.attrs[0]: node for node in self.nodes if node.op == "symbol"}
         self.input_keys: list[int] = []
         for number, symbol in enumerate(symbols):
-            node = used.get(symbol)  # type: ignore[arg-type]
+            node = used.get(symbol)
             key = node.serial if node is not None else -1 - number
             self.input_keys.append(key)
             shape, kind = symbol_type(symbol)
             static = tuple(int(d) for d in shape)
-            buffer = Buffer(str(symbol), static, symbol in self.is_batched, kind, "input", number, symbol=symbol)
+            buffer = Buffer(
+                str(symbol), static, symbol in self.is_batched, kind, "input", number, symbol=symbol
+            )
             self.buffers[key] = buffer
 
     def _refuse(self, node: Node) -> None:
@@ -305,7 +307,7 @@ class _Lowering:
         if node.op == "place":
             position = self._nest_for((batched, ()), earliest)
             scope = self.scopes[position]
-            for arg, where in zip(node.args, node.attrs[1], strict=True):  # type: ignore[arg-type, call-overload]
+            for arg, where in zip(node.args, node.attrs[1], strict=True):  # type: ignore[call-overload]
                 value = self._value(scope, arg, (), position)
                 scope.step(Step("store", (value,), buffer, tuple(At(offset=k) for k in where)))
         else:
@@ -396,7 +398,7 @@ class _Lowering:
                 if any(k is None for k in known):
                     return indices  # type: ignore[return-value]
                 where = [At(step=k) for k in known] + [At()] * (len(args[0].shape) - len(known))
-                return [*indices, (args[0], tuple(where))]  # type: ignore[list-item]
+                return [*indices, (args[0], tuple(where))]
             case "diagonal":
                 return [(args[0], (at[0], at[0]))]
             case "diag":
@@ -431,7 +433,9 @@ class _Lowering:
             case _:
                 if node.kind == "integer":  # index arithmetic: the constants among integers are integers
                     values = [
-                        scope.step(Step("constant", data=a.attrs[0], kind="integer")) if a.op == "constant" else v
+                        scope.step(Step("constant", data=a.attrs[0], kind="integer"))
+                        if a.op == "constant"
+                        else v
                         for a, v in zip(node.args, values, strict=True)
                     ]
                 return scope.step(Step(node.op, tuple(values), data=node.attrs, kind=node.kind))
@@ -439,7 +443,7 @@ class _Lowering:
     def _position(self, scope: _Scope, at: At) -> int:
         if at.step is not None:
             return at.step
-        return scope.step(Step("position", index=(at,), kind="integer"))
+        return scope.step(Step("position", at=(at,), kind="integer"))
 
     def _equal(self, scope: _Scope, a: At, b: At) -> int:
         here = (self._position(scope, a), self._position(scope, b))
@@ -506,5 +510,5 @@ def _keeps_order(node: Node) -> bool:
     if node.op == "reshape":
         return True
     if node.op == "transpose":
-        return sum(d != 1 for d in node.shape) < 2
+        return bool(sum(d != 1 for d in node.shape) < 2)
     return False

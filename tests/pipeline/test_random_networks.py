@@ -1,5 +1,7 @@
 """Random formulas through the whole pipeline, against sympy's own derivatives evaluated with mpmath."""
 
+import itertools
+
 import mpmath as mp
 import numpy as np
 import sympy as sp
@@ -70,7 +72,7 @@ def test_networks_of_matrices(sizes, activations, shared, seed):
     """A network of random depth and width against its entries written out, differentiated by sympy."""
     x = sp.MatrixSymbol("x", sizes[0], 1)
     params, below = [], x
-    for k, (columns, rows) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for k, (columns, rows) in enumerate(itertools.pairwise(sizes)):
         params += [sp.MatrixSymbol(f"W{k}", rows, columns), sp.MatrixSymbol(f"b{k}", rows, 1)]
         below = getattr(nn, activations[k])(params[-2] * below + params[-1])
     loss = nn.mse_loss(below, sp.ones(sizes[-1], 1)) + (nn.logsumexp(below) if shared else 0)

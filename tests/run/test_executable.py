@@ -26,7 +26,7 @@ def test_native_code_agrees_with_reference(seed, mode, monkeypatch):
     program = random_program(seed)
     for samples in (1, 11):
         arrays = program.arguments(seed, samples)
-        found, executable = call(program, arrays, samples)
+        found, _ = call(program, arrays, samples)
         for value, expected in zip(found, program.reference(arrays, samples), strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-12)
 
@@ -35,7 +35,8 @@ def test_native_code_agrees_with_reference(seed, mode, monkeypatch):
 def test_single_precision(mode, monkeypatch):
     monkeypatch.setattr(planning, "WRITTEN_OUT", 10**9 if mode == "unrolled" else -1)
     program = random_program(3)
-    arrays = [a if a.dtype == np.int64 else a.astype(np.float32).astype(float) for a in program.arguments(3, 19)]
+    arrays = program.arguments(3, 19)
+    arrays = [a if a.dtype == np.int64 else a.astype(np.float32).astype(float) for a in arrays]
     found, _ = call(program, arrays, 19, "float32")
     for value, expected in zip(found, program.reference(arrays, 19), strict=True):
         assert value.dtype == np.float32
@@ -50,7 +51,9 @@ def test_a_sample_has_the_same_bits_alone_and_among_others(seed, mode, monkeypat
     arrays = program.arguments(seed, 13)
     together, _ = call(program, arrays, 13)
     for n in (0, 7, 12):
-        alone = [a[n : n + 1] if s in program.batched else a for s, a in zip(program.symbols, arrays, strict=True)]
+        alone = [
+            a[n : n + 1] if s in program.batched else a for s, a in zip(program.symbols, arrays, strict=True)
+        ]
         single, executable = call(program, alone, 1)
         for port, one, all_ in zip(executable.outputs, single, together, strict=True):
             if port.batched:

@@ -2,8 +2,9 @@
 
     python tests/tools/compare_cse.py docs/cse.md
 
-Both get the same outputs: a scalar expression and its gradient. sympy differentiates once per variable and gives all
-outputs to `sympy.cse`; symprop derives the gradient by reverse mode and rewrites. Counts do not depend on the machine.
+Both get the same outputs: a scalar expression and its gradient. sympy differentiates once per variable and
+gives all outputs to `sympy.cse`; symprop derives the gradient by reverse mode and rewrites. Counts do not
+depend on the machine.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def count_sympy(expressions: Sequence[sp.Expr]) -> Count:
         e = todo.pop()
         if e.is_Add:
             count.arithmetic += len(e.args) - 1
+            count.arithmetic += all(_without_sign(a) is not a for a in e.args)
             todo.extend(_without_sign(a) for a in e.args)
         elif e.is_Mul:
             below = [1 / f for f in e.args if f.is_Pow and f.exp.is_Rational and f.exp < 0]
@@ -142,6 +144,13 @@ def cases() -> dict[str, Case]:
     }
 
 
+def cells_of_symprop(name: str) -> list[str]:
+    """The two columns of symprop for a case."""
+    expression, wrt = cases()[name]
+    counts = [by_symprop(expression, wrt, accuracy) for accuracy in ("as_written", "precise")]
+    return [f"{c.arithmetic} + {c.calls}" for c in counts]
+
+
 def table() -> str:
     """The rows as Markdown."""
     lines = [
@@ -149,21 +158,21 @@ def table() -> str:
         "|---|---:|---:|---:|---:|",
     ]
     for name, (expression, wrt) in cases().items():
-        counts = [by_sympy(expression, wrt)]
-        counts += [by_symprop(expression, wrt, accuracy) for accuracy in ("as_written", "precise")]
-        cells = " | ".join(f"{c.arithmetic} + {c.calls}" for c in counts)
-        lines.append(f"| {name} | {1 + len(wrt)} | {cells} |")
+        theirs = by_sympy(expression, wrt)
+        cells = [f"{theirs.arithmetic} + {theirs.calls}", *cells_of_symprop(name)]
+        lines.append(f"| {name} | {1 + len(wrt)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 TEXT = """# Common subexpressions, beside sympy.cse
 
-Operations of one evaluation of an expression and its gradient, as *arithmetic + calls*: additions, subtractions,
-multiplications, divisions, negations, square roots and comparisons; calls of `exp`, `tanh` and their like. A fused
-multiply and add counts as two, a constant integer power as the products it takes by squaring. sympy's column is
-`sympy.cse([f, *[f.diff(v) for v in wrt]])`; symprop's are what its passes leave of the joint forward and backward graph,
-once with `accuracy="as_written"` and once with the stable forms of `accuracy="precise"` (the shift by the maximum in a
-sum of exponentials costs operations and saves digits).
+Operations of one evaluation of an expression and its gradient, as *arithmetic + calls*: additions,
+subtractions, multiplications, divisions, negations, square roots and comparisons; calls of `exp`, `tanh`
+and their like. A fused multiply and add counts as two (with either sign), a constant integer power as the
+products it takes by squaring. sympy's column is `sympy.cse([f, *[f.diff(v) for v in wrt]])`; symprop's are
+what its passes leave of the joint forward and backward graph, once with `accuracy="as_written"` and once
+with the stable forms of `accuracy="precise"` (the shift by the maximum in a sum of exponentials costs
+operations and saves digits).
 
 {table}
 

@@ -91,7 +91,11 @@ def alternating_peaks(errors: Sequence[Number], count: int) -> list[int]:
 
 
 def polish(
-    known: dict[int, Number], powers: Sequence[int], xs: Sequence[Number], rest: list[Number], ws: Sequence[Number]
+    known: dict[int, Number],
+    powers: Sequence[int],
+    xs: Sequence[Number],
+    rest: list[Number],
+    ws: Sequence[Number],
 ) -> None:
     """Move single coefficients and pairs of them by a unit in the last place as long as that helps."""
     arrays = {k: np.array([float(w * x**k) for x, w in zip(xs, ws, strict=True)]) for k in powers}
@@ -229,7 +233,7 @@ def logarithm() -> Table:
                 lambda f: (mpmath.log1p(f) - f) / f**2,
                 low,
                 high,
-                range(10),
+                range(9),
                 "float",
                 lambda f: f**2 / abs(mpmath.log1p(f)),
                 {0: mpf("-0.5")},

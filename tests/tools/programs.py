@@ -1,4 +1,6 @@
-"""Random lowered programs: nodes over scalars, columns and matrices, batched or not, for tests of the back end."""
+"""Random lowered programs: nodes over scalars, columns and matrices, batched or not, for tests of the back
+end.
+"""
 
 from __future__ import annotations
 

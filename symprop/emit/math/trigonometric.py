@@ -98,8 +98,11 @@ def huge_lanes(b: Builder, args: list[Value]) -> Value:
     return whole
 
 
-def reduce(b: Builder, x: Value) -> tuple[Value, Value, Value]:
-    """n mod 4 in the low bits, r and its low part, with x = n pi/2 + r, |r| <= pi/4; of float64."""
+def reduce(b: Builder, x: Value, single: bool) -> tuple[Value, Value, Value]:
+    """n mod 4 in the low bits, r and its low part, with x = n pi/2 + r, |r| <= pi/4; of float64.
+
+    For `single`, where x has the 24 bits of a float32, two steps are enough and the low part is left out.
+    """
     kind = x.type
     size = b.fabs(x)
     big = b.fcmp("oge", size, number(b, x, LIMIT))
@@ -107,10 +110,13 @@ def reduce(b: Builder, x: Value) -> tuple[Value, Value, Value]:
     n, bits = whole_and_bits(b, inner, table.TWO_OVER_PI["double"][0])
     c1, c2, c3, c4 = (number(b, x, c) for c in table.HALF_PI["double"])
     first = negative_mul_add(b, n, c1, inner)
-    high, error = two_sum(b, first, b.fneg(b.fmul(n, c2)))
-    third = b.fmul(n, c3)
-    high, second = two_sum(b, high, b.fneg(third))
-    r, low = fast_two_sum(b, high, b.fadd(b.fadd(error, second), b.fneg(b.fmul(n, c4))))
+    if single:
+        rest = number(b, x, table.HALF_PI["double"][1] + table.HALF_PI["double"][2])
+        r, low = negative_mul_add(b, n, rest, first), number(b, x, 0.0)
+    else:
+        high, error = two_sum(b, first, b.fneg(b.fmul(n, c2)))
+        high, second = two_sum(b, high, b.fneg(b.fmul(n, c3)))
+        r, low = fast_two_sum(b, high, b.fsub(b.fadd(error, second), b.fmul(n, c4)))
     out = b.alloca(kind, 2)
     slow, done = b.label("huge"), b.label("reduced")
     before = b.block
@@ -121,13 +127,13 @@ def reduce(b: Builder, x: Value) -> tuple[Value, Value, Value]:
     far = b.select(big, x, number(b, x, LIMIT))
     count = b.select(big, b.call(name, kind.integer, [far, out]), bits)
     far_r = b.select(big, b.load(out, kind), r)
-    far_low = b.select(big, b.load(b.element(out, kind.lanes, kind), kind), low)
+    far_low = low if single else b.select(big, b.load(b.element(out, kind.lanes, kind), kind), low)
     b.jump(done)
     b.start(done)
     return (
         b.phi([(bits, before), (count, slow)]),
         b.phi([(r, before), (far_r, slow)]),
-        b.phi([(low, before), (far_low, slow)]),
+        low if single else b.phi([(low, before), (far_low, slow)]),
     )
 
 
@@ -175,7 +181,7 @@ def negate(b: Builder, x: Value, bits: Value) -> Value:
 
 
 def sine_of(b: Builder, x: Value, single: bool) -> Value:
-    bits, r, low = reduce(b, x)
+    bits, r, low = reduce(b, x, single)
     high, small = pick(b, bits, cosine(b, r, low, single), sine(b, r, low, single))
     value = negate(b, b.fadd(high, small), bits)
     # sin(-0) = -0, and tiny arguments keep their sign
@@ -184,14 +190,14 @@ def sine_of(b: Builder, x: Value, single: bool) -> Value:
 
 
 def cosine_of(b: Builder, x: Value, single: bool) -> Value:
-    bits, r, low = reduce(b, x)
+    bits, r, low = reduce(b, x, single)
     high, small = pick(b, bits, sine(b, r, low, single), cosine(b, r, low, single))
     value = negate(b, b.fadd(high, small), b.add(bits, b.const(1, bits.type)))
     return not_finite(b, x, value)
 
 
 def tangent_of(b: Builder, x: Value, single: bool) -> Value:
-    bits, r, low = reduce(b, x)
+    bits, r, low = reduce(b, x, single)
     s = fast_two_sum(b, *sine(b, r, low, single))
     c = fast_two_sum(b, *cosine(b, r, low, single))
     top = pick(b, bits, (b.fneg(c[0]), b.fneg(c[1])), s)
@@ -234,7 +240,7 @@ def tan(b: Builder, x: Value) -> Value:
 def sin_cos(b: Builder, x: Value) -> tuple[Value, Value]:
     """Both with one reduction."""
     wide, single = widened(b, x)
-    bits, r, low = reduce(b, wide)
+    bits, r, low = reduce(b, wide, single)
     s, c = sine(b, r, low, single), cosine(b, r, low, single)
     one = pick(b, bits, c, s)
     other = pick(b, bits, s, c)
