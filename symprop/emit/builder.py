@@ -161,7 +161,7 @@ class Module:
         """The whole module."""
         parts = [f'target triple = "{self.target.triple}"', ""]
         parts += [f"{name} = {text}" for text, name in self.constants.items()]
-        parts += [*self.declarations.values(), "", *self.functions.values()]
+        parts += [*self.declarations.values(), "", *self.functions.values(), "", "!0 = !{}"]
         return "\n".join(parts) + "\n"
 
 
@@ -391,9 +391,13 @@ class Builder:
         at = f"i64 {index}" if isinstance(index, int) else f"{index.type} {index}"
         return self.assign(PTR, f"getelementptr {kind.element}, ptr {pointer}, {at}")
 
-    def load(self, pointer: Value, kind: Type) -> Value:
-        """A scalar or a vector of consecutive elements, aligned as one element."""
-        return self.assign(kind, f"load {kind}, ptr {pointer}, align {max(1, kind.bits // 8)}")
+    def load(self, pointer: Value, kind: Type, invariant: bool = False) -> Value:
+        """A scalar or a vector of consecutive elements, aligned as one element.
+
+        `invariant` says that nothing in the program writes there: the load may move past any store.
+        """
+        note = ", !invariant.load !0" if invariant else ""
+        return self.assign(kind, f"load {kind}, ptr {pointer}, align {max(1, kind.bits // 8)}{note}")
 
     def store(self, value: Value, pointer: Value) -> None:
         """Write a scalar or a vector, aligned as one element."""

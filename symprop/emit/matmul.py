@@ -32,6 +32,7 @@ from .pack import (
     subtract,
     value,
 )
+from .vectors import narrow, read, widen, write
 
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
 
@@ -73,37 +74,9 @@ def store_to(target: Operand) -> Epilogue:
         kind = vector(acc.type.element)
         offset = add(b, multiply(b, i, target.row), multiply(b, j, target.column))
         step = target.column if axis == "n" else target.row
-        _write(b, acc, at(b, target.pointer, offset, kind), step, count, mask)
+        write(b, acc, at(b, target.pointer, offset, kind), step, count, mask)
 
     return store
-
-
-def _write(b: Builder, acc: Value, pointer: Value, step: Size, count: int, mask: Value | None) -> None:
-    """Store the lanes of `acc` that count, `step` elements apart."""
-    lanes = acc.type.lanes
-    kind = vector(acc.type.element)
-    if lanes == 1 or (step == 1 and mask is None):
-        b.store(acc, pointer)
-    elif step == 1 and mask is not None and count == lanes:
-        b.masked_store(acc, pointer, mask)
-    elif step == 1:  # a known number of lanes: halves, quarters ... cost less than a masked store
-        first, width = 0, lanes // 2
-        while first < count:
-            if first + width <= count:
-                part = (
-                    b.extract(acc, first) if width == 1 else b.shuffle(acc, None, range(first, first + width))
-                )
-                b.store(part, at(b, pointer, first, kind))
-                first += width
-            width = max(1, width // 2)
-    else:
-        for lane in range(count):
-            address = at(b, pointer, multiply(b, step, lane), kind)
-            if mask is None or count < lanes:
-                b.store(b.extract(acc, lane), address)
-            else:
-                with b.when(b.extract(mask, lane)):
-                    b.store(b.extract(acc, lane), address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +125,7 @@ class _Part:
     k: Size
     initial: Initial
     finish: Finish
+    interrupted: bool = False  # the sums go on in another part
 
 
 class _Product:
@@ -164,6 +138,8 @@ class _Product:
         self.axis: Axis = "n"
         self.most = [x if isinstance(x, int) else None for x in (m, n)]  # bounds of m and n, if there are any
         self.origin: tuple[Size, Size] = (0, 0)  # where this product lies in that of the caller
+        self.compact = False  # the epilogue is written once for all rows of a tile
+        self.stage: Value | None = None
         self.kind: Type = vector(element)
         self.wide: Type = vector(element, b.target.lanes(element))
         self.lanes = self.wide.lanes
@@ -186,17 +162,21 @@ class _Product:
         collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and _at_least(PAGE, k, size)
         collide = collide and (self.blocked or self.rows(2) > 6)
         reused = _at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and _at_least(5, rows)
-        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else rows
-        self.pack_a = reused and (apart or collide) and self.block is not None
+        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else rows or 0
+        self.pack_a = reused and (apart or collide) and self.block > 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
         # Tiles of packed rows, or rows in blocks, are the same for all panels.
         self.shared = self.pack_a or self.blocked
         most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]
         segments = {rows: self.segments(rows) for rows in dict.fromkeys(most)}
         self.tiles = [segments[rows] for rows in most]
+        if self.compact:
+            self.stage = scratch(
+                max(r * len(p.pieces) for r, p in zip(most, self.panels, strict=True)) * self.lanes
+            )
         self.room_a = self.room_b = None
         if self.pack_a:
-            self.room_a = scratch(k * (self.block or 0))
+            self.room_a = scratch(k * self.block)
         if self.pack_b:
             width = (columns or 0) + self.lanes if self.blocked else max(p.packed for p in self.panels)
             self.room_b = scratch(k * width)
@@ -296,7 +276,7 @@ class _Product:
         else:
             n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
         inner = _Product(b, self.kind.element, m, n, self.start, self.store)
-        inner.axis, inner.most = self.axis, most
+        inner.axis, inner.compact, inner.most = self.axis, self.compact, most
         inner.origin = (add(b, self.origin[0], i), add(b, self.origin[1], j))
         return inner
 
@@ -313,7 +293,9 @@ class _Product:
         def part(t: Size) -> None:
             a, c = A.moved(b, self.kind, 0, t), B.moved(b, self.kind, t, 0)
             depth = least(b, subtract(b, k, t), most)
-            self.nest(_Part(a, c, depth, kept, lambda i, j, piece, mask, acc: self.put(sums, i, j, acc)))
+            self.nest(
+                _Part(a, c, depth, kept, lambda i, j, piece, mask, acc: self.put(sums, i, j, acc), True)
+            )
 
         each(b, 0, k, most, part)
         self.each_vector(lambda i, j, piece, mask: self.finish(i, j, piece, mask, kept(i, j, piece, mask)))
@@ -435,9 +417,7 @@ class _Product:
             for piece, offset in zip(pieces, ahead, strict=True):
                 wide = vector(kind.element, piece.lanes)
                 mask = None if self.pack_b else self.mask(panel, j, piece)
-                row.append(
-                    _widen(b, _read(b, at(b, pointer, offset, kind), wide, 1, piece.lanes, mask), lanes)
-                )
+                row.append(widen(b, read(b, at(b, pointer, offset, kind), wide, 1, piece.lanes, mask), lanes))
             for r in range(rows):
                 entry = b.load(at(b, groups[r // 4], within[r % 4], kind), kind)
                 spread = b.splat(entry, lanes)
@@ -451,7 +431,7 @@ class _Product:
             down = [add(b, i, r) for r in range(rows)]
             return [(ii, jj, piece, mask) for ii in down for piece, jj, mask in found]
 
-        state = [right.pointer, *lefts, *(_widen(b, part.initial(*place), lanes) for place in places())]
+        state = [right.pointer, *lefts, *(widen(b, part.initial(*place), lanes) for place in places())]
         if isinstance(k, int) and k <= SHORT:
             for _ in range(k):
                 state = step(state)
@@ -459,8 +439,23 @@ class _Product:
             with b.loop(value(b, 0), value(b, k), 1, carry=state) as loop:
                 loop.next = step(loop.carried)
             state = loop.results
-        for place, acc in zip(places(), state[1 + len(lefts) :], strict=True):
-            part.finish(*place, _narrow(b, acc, place[2].lanes))
+        sums = state[1 + len(lefts) :]
+        if self.stage is None or part.interrupted:
+            for place, acc in zip(places(), sums, strict=True):
+                part.finish(*place, narrow(b, acc, place[2].lanes))
+            return
+        stage, wide = self.stage, vector(kind.element, lanes)
+        for index, acc in enumerate(sums):
+            b.store(acc, at(b, stage, index * lanes, kind))
+
+        def row(r: Size) -> None:
+            line = at(b, stage, multiply(b, r, lanes * len(pieces)), kind)
+            for v, piece in enumerate(pieces):
+                acc = narrow(b, b.load(at(b, line, v * lanes, kind), wide), piece.lanes)
+                jj = add(b, j, piece.first)
+                part.finish(add(b, i, r), jj, piece, self.mask(panel, j, piece), acc)
+
+        each(b, 0, rows, 1, row)
 
     def mask(self, panel: _Panel, j: Size, piece: _Piece) -> Value | None:
         """The lanes of a piece that are columns of C; made where used: masks do not last in registers."""
@@ -484,7 +479,7 @@ class _Product:
             return b.const(0.0, wide)
         place = start.moved(b, self.kind, add(b, self.origin[0], i), add(b, self.origin[1], j)).pointer
         count = piece.lanes if piece.count is None else piece.count
-        return _read(b, place, wide, start.column, count, mask)
+        return read(b, place, wide, start.column, count, mask)
 
     def finish(self, i: Size, j: Size, piece: _Piece, mask: Value | None, acc: Value) -> None:
         """Hand finished entries to the caller."""
@@ -537,39 +532,6 @@ def _at_least(amount: int, *factors: int | None) -> bool:
     return total >= amount
 
 
-def _widen(b: Builder, x: Value, lanes: int) -> Value:
-    """The same lanes and more of no meaning."""
-    have, kind = x.type.lanes, vector(x.type.element, lanes)
-    if have == lanes:
-        return x
-    if have == 1:
-        return b.insert(Value("poison", kind), x, 0)
-    return b.shuffle(x, None, [*range(have), *[-1] * (lanes - have)])
-
-
-def _narrow(b: Builder, x: Value, lanes: int) -> Value:
-    """The first lanes."""
-    if x.type.lanes == lanes:
-        return x
-    return b.extract(x, 0) if lanes == 1 else b.shuffle(x, None, range(lanes))
-
-
-def _read(b: Builder, pointer: Value, wide: Type, step: Size, count: int, mask: Value | None) -> Value:
-    """Lanes that lie `step` elements apart."""
-    kind = vector(wide.element)
-    if wide.lanes == 1:
-        return b.load(pointer, wide)
-    result = b.const(0.0, wide)
-    if step == 1:
-        return b.load(pointer, wide) if mask is None else b.masked_load(pointer, wide, mask, result)
-    for lane in range(count):
-        offset = multiply(b, step, lane)
-        if mask is not None and count == wide.lanes:  # lanes that do not count read the first element
-            offset = b.select(b.extract(mask, lane), value(b, offset), value(b, 0))
-        result = b.insert(result, b.load(at(b, pointer, offset, kind), kind), lane)
-    return result
-
-
 def emit_matmul(
     b: Builder,
     element: str,
@@ -584,6 +546,7 @@ def emit_matmul(
     accumulate_into: Operand | None = None,
     along: Axis | None = None,
     dots: bool = False,
+    compact: bool = False,
 ) -> None:
     """Write the code of a product of an (m, k) and a (k, n) matrix.
 
@@ -592,6 +555,9 @@ def emit_matmul(
     The sums start from the entries of `accumulate_into` if it is given, from zero otherwise.
     `scratch(count)` gives room for `count` elements (a number, whatever comes at run time), best aligned to
     64 bytes; it may be called in a loop. C may overlap neither A nor B.
+
+    With `compact` the epilogue is written less often (in a loop over the rows of a tile that have been put
+    into memory): for long epilogues, whose code would be large, while the sums are not very short.
 
     With `dots`, a product with a single row or column whose factors are both contiguous along k is computed
     as dot products of vectors: faster, and with bits that depend on k alone, but are not those of the
@@ -608,13 +574,13 @@ def emit_matmul(
         return
     if along is None:
         along = "m" if b_.column != 1 and a.row == 1 and n != 1 and m != 1 else "n"
-    if along == "n":
-        _Product(b, element, m, n, accumulate_into, store).emit(a, b_, k, scratch)
-        return
-    start = None if accumulate_into is None else accumulate_into.transposed
-    product = _Product(b, element, n, m, start, store)
-    product.axis = "m"
-    product.emit(b_.transposed, a.transposed, k, scratch)
+    start = accumulate_into
+    if along == "m":  # the transposed product
+        m, n, a, b_ = n, m, b_.transposed, a.transposed
+        start = None if start is None else start.transposed
+    product = _Product(b, element, m, n, start, store)
+    product.axis, product.compact = along, compact
+    product.emit(a, b_, k, scratch)
 
 
 def _dots(

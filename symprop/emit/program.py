@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from symprop.emit.builder import I32, I64, PTR, Builder, Module, Target, Value, vector
+from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Target, Value, vector
 from symprop.emit.loops import LoopEmitter
 from symprop.emit.math import ELEMENTARY
 from symprop.emit.table import address_of
@@ -34,16 +34,19 @@ class Memory:
 def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]:
     """The text of the module, whose entry is
 
-    `i32 entry(ptr inputs, ptr outputs, ptr workspace, i64 samples, i64 stride)`
+    `i32 entry(ptr block)`
 
-    with arrays of pointers; it returns 0, or the number (from 1) of the check of an index that failed, and
-    then has written nothing. `stride` is the distance between two entries of an output whose samples lie
-    innermost.
+    reads everything from one block of 64-bit words: the addresses of the inputs, of the outputs, of the
+    workspace, the number of samples, and the distance between two entries of an output whose samples lie
+    innermost. It returns 0, or the number (from 1) of the check of an index that failed, and then has written
+    nothing.
     """
     module = Module(target)
     b = Builder(module)
-    inputs, outputs, workspace = Value("%inputs", PTR), Value("%outputs", PTR), Value("%workspace", PTR)
-    samples, stride = Value("%samples", I64), Value("%stride", I64)
+    inputs, rest = Value("%block", PTR), len(schedule.inputs) + len(schedule.outputs)
+    outputs = b.element(inputs, len(schedule.inputs), I64)
+    workspace = address_of(b, inputs, rest)
+    samples, stride = (b.load(b.element(inputs, rest + k, I64), I64, invariant=True) for k in (1, 2))
     outlined = _outlined(schedule)
     for number, check in enumerate(schedule.checks, 1):
         _check(b, check, number, schedule, inputs, samples, element)
@@ -52,17 +55,17 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
         UnrolledEmitter(b, schedule, element, outlined).run(inputs, outputs, samples, stride)
     else:
         pointers = _pointers(b, schedule, inputs, outputs)
-        base = Value("%base", PTR)  # behind the scratch memory, whose size is known at the end
+        base = b.element(workspace, 0, I8)  # behind the scratch memory, whose size is known at the end
+        line = len(b.lines) - 1
         memory = _workspace(b, schedule, base, samples, element, pointers)
         emitter = LoopEmitter(b, element, pointers, samples, workspace, outlined)
         for nest in schedule.nests:
             emitter.nest(nest)
         scratch = _rounded(emitter.scratch_size)
-        b.entry_lines.insert(0, f"{base} = getelementptr i8, ptr {workspace}, i64 {scratch}")
+        b.lines[line] = f"{base} = getelementptr i8, ptr {workspace}, i64 {scratch}"
         memory = Memory(memory.fixed + scratch, memory.per_sample)
     b.emit("ret i32 0")
-    head = "ptr noalias %inputs, ptr noalias %outputs, ptr noalias %workspace, i64 %samples, i64 %stride"
-    module.functions[ENTRY] = b.define(f"i32 @{ENTRY}({head})")
+    module.functions[ENTRY] = b.define(f"i32 @{ENTRY}(ptr noalias %block)")
     return module.text(), memory
 
 

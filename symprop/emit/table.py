@@ -198,4 +198,4 @@ class Pointers(dict[Buffer, Value]):
 def address_of(b: Builder, array: Value, number: int) -> Value:
     """The pointer at place `number` of an array of pointers."""
     slot = b.element(array, number, I64)
-    return b.assign(vector("ptr"), f"load ptr, ptr {slot}, align 8")
+    return b.load(slot, vector("ptr"), invariant=True)

@@ -328,15 +328,14 @@ class _Straight:
         offset = _row_major(buffer.shape, where)
         pointer = self.ins[buffer]
         if not buffer.batched or lanes.lanes == 1:
-            return b.splat(b.load(b.element(pointer, offset, kind), kind), lanes.lanes)
+            return b.splat(b.load(b.element(pointer, offset, kind), kind, True), lanes.lanes)
         full: Type = vector(kind.element, lanes.lanes)
         if buffer.entries == 1:
-            return b.load(pointer, full)
+            return b.load(pointer, full, True)
         value = Value("poison", full)
         for lane in range(lanes.lanes):
-            value = b.insert(
-                value, b.load(b.element(pointer, lane * buffer.entries + offset, kind), kind), lane
-            )
+            entry = b.load(b.element(pointer, lane * buffer.entries + offset, kind), kind, True)
+            value = b.insert(value, entry, lane)
         return value
 
     def _choose(self, step: Step, point: Point, values: list[Value]) -> Value:

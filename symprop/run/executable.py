@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,9 +30,12 @@ __all__ = ["Executable", "Port", "build"]
 LONG_TEXT = 500_000
 KEPT_WORKSPACE = 1 << 26  # a workspace up to this size is kept for the next call of the same thread
 
-_ENTRY_TYPE = ctypes.CFUNCTYPE(
-    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
-)
+SHORT_WORK = 50_000  # steps up to which a call keeps the interpreter's lock: about what giving it away costs
+
+_RELEASING = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
+_KEEPING = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
+_KEEPING_UNCHECKED = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+_RELEASING_UNCHECKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @dataclass(frozen=True)
@@ -74,15 +79,16 @@ class Executable:
         self.llvm_ir, self._memory = emit(schedule, element, self._target)
         self._level = 1 if len(self.llvm_ir) > LONG_TEXT else 2
         self._code = compile_text(self.llvm_ir, self._target, self._level)
-        self._entry = _ENTRY_TYPE(self._code.address)
+        self._work = schedule.work()
         bounds = {c.node.attrs[0]: c.bound for c in reversed(schedule.checks) if c.node.op == "symbol"}
         self.inputs = [
             Port(b.symbol, b.shape, b.kind, b.symbol in batched, bounds.get(b.symbol))
             for b in schedule.inputs
         ]
         self.outputs = [Port(None, b.shape, b.kind, b.batched) for b in schedule.outputs]
-        self._in_addresses = ctypes.c_size_t * max(1, len(self.inputs))
-        self._out_addresses = ctypes.c_size_t * max(1, len(self.outputs))
+        # a block travels as the bytes of 64-bit numbers, which are made faster than arrays of ctypes
+        self._pack = struct.Struct(f"{len(self.inputs) + len(self.outputs) + 3}Q").pack
+        self._releasing, self._keeping = _RELEASING(self._code.address), _KEEPING(self._code.address)
         self._kept = threading.local()
 
     @property
@@ -132,30 +138,37 @@ class Executable:
         bounds.
         """
         workspace = self._workspace(self._memory.size(samples))
-        ins, outs = self._in_addresses(*inputs), self._out_addresses(*outputs)
-        status = self._entry(ins, outs, workspace, samples, self.stride(samples))
+        block = self._pack(*inputs, *outputs, workspace, samples, self.stride(samples))
+        status = (self._keeping if self._is_short(samples) else self._releasing)(block)
         if status:
-            self._out_of_range(status, ins, samples)
+            self._out_of_range(status, inputs, samples)
 
     def prepare(
         self, inputs: Sequence[np.ndarray[Any, Any]], outputs: Sequence[np.ndarray[Any, Any]], samples: int
     ) -> Callable[[], None]:
         """A callable without arguments that works on the given arrays, which it keeps alive."""
-        ins = np.array([a.ctypes.data for a in inputs] or [0], np.uintp)
-        outs = np.array([a.ctypes.data for a in outputs] or [0], np.uintp)
         workspace = np.empty(self._memory.size(samples) + 64, np.uint8)
         start = -(-workspace.ctypes.data // 64) * 64
-        entry = self._entry
-        in_address, out_address = ctypes.c_void_p(ins.ctypes.data), ctypes.c_void_p(outs.ctypes.data)
-        scratch, count = ctypes.c_void_p(start), ctypes.c_int64(samples)
-        stride = ctypes.c_int64(self.stride(samples))
-        alive = (list(inputs), list(outputs), workspace, ins, outs)
+        addresses = [a.ctypes.data for a in [*inputs, *outputs]]
+        block = np.array([*addresses, start, samples, self.stride(samples)], np.uint64)
+        where = ctypes.c_void_p(block.ctypes.data)
+        short = self._is_short(samples)
+        alive = (self, block, list(inputs), list(outputs), workspace)
+        if not self.schedule.checks:  # nothing to look at afterwards: no Python code in between
+            kind = _KEEPING_UNCHECKED if short else _RELEASING_UNCHECKED
+            return _Prepared(kind(self._code.address), where).over(alive)
+        entry = self._keeping if short else self._releasing
 
         def step() -> None:
-            if entry(in_address, out_address, scratch, count, stride):
-                self._out_of_range(entry(in_address, out_address, scratch, count, stride), alive[3], samples)
+            status = entry(where)
+            if status:
+                self._out_of_range(status, addresses, samples)
 
+        step.held = alive  # type: ignore[attr-defined]
         return step
+
+    def _is_short(self, samples: int) -> bool:
+        return self._work * max(samples, 1) <= SHORT_WORK
 
     def _workspace(self, size: int) -> int:
         """The address of scratch memory of this thread, aligned to 64 bytes."""
@@ -190,6 +203,15 @@ class Executable:
                     f"expected 0 to {check.bound - 1}; check the labels or the number of classes"
                 )
         raise ArgumentError(f"argument {names}: an index is out of range, expected 0 to {check.bound - 1}")
+
+
+class _Prepared(functools.partial):  # type: ignore[type-arg]
+    """A call with its argument; keeps what it works on alive."""
+
+    def over(self, held: Any) -> _Prepared:
+        """This call, with what must live as long."""
+        self._held = held
+        return self
 
 
 def _inputs_of(node: Node) -> list[Node]:

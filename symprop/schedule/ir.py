@@ -147,6 +147,12 @@ class Schedule:
     mode: str = "loops"  # "unrolled": every index is static, values stay in registers, samples lie in lanes
     reasons: list[str] = field(default_factory=list)
 
+    def work(self, samples: int = 1) -> int:
+        """Steps of a call with that many samples."""
+        return sum(
+            n.points(samples) * (len(n.body) + len(n.inner) * n.inner_points(samples)) for n in self.nests
+        )
+
     def __str__(self) -> str:
         parts = [f"mode: {self.mode}", *self.reasons]
         for role, buffers in (("in", self.inputs), ("out", self.outputs), ("temporary", self.temporaries)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symprop.schedule.ir import SAMPLES, Buffer, Nest, Schedule
+from symprop.schedule.ir import SAMPLES, Buffer, Schedule
 
 __all__ = ["plan"]
 
@@ -13,7 +13,7 @@ WRITTEN_OUT = 6000
 
 def plan(schedule: Schedule) -> Schedule:
     """Choose the mode of a schedule."""
-    straight = sum(_steps(nest) for nest in schedule.nests)
+    straight = schedule.work()
     written = sum(len(nest.inner) + len(nest.body) for nest in schedule.nests)
     reads_sums = _reads_sums(schedule)
     if reads_sums:
@@ -28,10 +28,6 @@ def plan(schedule: Schedule) -> Schedule:
         schedule.mode = "loops"
         schedule.reasons.append(f"loops: {straight} steps per sample written out, more than {WRITTEN_OUT}")
     return schedule
-
-
-def _steps(nest: Nest) -> int:
-    return nest.points() * (len(nest.inner) * nest.inner_points() + len(nest.body))
 
 
 def _reads_sums(schedule: Schedule) -> bool:

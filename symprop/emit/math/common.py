@@ -12,6 +12,7 @@ __all__ = [
     "at_least",
     "at_most",
     "is_double",
+    "join_lanes",
     "mul_add",
     "mul_sub",
     "nearest",
@@ -21,6 +22,7 @@ __all__ = [
     "power_of_two",
     "scale_by_halves",
     "sign_bit",
+    "split_lanes",
     "through_double",
     "whole_and_bits",
     "with_exponent",
@@ -166,3 +168,19 @@ def through_double(b: Builder, function: Callable[..., Value], *args: Value) -> 
     lanes = args[0].type.lanes
     wide = [b.convert("fpext", a, vector(F64.element, lanes)) for a in args]
     return b.convert("fptrunc", function(b, *wide), vector(F32.element, lanes))
+
+
+def split_lanes(b: Builder, x: Value, width: int) -> list[Value]:
+    """Consecutive pieces of a vector."""
+    if x.type.lanes == width:
+        return [x]
+    return [b.shuffle(x, None, range(k, k + width)) for k in range(0, x.type.lanes, width)]
+
+
+def join_lanes(b: Builder, pieces: Sequence[Value]) -> Value:
+    """The pieces, a power of two of them, side by side."""
+    parts = list(pieces)
+    while len(parts) > 1:
+        order = range(2 * parts[0].type.lanes)
+        parts = [b.shuffle(parts[k], parts[k + 1], order) for k in range(0, len(parts), 2)]
+    return parts[0]

@@ -1,8 +1,8 @@
 """erf, erfc and the normal distribution function.
 
-erf: a polynomial in x^2 up to 1, beyond it 1 - 2^p of a polynomial p. erfc and normal_cdf: exp(-y^2) as a pair,
-exact also in the far tail, times a polynomial in t = (y - a)/(y + a) over 1 + 2y or 1 + y. Coefficients:
-`coefficients.py`.
+erf: a polynomial in x^2 up to 1, beyond it 1 - 2^p of a polynomial p. erfc and normal_cdf: exp(-y^2) as a
+pair, exact also in the far tail, times a polynomial in t = (y - a)/(y + a) over 1 + 2y or 1 + y.
+Coefficients: `coefficients.py`.
 """
 
 from __future__ import annotations

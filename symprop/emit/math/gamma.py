@@ -116,7 +116,7 @@ def over_sine(b: Builder, a: Value, product: Pair, sines: Pair) -> Pair:
 
 
 def gamma(b: Builder, x: Value) -> Value:
-    """The gamma function, below 2 ULP; NaN at negative whole numbers."""
+    """The gamma function, below 1 ULP; NaN at negative whole numbers."""
     if not is_double(x):
         return through_double(b, gamma, x)
     one, zero = number(b, x, 1.0), number(b, x, 0.0)
@@ -147,7 +147,7 @@ def gamma(b: Builder, x: Value) -> Value:
 
 
 def loggamma(b: Builder, x: Value) -> Value:
-    """log|gamma(x)|, below 2 ULP for x > 0; inf at zero and at negative whole numbers."""
+    """log|gamma(x)|, below 2.5 ULP for x > 0; inf at zero and at negative whole numbers."""
     if not is_double(x):
         return through_double(b, loggamma, x)
     one, zero, infinite = number(b, x, 1.0), number(b, x, 0.0), number(b, x, INF)

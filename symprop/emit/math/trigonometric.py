@@ -232,7 +232,7 @@ def cos(b: Builder, x: Value) -> Value:
 
 
 def tan(b: Builder, x: Value) -> Value:
-    """tan x, below 0.8 ULP for all arguments."""
+    """tan x, below 0.9 ULP for all arguments."""
     wide, single = widened(b, x)
     return narrowed(b, tangent_of(b, wide, single), single)
 
