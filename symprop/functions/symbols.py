@@ -211,7 +211,7 @@ class ScalarFunction(NamedFunction, sp.Function):  # type: ignore[misc]
             )
         terms = []
         for k, operand in enumerate(self.operands):
-            inner = sp.diff(operand, symbol)
+            inner = sp.Derivative(operand, symbol, evaluate=True)
             if inner != 0:
                 terms.append(self.fdiff(k + 1) * inner)
         return sp.Add(*terms)

@@ -51,8 +51,7 @@ class UserFunction:
         if formula == call or getattr(formula, "func", None) is self.function:
             raise UnsupportedExpressionError(
                 f"{self} has no value: define doit(self, **hints) in the class {self} to return it as an "
-                f"expression "
-                f"of self.args, so that it can be computed"
+                "expression of self.args, so that it can be computed"
             )
         return self.take_in(table, formula, names)
 
@@ -66,8 +65,7 @@ class UserFunction:
         if formula is None or sp.sympify(formula).has(sp.Derivative, sp.Subs):
             raise UnsupportedExpressionError(
                 f"{self} has no derivative with respect to its argument {position + 1}: define fdiff(self, "
-                f"argindex=1) "
-                f"in the class {self} to return it as an expression of self.args"
+                f"argindex=1) in the class {self} to return it as an expression of self.args"
             )
         return self.take_in(table, formula, names)
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from symprop.emit.builder import I64, PTR, Builder, Module, Target, Value, vector
 from symprop.emit.matmul import Epilogue, Operand, emit_matmul, store_to
-from symprop.emit.pack import add, rest, subtract
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 NUMBERS = count()
+GUARD = 0xA5
 ELEMENTS = {np.dtype(np.float64): "double", np.dtype(np.float32): "float"}
 POINTERS = ("a", "b", "c", "d", "scratch")
 SIZES = ("m", "n", "k", "ar", "ac", "br", "bc", "cr", "cc")
@@ -79,7 +79,12 @@ def bias_relu(bias: Value, target_: Operand) -> Epilogue:
 
 
 def module_text(problem: Problem, target_: Target) -> str:
-    """The IR of `void product(a, b, c, d, scratch, m, n, k, strides ...)`."""
+    """The IR of the function of a problem."""
+    return program(problem, target_)[0]
+
+
+def program(problem: Problem, target_: Target) -> tuple[str, int]:
+    """The IR of `void product(a, b, c, d, scratch, m, n, k, strides ...)`, and its bytes of scratch memory."""
     module = Module(target_)
     b = Builder(module)
     pointers = {name: Value(f"%{name}", PTR) for name in POINTERS}
@@ -87,14 +92,14 @@ def module_text(problem: Problem, target_: Target) -> str:
     for name in SIZES:
         known = getattr(problem, name)
         sizes[name] = Value(f"%{name}", I64) if known is None else known
-    used: list[Any] = [0]
+    used = [0]
     kind = vector(problem.element)
 
-    def scratch(elements: Any) -> Value:
-        here = used[0]
+    def scratch(elements: int) -> Value:
+        assert isinstance(elements, int)
         unit = 64 // (kind.bits // 8)
-        more = add(b, elements, unit - 1)
-        used[0] = add(b, here, subtract(b, more, rest(b, more, unit)))
+        here = used[0]
+        used[0] = here + -(-elements // unit) * unit
         return b.element(pointers["scratch"], here, kind)
 
     a = Operand(pointers["a"], sizes["ar"], sizes["ac"])
@@ -109,7 +114,7 @@ def module_text(problem: Problem, target_: Target) -> str:
     b.emit("ret void")
     head = ", ".join([f"ptr %{p}" for p in POINTERS] + [f"i64 %{s}" for s in SIZES])
     module.functions["product"] = b.define(f"void @product({head})")
-    return module.text()
+    return module.text(), used[0] * kind.bits // 8
 
 
 def machine(target_: Target) -> Any:
@@ -131,7 +136,7 @@ class Compiled:
     def __init__(self, problem: Problem, target_: Target) -> None:
         self.problem = problem
         start = time.perf_counter()
-        text = module_text(problem, target_)
+        text, scratch = program(problem, target_)
         middle = time.perf_counter()
         self.engine = llvm.create_lljit_compiler(machine(target_))
         library = llvm.JITLibraryBuilder().add_ir(text).export_symbol("product").add_current_process()
@@ -140,7 +145,9 @@ class Compiled:
         self.emit_seconds, self.compile_seconds = middle - start, time.perf_counter() - middle
         kinds = [ctypes.c_void_p] * len(POINTERS) + [ctypes.c_int64] * len(SIZES)
         self.function = ctypes.CFUNCTYPE(None, *kinds)(self.address)
-        self.scratch = np.empty(0)
+        self.memory = np.full(scratch + 192, GUARD, np.uint8)
+        first = -self.memory.ctypes.data % 64
+        self.scratch, self.guard = self.memory[first:], self.memory[first + scratch :]
 
     def arguments(self, a: Any, b: Any, c: Any, bias: Any = None) -> list[int]:
         """The arguments of a call."""
@@ -151,16 +158,12 @@ class Compiled:
         for name, number in zip(SIZES, [m, n, k, *strides], strict=True):
             known = getattr(self.problem, name)
             assert known is None or known == number or min(m, n, k) < 2, (name, known, number)
-        deep = max(k, 512) + 64
-        need = ((m + 2048) * deep + (n + 64) * deep + (m + 64) * (n + 64)) * size + 4096
-        if self.scratch.nbytes < need:
-            self.scratch = np.empty(need, np.uint8)
         pointers = [x.ctypes.data if x is not None else 0 for x in (a, b, c, bias, self.scratch)]
-        pointers[-1] = -(-pointers[-1] // 64) * 64
         return [*pointers, m, n, k, *strides]
 
     def __call__(self, a: Any, b: Any, c: Any, bias: Any = None) -> None:
         self.function(*self.arguments(a, b, c, bias))
+        assert (self.guard == GUARD).all(), "memory behind the scratch memory was written"
 
 
 @lru_cache(maxsize=128)

@@ -207,8 +207,9 @@ def test_accumulate(layouts: tuple[str, str, str], along: str | None, level: str
 
 @pytest.mark.parametrize("along", ["n", "m"])
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("compact", [True, False])
 @pytest.mark.parametrize("runtime", [True, False])
-def test_epilogue(dtype: Any, along: str, runtime: bool) -> None:
+def test_epilogue(dtype: Any, along: str, runtime: bool, compact: bool) -> None:
     rng = np.random.default_rng(4)
     for m, n, k in [(20, 33, 10), (3, 2, 5), (13, 11, 17), (6, 16, 1), (1, 1, 1), (7, 1, 64), (1, 7, 64)]:
         a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
@@ -217,7 +218,8 @@ def test_epilogue(dtype: Any, along: str, runtime: bool) -> None:
         problem = unit_strides(dtype, "rows", "rows", "rows")
         compiled(problem)(a, b, plain)
         problem = problem if runtime else known(problem, a, b, c, STATIC)
-        compiled(replace(problem, epilogue="bias", along=along))(a, b, c, bias)
+        options = (("compact", compact),)
+        compiled(replace(problem, epilogue="bias", along=along, options=options))(a, b, c, bias)
         assert (c == np.maximum(plain + bias, 0)).all()
 
 

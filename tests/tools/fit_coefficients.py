@@ -455,6 +455,8 @@ def literal(value: Any, indent: int = 0) -> str:
     if isinstance(value, dict):
         inner = "".join(f'{pad}"{k}": {literal(v, indent + 4)},\n' for k, v in value.items())
         return "{\n" + inner + " " * indent + "}"
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return f"({literal(value[0])},)"
     if isinstance(value, list | tuple):
         inner = "".join(f"{pad}{literal(v, indent + 4)},\n" for v in value)
         return "(\n" + inner + " " * indent + ")"
@@ -474,7 +476,7 @@ def main(names: Sequence[str]) -> None:
     ]
     for name, value in tables.items():
         lines.append(f"\n{name}" if name.startswith("#") else f"{name} = {literal(value)}")
-    text = "\n".join(lines) + "\n"
+    text = "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
     if names:
         print(text)
     else:

@@ -1,0 +1,3 @@
+"""`compile` and `Function`: the pipeline put together; nothing but `symprop/__init__.py` imports this
+package.
+"""

@@ -1,0 +1,377 @@
+"""`Function`: a compiled network with its value, its gradients, and a look at every stage that made them."""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import sympy as sp
+
+from symprop.api.bound import OnlyGradient, Step
+from symprop.api.calls import Entry, Family
+from symprop.api.declaration import Declaration, name_of
+from symprop.api.programs import Source
+from symprop.api.views import Cost, Trace, cost_of, program_graph
+from symprop.declare import Export, Graph
+from symprop.differentiate import backprop, grad, value_and_gradients
+from symprop.errors import ArgumentError, ShapeError, SympropError, UnsupportedExpressionError
+from symprop.run.arguments import shape_text
+from symprop.verify import verify
+
+__all__ = ["Function", "Gradients"]
+
+
+class Function:
+    """A network as one native function, made by `symprop.compile`; several threads may call it at once.
+
+    >>> import symprop
+    >>> x, y, z = sp.symbols("x y z")
+    >>> f = symprop.compile((x + y) * z, args=[x, y, z])
+    >>> float(f(-2.0, 5.0, -4.0))
+    -12.0
+    >>> value, grads = f.value_and_grad(-2.0, 5.0, -4.0)
+    >>> [float(g) for g in grads]
+    [-4.0, -4.0, 3.0]
+    """
+
+    _declaration: Declaration
+
+    def __init__(self, declaration: Declaration) -> None:
+        self._declaration = declaration
+        self._count = len(declaration.args)
+        self._names = tuple(name_of(s) for s in declaration.args)
+        self._positions: dict[str, list[int]] = {}
+        for k, name in enumerate(self._names):
+            self._positions.setdefault(name, []).append(k)
+        self._lock = threading.RLock()
+        self._source = Source(declaration)
+        self._outputs = len(declaration.graph.outputs)
+        self._pack: Callable[[Sequence[Any]], Any] = tuple
+        if declaration.single:
+            self._pack = operator.itemgetter(0)
+        elif not declaration.chosen and len(declaration.wrt) == 1:
+            self._pack = OnlyGradient
+        self._plain: Family | None = None
+        self._joint: Family | None = None
+        self._backward: Graph | None = None
+        self._traced: tuple[Family, list[sp.Basic]] | None = None
+        self._fault: SympropError | None = None  # why there are no gradients
+        self._derive()
+
+    def _derive(self) -> None:
+        """The symbolic work: gradients and rewriting. Native code is made when a call first needs it."""
+        declaration, source = self._declaration, self._source
+        roots, results = source.values()
+        if not declaration.wrt and (declaration.chosen or source.scalar_fault() is None):
+            self._plain = self._joint = Family(source, roots, results, self._lock)
+            return
+        try:
+            more, their_results = source.gradients()
+        except ShapeError as error:
+            if source.scalar_fault() is None:
+                raise
+            self._fault = error
+        except UnsupportedExpressionError as error:
+            if declaration.chosen:
+                raise
+            self._fault = error  # the value is still of use where no gradient was asked for
+        if self._fault is not None:
+            self._plain = Family(source, roots, results, self._lock)
+        else:
+            self._joint = Family(source, [*roots, *more], [*results, *their_results], self._lock)
+
+    # -- calls ---------------------------------------------------------------------------------------------
+
+    def __call__(self, /, *args: Any, **named: Any) -> Any:
+        """The output: a number, an array, or a tuple of them for several outputs.
+
+        Arguments are positional in the order of `args`, or by name. With `batch`, N samples give N results
+        along the first axis, or one where `reduce` was given.
+        """
+        if named or len(args) != self._count:
+            args = self._ordered(args, named)
+        results = self._value_family().call(args)
+        return results[0] if self._outputs == 1 else tuple(results)
+
+    def value_and_grad(self, /, *args: Any, **named: Any) -> tuple[Any, Any]:
+        """`(value, grads)`: the output and its gradients in the order of `wrt`, from one native call.
+
+        `grads` is a tuple; the array itself where `wrt` was given as one symbol. A gradient has the shape of
+        the argument that was passed, with the sample axis first where there is one per sample. With several
+        outputs, `value` is the tuple of them and the gradients are those of the first. Raises `ShapeError`
+        where that is no scalar.
+        """
+        family = self._joint
+        if family is None:
+            self._no_gradient("value_and_grad")
+        if named or len(args) != self._count:
+            args = self._ordered(args, named)
+        results = family.call(args)
+        outputs = self._outputs
+        value = results[0] if outputs == 1 else tuple(results[:outputs])
+        return value, self._pack(results[outputs:])
+
+    def grad(self, /, *args: Any, **named: Any) -> Any:
+        """The gradients alone, as in `value_and_grad`."""
+        if self._joint is None:
+            self._no_gradient("grad")
+        return self.value_and_grad(*args, **named)[1]
+
+    def bind(self, /, *arrays: Any, **named: Any) -> Step:
+        """A step with its arrays bound once: `step()` computes, `step.value`, `step.grads` are its results.
+
+        Takes C-contiguous arrays of the compiled dtype (any integers for labels, numbers for scalars), or
+        raises an `ArgumentError` that names the difference. They are not copied: what changes in them is seen
+        by the next step. The results are views that every step overwrites. A step belongs to one thread at a
+        time.
+        """
+        values = self._ordered(arrays, named)
+        family = self._value_family() if self._joint is None else self._joint
+        fault = None if self._fault is None else f"step.grads: {self._fault}"
+        entry = family.entry(values)
+        return entry.bind(values, self._outputs, self._pack, fault)
+
+    def _value_family(self) -> Family:
+        family = self._plain
+        if family is None:
+            with self._lock:
+                if self._plain is None:
+                    assert self._joint is not None
+                    self._plain = self._joint.part(self._outputs)
+                family = self._plain
+        return family
+
+    def _no_gradient(self, method: str) -> NoReturn:
+        assert self._fault is not None
+        raise type(self._fault)(f"{method} of {self._declaration.name}: {self._fault}") from self._fault
+
+    def _ordered(self, args: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The arguments in order; raises `ArgumentError` for unknown, repeated, missing or too many ones."""
+        names, count = self._names, self._count
+        expected = f"{self._declaration.name} takes {count} arguments: {', '.join(names)}"
+        if len(args) > count:
+            raise ArgumentError(f"found {len(args)} positional arguments; {expected}")
+        if len(args) == count and not named:
+            return tuple(args)
+        values = dict(enumerate(args))
+        for name, value in named.items():
+            places = self._positions.get(name)
+            if not places:
+                close = difflib.get_close_matches(name, names, 1)
+                hint = f" (did you mean {close[0]}?)" if close else ""
+                raise ArgumentError(f"unknown argument {name}{hint}; {expected}")
+            if len(places) > 1:
+                raise ArgumentError(
+                    f"{len(places)} arguments are named {name}: pass them by position; {expected}"
+                )
+            if places[0] in values:
+                raise ArgumentError(f"argument {name} is given twice, by position and by name; {expected}")
+            values[places[0]] = value
+        missing = [n for k, n in enumerate(names) if k not in values]
+        if missing:
+            raise ArgumentError(
+                f"missing argument{'s' * (len(missing) > 1)} {', '.join(missing)}; {expected}"
+            )
+        return tuple(values[k] for k in range(count))
+
+    # -- the symbolic side ---------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        """The forward `Graph`, as declared."""
+        return self._declaration.graph
+
+    @property
+    def backward(self) -> Graph:
+        """The adjoint `Graph`: the forward equations, then one adjoint equation per node, and the gradients."""
+        self._needs_gradient("backward")
+        with self._lock:
+            if self._backward is None:
+                self._backward = backprop(self._declaration.graph, list(self._declaration.wrt))
+            return self._backward
+
+    @property
+    def gradient(self) -> Gradients:
+        """The gradients as expressions, by symbol: `f.gradient[W1]`."""
+        self._needs_gradient("gradient")
+        return Gradients(self._declaration, self._lock)
+
+    @property
+    def program(self) -> Graph:
+        """The `Graph` that is compiled: forward and backward after rewriting, every shared term named once."""
+        return program_graph(self._family().program(), self._declaration)
+
+    # -- the native side -----------------------------------------------------------------------------------
+
+    @property
+    def llvm_ir(self) -> str:
+        """The LLVM IR of value and gradients (of the value where there are no gradients)."""
+        return str(self._compiled().executable.llvm_ir)
+
+    @property
+    def assembly(self) -> str:
+        """The assembly of the same, for this machine."""
+        return str(self._compiled().executable.assembly)
+
+    @property
+    def schedule(self) -> Any:
+        """How the program is laid out in loops, kernels, tiles and buffers, and why; print it."""
+        return self._compiled().executable.schedule
+
+    @property
+    def cost(self) -> Cost:
+        """Operations, transcendental calls and bytes of value and gradients (of one sample)."""
+        return cost_of(self._family().program(), np.dtype(self._declaration.dtype).itemsize)
+
+    @property
+    def report(self) -> Any:
+        """What each pass did: operations before and after, time, the rewrites that fired; print it."""
+        return self._family().program().report
+
+    # -- values of every node, verification ----------------------------------------------------------------
+
+    def trace(self, /, *args: Any, **named: Any) -> Trace:
+        """For every node of `graph` its forward value and its gradient: `trace[h].value`,
+        `trace[h].gradient`.
+
+        With `batch` what varies has one of each per sample, where the gradient is that of the reduced output.
+        The gradient is None for labels, and where the output is no scalar.
+        """
+        values = self._ordered(args, named)
+        with self._lock:
+            if self._traced is None:
+                roots, results, with_gradient = self._source.everything()
+                self._traced = Family(self._source, roots, results, self._lock), with_gradient
+            family, with_gradient = self._traced
+        return Trace.of((*self.graph.inputs, *self.graph.names), set(with_gradient), family.call(values))
+
+    def verify(self, /, *args: Any, **options: Any) -> Any:
+        """Check gradients and values at these arguments: finite differences, forward mode, 50 digits.
+
+        Named arguments of the function may be given by name; every other option goes to `symprop.verify`.
+        """
+        named = {k: options.pop(k) for k in list(options) if k in self._positions}
+        values = self._ordered(args, named)
+        arrays = [a.array(v) for a, v in zip(self._source.arguments({}), values, strict=True)]
+        at = dict(zip(self._declaration.args, arrays, strict=True))
+        return verify(self._declaration.graph, at, wrt=list(self._declaration.wrt), function=self, **options)
+
+    # -- the declaration -----------------------------------------------------------------------------------
+
+    @property
+    def args(self) -> tuple[sp.Basic, ...]:
+        """The symbols of the arguments, in order."""
+        return self._declaration.args
+
+    @property
+    def wrt(self) -> tuple[sp.Basic, ...]:
+        """The symbols of the gradients, in order."""
+        return self._declaration.wrt
+
+    @property
+    def batch(self) -> tuple[sp.Basic, ...]:
+        """The symbols of the arguments with a sample axis."""
+        return self._declaration.batch
+
+    @property
+    def reduce(self) -> str | None:
+        """What becomes of the samples: None (one result for each), "mean" or "sum"."""
+        return self._declaration.reduce
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the compiled code."""
+        return np.dtype(self._declaration.dtype)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self._declaration.name
+
+    def __repr__(self) -> str:
+        declaration = self._declaration
+        arguments = ", ".join(
+            f"{a.name}: {_kind(a.shape, a.batched, 'int64' if a.integer else '')}"
+            for a in self._source.arguments({})
+        )
+        spread = bool(declaration.batch) and declaration.reduce is None
+        outputs = ", ".join(
+            f"{name_of(s)}: {_kind(self._source.nodes[s].shape, spread, '')}"
+            for s in declaration.graph.outputs
+        )
+        reduced = f", {declaration.reduce} over N" if declaration.reduce else ""
+        gradients = ""
+        if self._fault is None and declaration.wrt:
+            gradients = f"; gradient by {', '.join(map(name_of, declaration.wrt))}"
+        return f"<Function ({arguments}) -> {outputs}{reduced}{gradients}; {self.dtype}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._declaration,)
+
+    def __copy__(self) -> Function:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Function:
+        return self.__copy__()  # nothing in a function can be changed
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _family(self) -> Family:
+        return self._value_family() if self._joint is None else self._joint
+
+    def _compiled(self) -> Entry:
+        return self._family().compiled()
+
+    def _needs_gradient(self, what: str) -> None:
+        if self._fault is not None:
+            self._no_gradient(what)
+
+
+class Gradients(Mapping[sp.Basic, Any]):
+    """The gradients of a function as sympy expressions, each derived when it is first read."""
+
+    def __init__(self, declaration: Declaration, lock: Any) -> None:
+        self._declaration, self._lock = declaration, lock
+        self._known: dict[sp.Basic, Any] = {}
+
+    def __getitem__(self, symbol: sp.Basic) -> Any:
+        by_name = {name_of(s): s for s in self._declaration.args}
+        key = by_name.get(symbol, symbol) if isinstance(symbol, str) else symbol
+        if key not in self._declaration.wrt:
+            listed = ", ".join(map(name_of, self._declaration.wrt)) or "none"
+            raise ArgumentError(
+                f"gradient[{symbol}]: compiled with respect to {listed}; name {symbol} in wrt=[...]"
+            )
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = self._derived(key)
+            return self._known[key]
+
+    def _derived(self, symbol: sp.Basic) -> Any:
+        graph = self._declaration.graph
+        if self._declaration.named:
+            return grad(graph, symbol)
+        _, (node,) = value_and_gradients(graph, graph.outputs[0], [symbol])
+        return Export({}).expression(node)  # of an expression, without the name that its value has here
+
+    def __iter__(self) -> Iterator[sp.Basic]:
+        return iter(self._declaration.wrt)
+
+    def __len__(self) -> int:
+        return len(self._declaration.wrt)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"d_{name_of(s)} = {self[s]}" for s in self)
+
+
+def _kind(shape: tuple[Any, ...], batched: bool, suffix: str) -> str:
+    inner = shape[:1] if len(shape) == 2 and shape[1] == 1 else shape
+    sizes = (("N",) if batched else ()) + (() if shape == (1, 1) else inner)
+    text = shape_text(sizes) if sizes else "scalar"
+    return f"{text} {suffix}".strip()

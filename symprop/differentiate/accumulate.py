@@ -1,0 +1,298 @@
+"""Contributions to an adjoint or tangent: made by the chain rule, fitted to a shape, added once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import sympy as sp
+
+from symprop.errors import ShapeError
+from symprop.graph import Node, NodeTable, Shape
+from symprop.graph.nodes import constant_value
+
+__all__ = ["Contributions", "Guards", "add_terms", "fit", "is_zero", "times_partial"]
+
+_FINITE = frozenset(("symbol", "constant", "eye", "one_hot", "sign"))
+# operations whose values are finite wherever their arguments are; powers are looked at one by one
+_SMOOTH = {"sin", "cos", "tanh", "atan", "asinh", "cbrt", "erf", "erfc", "normal_cdf", "sigmoid", "softmax"}
+_PIECEWISE = {"select", "maximum", "minimum", "abs", "floor", "ceiling", "relu", "leaky_relu", "softplus"}
+_CONDITIONS = {"less", "less_equal", "equal", "not_equal", "and", "or", "not"}
+_MOVING = {"add", "mul", "index", "transpose", "reshape", "broadcast"}
+_FINITE_OF_FINITE = frozenset(_SMOOTH | _PIECEWISE | _CONDITIONS | _MOVING)
+
+
+def is_finite(node: Node, depth: int = 4) -> bool:
+    """True where a glance shows that the value is finite for all finite inputs."""
+    if node.op in _FINITE:
+        return True
+    if depth and node.op in _FINITE_OF_FINITE:
+        return all(arg.op in _FINITE or is_finite(arg, depth - 1) for arg in node.args)
+    if depth and node.op == "pow":
+        power = constant_value(node.args[1])
+        return power is not None and bool(power.is_positive) and is_finite(node.args[0], depth - 1)
+    return False
+
+
+def is_zero(node: Node) -> bool:
+    """True for the constant zero in every entry."""
+    value = constant_value(node)
+    return value is not None and (value is sp.S.Zero or bool(value.is_Float and value == 0))
+
+
+def mask_of(node: Node) -> tuple[Node, Node, bool] | None:
+    """(condition, value, True) of select(condition, value, 0), with False of select(condition, 0, value)."""
+    if node.op == "select":
+        condition, yes, no = node.args
+        if is_zero(no):
+            return condition, yes, True
+        if is_zero(yes):
+            return condition, no, False
+    return None
+
+
+class Guards:
+    """Conditions outside of which an adjoint is zero, by its serial number.
+
+    A masked adjoint times a derivative that is infinite or NaN where the branch is not taken must be zero
+    there: such a product is masked again. All other products are written as they are.
+    """
+
+    def __init__(self, table: NodeTable) -> None:
+        self._table = table
+        self._known: dict[int, Node] = {}
+        self._finite: dict[int, bool] = {}
+
+    def of(self, adjoint: Node) -> Node | None:
+        """The condition without which the adjoint is zero, None where there is none."""
+        known = self._known.get(adjoint.serial)
+        if known is None:
+            mask = mask_of(adjoint)
+            if mask is not None:
+                known = mask[0] if mask[2] else self._table.call("not", mask[0])
+        return known
+
+    def product(self, upstream: Node, partial: Node) -> Node:
+        """`upstream * partial` in the form that a person would write: a partial of one gives the upstream
+        itself, a mask `select(c, 1, 0)` gives `select(c, upstream, 0)`.
+        """
+        if partial.op == "constant" and partial.attrs[0] is sp.S.One:
+            return upstream
+        table, guard = self._table, self.of(upstream)
+        mask = mask_of(partial)
+        if mask is None and guard is None:
+            return self._times(upstream, partial)
+        condition = None
+        if mask is not None:
+            condition = mask[0] if mask[2] else table.call("not", mask[0])
+            result = upstream if constant_value(mask[1]) is sp.S.One else self.product(upstream, mask[1])
+            branches = (result, table.constant(0)) if mask[2] else (table.constant(0), result)
+            result = table.select(mask[0], *branches)
+        elif guard is None or self._is_finite(partial):
+            result = self._times(upstream, partial)
+        else:
+            outer = mask_of(upstream)
+            inner = outer[1] if outer is not None and outer[2] and outer[0] is guard else upstream
+            result = table.select(guard, self._times(inner, partial), table.constant(0))
+        result = table.broadcast(result, upstream.shape or partial.shape)
+        if condition is not None and guard is not None:
+            guard = table.call("and", guard, condition) if guard is not condition else guard
+        self.note(result, condition if guard is None else guard)
+        return result
+
+    def _is_finite(self, partial: Node) -> bool:
+        known = self._finite.get(partial.serial)
+        if known is None:
+            known = self._finite[partial.serial] = is_finite(partial)
+        return known
+
+    def _times(self, upstream: Node, partial: Node) -> Node:
+        """The product; an upstream 2*u stays together, as it may have a name, unless both have a number."""
+        if upstream.op != "mul" or partial.op in ("constant", "broadcast") or _number(partial) is not None:
+            return self._table.mul(upstream, partial)
+        return self._table.broadcast(self._table.make("mul", (upstream, partial)), upstream.shape)
+
+    def note(self, adjoint: Node, guard: Node | None) -> None:
+        """Enters that the adjoint is zero where the guard does not hold."""
+        if guard is not None and guard.shape in ((), adjoint.shape) and adjoint.op != "constant":
+            self._known.setdefault(adjoint.serial, guard)
+
+    def note_sum(self, result: Node, terms: Sequence[Node]) -> None:
+        """A sum is zero where none of the conditions of its terms holds."""
+        guards = [self.of(term) for term in terms]
+        if result.serial in self._known or not guards or any(g is None for g in guards):
+            return
+        distinct = list({g.serial: g for g in guards if g is not None}.values())
+        either = distinct[0]
+        for guard in distinct[1:]:
+            either = self._table.call("or", either, guard)
+        self.note(result, either)
+
+
+def _number(node: Node) -> sp.Expr | None:
+    """The number in front of a product."""
+    front = node.args[0] if node.op == "mul" else node
+    return front.attrs[0] if front.op == "constant" else None
+
+
+def times_partial(table: NodeTable, tangent: Node, partial: Node) -> Node:
+    """`tangent * partial`, masks of the partial outside the product."""
+    return Guards(table).product(tangent, partial)
+
+
+def total(table: NodeTable, node: Node) -> Node:
+    """The sum of all entries; repeated entries are counted, scalar factors and masks stay outside the sum."""
+    factors: list[Node] = []
+    masks: list[tuple[Node, bool]] = []
+    while node.shape:
+        if node.op == "broadcast" and not node.args[0].shape and all(isinstance(d, int) for d in node.shape):
+            size = 1
+            for d in node.shape:
+                size *= int(d)
+            factors.append(table.constant(size))
+            node = node.args[0]
+        elif (mask := mask_of(node)) is not None and not mask[0].shape:
+            masks.append((mask[0], mask[2]))
+            node = table.broadcast(mask[1], node.shape)
+        elif node.op == "mul" and any(not a.shape for a in node.args):
+            factors.extend(a for a in node.args if not a.shape)
+            node = table.mul(*[a for a in node.args if a.shape])
+        else:
+            node = table.sum(node)
+    result = table.mul(*factors, node) if factors else node
+    for condition, taken in reversed(masks):
+        zero = table.constant(0)
+        result = table.select(condition, *((result, zero) if taken else (zero, result)))
+    return result
+
+
+def fit(table: NodeTable, contribution: Node, shape: Shape) -> Node:
+    """A contribution of the shape of the node in the shape of its argument: for a scalar it is added up."""
+    if contribution.shape == shape:
+        return contribution
+    if not shape:
+        return total(table, contribution)
+    if not contribution.shape:
+        return table.broadcast(contribution, shape)
+    raise ShapeError(f"a derivative rule gave shape {contribution.shape} for an argument of shape {shape}")
+
+
+def add_terms(table: NodeTable, terms: Sequence[Node]) -> Node | None:
+    """The sum of terms of one shape, equal terms collected; None where everything cancels.
+
+    u + u --> 2*u;   3*u - 2*u --> u;   select(c, u, 0) + select(c, 0, v) --> select(c, u, v)
+    """
+    if len(terms) == 1:
+        return terms[0]
+    if any(term.op == "select" for term in terms):
+        terms = _merge_choices(table, terms)
+        if len(terms) == 1:
+            return terms[0]
+    return _collect(table, terms)
+
+
+def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
+    """The sum, multiples of one term added up."""
+    counts: dict[Hashable, Any] = {}
+    shortest: dict[Hashable, tuple[Any, Node]] = {}  # a term for each key, with the number in front of it
+    for term in terms:
+        number, key = _split(term)
+        if key not in counts:
+            counts[key] = number
+            shortest[key] = (number, term)
+        else:
+            counts[key] = counts[key] + number
+            if number == 1:
+                shortest[key] = (number, term)
+    if len(counts) == len(terms):
+        added = table.add(*terms)
+        return None if is_zero(added) else added
+    parts: list[Node] = []
+    for key, total_number in counts.items():
+        number, term = shortest[key]
+        if total_number != 0:
+            ratio = sp.sympify(total_number) / number
+            parts.append(table.broadcast(table.mul(table.constant(ratio), term), term.shape))
+    return table.add(*parts) if parts else None
+
+
+def _split(term: Node) -> tuple[Any, Hashable]:
+    """The number in front of a product, and a key that is equal for equal products.
+
+    Factors count in any order, those of matrix products in theirs, however they are bracketed.
+    """
+    if term.op not in ("mul", "matmul"):
+        return 1, term.serial
+    number: Any = 1
+    key: list[tuple[int, ...]] = []
+    for factor in term.args if term.op == "mul" else (term,):
+        inner = factor.args if factor.op == "mul" and factor.args[0].op == "constant" else (factor,)
+        if inner[0].op == "constant":
+            number = inner[0].attrs[0] * number
+            inner = inner[1:]
+        key.extend(_unbracketed(f) for f in inner)
+    return number, tuple(sorted(key))
+
+
+def _unbracketed(node: Node, most: int = 12) -> tuple[int, ...]:
+    """The serial numbers of the factors of a matrix product of matrix products, of a few at most."""
+    factors, k = [node], 0
+    while k < len(factors) <= most:
+        if factors[k].op == "matmul":
+            factors[k : k + 1] = factors[k].args
+        else:
+            k += 1
+    return tuple(f.serial for f in factors)
+
+
+def _merge_choices(table: NodeTable, terms: Sequence[Node]) -> list[Node]:
+    """Masked terms under one condition become one choice, in the place of the first."""
+    shape = terms[0].shape
+    result: list[Node | None] = []
+    chosen: dict[int, tuple[int, Node, list[Node], list[Node]]] = {}
+    for term in terms:
+        if mask_of(term) is not None:
+            condition, yes, no = term.args
+            if condition.serial not in chosen:
+                chosen[condition.serial] = (len(result), condition, [], [])
+                result.append(None)
+            for branch, value in zip(chosen[condition.serial][2:], (yes, no), strict=True):
+                if not is_zero(value):
+                    branch.append(value)
+        else:
+            result.append(term)
+    for place, condition, yes_terms, no_terms in chosen.values():
+        branches = [(_collect(table, v) if v else None) or table.constant(0) for v in (yes_terms, no_terms)]
+        result[place] = table.select(condition, branches[0], branches[1], shape)
+    return [term for term in result if term is not None]
+
+
+class Contributions:
+    """What flows back into one node, until it is added up: whole values, single entries, blocks."""
+
+    __slots__ = ("blocks", "entries", "whole")
+
+    def __init__(self, whole: Iterable[Node] = ()) -> None:
+        self.whole = list(whole)
+        self.entries: dict[tuple[int, ...], list[Node]] = {}
+        self.blocks: dict[tuple[int, ...], dict[Shape, list[Node]]] = {}
+
+    def block(self, starts: tuple[int, ...], value: Node) -> None:
+        """Adds to the block of the shape of `value` that begins at `starts`."""
+        self.blocks.setdefault(starts, {}).setdefault(value.shape, []).append(value)
+
+    def sum(self, table: NodeTable, shape: Shape) -> Node | None:
+        """The adjoint: all entries in one `place`, a `pad` for each block, the whole values, added once."""
+        if not self.entries and not self.blocks:
+            return add_terms(table, self.whole)
+        terms = list(self.whole)
+        for starts, by_shape in sorted(self.blocks.items()):
+            for values in by_shape.values():
+                value = add_terms(table, values)
+                if value is not None:
+                    terms.append(table.make("pad", (value,), (shape, starts)))
+        entries = {p: add_terms(table, values) for p, values in sorted(self.entries.items())}
+        placed = {p: v for p, v in entries.items() if v is not None}
+        if placed:
+            terms.append(table.make("place", tuple(placed.values()), (shape, tuple(placed))))
+        return add_terms(table, terms) if terms else None

@@ -1,0 +1,252 @@
+"""What every pass shares: exact constants, use counts, the bottom-up sweep, and the names of the rewrites
+that fired."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+
+import sympy as sp
+
+from symprop.graph import Node, NodeTable, topological
+
+__all__ = ["Context", "Number", "Sweep", "count_uses", "entries", "is_short", "magnitude"]
+
+Number = int | Fraction
+
+
+class Context:
+    """The state of one `optimise` call.
+
+    `accuracy` is the user's choice, `inputs_batched` the input symbols with a sample axis; `fired` counts
+    the rewrites of the running pass by name. Numbers are kept as `int` or `Fraction`: sympy arithmetic in
+    the inner loops would dominate the time of every pass.
+    """
+
+    def __init__(
+        self, table: NodeTable, accuracy: str = "precise", batched: frozenset[sp.Basic] = frozenset()
+    ) -> None:
+        self.table = table
+        self.accuracy = accuracy
+        self.inputs_batched = batched
+        self.fired: Counter[str] = Counter()
+        self.simplified: tuple[Node, ...] = ()  # roots that `simplify` has left
+        self._numbers: dict[int, Number | None] = {}
+        self._constants: dict[Number, Node] = {}
+        self._batched: list[bool] = []
+
+    # -- constants ------------------------------------------------------------------------------
+
+    def number(self, node: Node) -> Number | None:
+        """The exact value of a rational constant (a float is the dyadic fraction that it is); None for all
+        else."""
+        if node.op != "constant":
+            return None
+        if node.serial not in self._numbers:
+            self._numbers[node.serial] = _rational(node.attrs[0])
+        return self._numbers[node.serial]
+
+    def constant(self, value: Number) -> Node:
+        """The node of an exact number."""
+        node = self._constants.get(value)
+        if node is None:
+            exact = (
+                sp.Integer(value)
+                if isinstance(value, int)
+                else sp.Rational(value.numerator, value.denominator)
+            )
+            node = self._constants[value] = self.table.make("constant", (), (exact,))
+        return node
+
+    def is_number(self, node: Node, value: Number) -> bool:
+        """True for that constant."""
+        return node.op == "constant" and self.number(node) == value
+
+    def split(self, node: Node) -> tuple[Number, tuple[Node, ...]]:
+        """A term as (rational coefficient, its other factors)."""
+        if node.op == "mul":
+            number = self.number(node.args[0])
+            if number is not None:
+                return number, node.args[1:]
+            return 1, node.args
+        return 1, (node,)
+
+    def times(self, number: Number, factors: Sequence[Node]) -> Node:
+        """The product of a number and factors, as one node."""
+        if number == 1:
+            return factors[0] if len(factors) == 1 else self.table.make("mul", factors)
+        return self.table.make("mul", (self.constant(number), *factors))
+
+    def negate(self, node: Node) -> Node:
+        """-node, where the sign can be moved into a coefficient without an operation."""
+        number, factors = self.split(node)
+        if number != 1:
+            return self.times(-number, factors)
+        if node.op == "add":
+            parts = [self.split(a) if a.op != "constant" else (self.number(a) or 1, ()) for a in node.args]
+            if all(c < 0 for c, _ in parts):
+                return self.table.make("add", [self._negated(a) for a in node.args])
+        value = self.number(node)
+        return self.constant(-value) if value is not None else self.times(-1, (node,))
+
+    def _negated(self, node: Node) -> Node:
+        value = self.number(node)
+        if value is not None:
+            return self.constant(-value)
+        number, factors = self.split(node)
+        return self.times(-number, factors)
+
+    # -- the sample axis ------------------------------------------------------------------------------
+
+    def is_batched(self, node: Node) -> bool:
+        """True if the value differs from sample to sample: it depends on a batched input not only through
+        batch_sum."""
+        known, nodes = self._batched, self.table.nodes
+        while len(known) <= node.serial:  # serial numbers are a topological order
+            new = nodes[len(known)]
+            if new.op == "symbol":
+                known.append(new.attrs[0] in self.inputs_batched)
+            elif new.op == "batch_sum":
+                known.append(False)
+            else:
+                known.append(any(known[a.serial] for a in new.args))
+        return known[node.serial]
+
+    def level(self, node: Node) -> int:
+        """0 number, 1 scalar once a call, 2 scalar once a sample, 3 array once a call, 4 array once a sample.
+
+        Operands of a low level are combined first: that work is done less often.
+        """
+        if node.op == "constant":
+            return 0
+        return (3 if node.shape else 1) + (1 if self.inputs_batched and self.is_batched(node) else 0)
+
+
+def _rational(value: object) -> Number | None:
+    if isinstance(value, sp.Integer):
+        return int(value)
+    if isinstance(value, sp.Rational):
+        return Fraction(int(value.p), int(value.q))
+    if isinstance(value, sp.Float) and value.is_finite:
+        sign, mantissa, exponent, _ = value._mpf_
+        exact = Fraction(int(mantissa) * (-1) ** int(sign)) * Fraction(2) ** int(exponent)
+        return exact.numerator if exact.denominator == 1 else exact
+    return None
+
+
+def is_short(value: Number) -> bool:
+    """True for a number that exact arithmetic may make: along a chain of squares it would grow beyond
+    every float."""
+    if isinstance(value, int):
+        return value.bit_length() <= 512
+    return value.numerator.bit_length() <= 512 and value.denominator.bit_length() <= 512
+
+
+def magnitude(value: Number) -> Number:
+    """The number without its sign."""
+    return -value if value < 0 else value
+
+
+def entries(node: Node) -> int | None:
+    """The number of entries, None where a size is symbolic."""
+    total = 1
+    for size in node.shape:
+        if not isinstance(size, int):
+            return None
+        total *= size
+    return total
+
+
+def count_uses(order: Sequence[Node], roots: Sequence[Node]) -> dict[int, int]:
+    """How often each node is used: as an argument (twice in x*x), and as a root."""
+    uses: dict[int, int] = dict.fromkeys([n.serial for n in order], 0)
+    for node in order:
+        for a in node.args:
+            uses[a.serial] += 1
+    for root in roots:
+        uses[root.serial] += 1
+    return uses
+
+
+NodeRule = Callable[[Node, "Sweep"], "Node | None"]
+
+
+class Sweep:
+    """One bottom-up traversal: every node is made anew from its rewritten arguments, then the rule of its
+    operation is applied until it gives None. Nodes that a rule makes are swept as well, on a stack: no
+    recursion, and each node once."""
+
+    def __init__(self, context: Context, roots: Sequence[Node], rules: Mapping[str, NodeRule]) -> None:
+        self.context = context
+        self.table = context.table
+        self.rules = rules
+        self.roots = roots
+        self.order = topological(roots)
+        self.uses = count_uses(self.order, roots)
+        self.done: dict[int, Node] = {}
+
+    def run(self) -> list[Node]:
+        """The rewritten roots."""
+        rules, done = self.rules, self.done
+        if not any(node.op in rules for node in self.order):
+            return list(self.roots)
+        for node in self.order:
+            if node.op not in rules:
+                for a in node.args:
+                    if done[a.serial] is not a:
+                        break
+                else:  # the common case: nothing below has changed, and there is nothing to try
+                    done[node.serial] = node
+                    continue
+            self._settle(node)
+        return [done[root.serial] for root in self.roots]
+
+    def single(self, node: Node) -> bool:
+        """True if nothing but the node at hand uses `node`."""
+        return self.uses.get(node.serial, 1) <= 1
+
+    def fire(self, name: str) -> None:
+        """Note for the report that a rewrite was applied."""
+        self.context.fired[name] += 1
+
+    def _settle(self, node: Node) -> None:
+        done, uses = self.done, self.uses
+        todo = [node]
+        becomes: dict[int, Node] = {}
+        while todo:
+            node = todo[-1]
+            serial = node.serial
+            if serial in done:
+                todo.pop()
+                continue
+            if serial in becomes:
+                done[serial] = done[becomes[serial].serial]
+                todo.pop()
+                continue
+            missing = [a for a in node.args if a.serial not in done]
+            if missing:
+                todo.extend(reversed(missing))
+                continue
+            current = node
+            for a in node.args:
+                if done[a.serial] is not a:
+                    current = self.table.make(node.op, [done[b.serial] for b in node.args], node.attrs)
+                    uses[current.serial] = uses.get(current.serial, 0) + uses.get(serial, 1)
+                    break
+            if current.serial in done:
+                result = done[current.serial]
+            else:
+                rule = self.rules.get(current.op)
+                made = rule(current, self) if rule is not None else None
+                if made is None or made is current or made.serial in becomes:
+                    result = done[current.serial] = current
+                else:
+                    result = made
+                    uses[result.serial] = uses.get(result.serial, 0) + uses.get(current.serial, 1)
+            if result.serial in done:
+                done[serial] = done[current.serial] = done[result.serial]
+                todo.pop()
+            else:
+                becomes[serial] = becomes[current.serial] = result
+                todo.append(result)

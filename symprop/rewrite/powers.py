@@ -1,0 +1,58 @@
+"""Powers with constant exponents become products, roots and divisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import sympy as sp
+
+from symprop.graph import Node, NodeTable
+from symprop.rewrite.context import Context, Sweep, magnitude
+
+__all__ = ["LARGEST_EXPONENT", "powers"]
+
+LARGEST_EXPONENT = 16  # x**16 is four squarings; each product rounds once, larger powers are left to `pow`
+
+
+def powers(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
+    """`x**4 --> (x*x)*(x*x)`, `x**-1 --> 1/x`, `x**(1/2) --> sqrt(x)`, `x**(3/2) --> x*sqrt(x)`, `E**x -->
+    exp(x)`.
+
+    Other constant exponents stay a `pow`: `x**(1/3)` of a negative number is NaN, as in NumPy.
+    """
+    return Sweep(context, roots, {"pow": _power}).run()
+
+
+def _power(node: Node, sweep: Sweep) -> Node | None:
+    context, table = sweep.context, sweep.table
+    base, power = node.args
+    if base.op == "constant" and base.attrs[0] is sp.E:
+        sweep.fire("power of e")
+        return table.broadcast(table.make("exp", (power,)), node.shape)
+    exponent = context.number(power)
+    if exponent is None or exponent in (0, 1) or magnitude(exponent) > LARGEST_EXPONENT:
+        return None
+    whole, half = divmod(magnitude(exponent), 1)
+    if half not in (0, Fraction(1, 2)) or (half and whole > 4):
+        return None
+    value: Node | None = _integer(base, int(whole), sweep) if whole else None
+    if half:
+        root = table.make("sqrt", (base,))
+        value = root if value is None else table.make("mul", (value, root))
+    assert value is not None
+    if exponent < 0:
+        value = table.make("div", (context.constant(1), value))
+    sweep.fire("roots" if half else ("reciprocals" if exponent < 0 else "integer powers"))
+    return value
+
+
+def _integer(base: Node, exponent: int, sweep: Sweep) -> Node:
+    """base**exponent by squaring: x**7 is (x**3)**2 * x, so that powers of one base share their squares."""
+    bits = bin(exponent)[3:]
+    value = base
+    for bit in bits:
+        value = sweep.table.make("mul", (value, value))
+        if bit == "1":
+            value = sweep.table.make("mul", (value, base))
+    return value

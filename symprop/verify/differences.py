@@ -1,0 +1,316 @@
+"""Finite differences of the forward expression at 50 digits against derived gradients: the only check that
+sees a wrong derivative rule, since it shares nothing with the derivation.
+
+Few parameters are checked entry by entry. Where that would cost more than the budget, random directions cover
+every entry (with 50 digits a direction sees a relative error of 1e-6 in a single entry among thousands) and a
+sample of entries is checked by itself; if a direction fails, halving it finds the entry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+from symprop.verify.exact import LEVELS
+from symprop.verify.kinks import crossings
+from symprop.verify.naming import entry_name
+from symprop.verify.problem import Gradient, Point, Problem, shape_of
+from symprop.verify.report import Row
+from symprop.verify.slopes import STEP, Slope, slope
+
+__all__ = ["Check", "Plan", "difference_rows", "plan", "run_checks"]
+
+_EVALUATIONS = 4  # per slope
+_DIRECTIONS = 2  # random directions for each gradient that is not checked entry by entry
+_OVERHEAD = 30  # of an evaluation, in additions
+_TINY = mp.mpf(10) ** -24  # an entry that small beside the others of its gradient is compared absolutely
+_SLACK = mp.mpf(10) ** -20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Along what each gradient is checked: flat entries, and directions (arrays of numbers)."""
+
+    entries: tuple[int, ...]
+    directions: tuple[Any, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One slope against a derived gradient. `found` is the derived value, which belongs into [low, high] +-
+    bound.
+    """
+
+    gradient: int
+    point: int
+    flat: int | None  # the entry, or None for a direction
+    number: int  # of the direction
+    slope: Slope
+    found: Any
+    found_error: Any
+    note: str = ""
+    skipped: bool = False
+
+    @property
+    def low(self) -> Any:
+        """The smallest value that is right."""
+        return min(self.slope.left, self.slope.right) if self.slope.kink else self.slope.value
+
+    @property
+    def high(self) -> Any:
+        """The largest value that is right."""
+        return max(self.slope.left, self.slope.right) if self.slope.kink else self.slope.value
+
+    @property
+    def bound(self) -> Any:
+        """How far from the interval a right value may be: the errors of both sides."""
+        sizes = [abs(v) for v in (self.low, self.high) if mp.isfinite(v)]
+        return self.slope.error + self.found_error + _SLACK * max(sizes, default=mp.mpf(0))
+
+    @property
+    def error(self) -> Any:
+        """The distance from the interval."""
+        return distance(self.found, self.low, self.high)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the derived value is right."""
+        return self.skipped or (self.slope.finite and bool(self.error <= self.bound))
+
+    @property
+    def margin(self) -> float:
+        """The error as a multiple of the bound."""
+        if not self.slope.finite or not mp.isfinite(self.error):
+            return math.inf
+        return 0.0 if self.error == 0 else float(self.error / self.bound) if self.bound else math.inf
+
+
+def distance(value: Any, low: Any, high: Any) -> Any:
+    """How far a value lies outside an interval whose ends may be infinite; NaN where the value is."""
+    if mp.isnan(value):
+        return mp.mpf("nan")
+    if low <= value <= high:
+        return mp.mpf(0)
+    return low - value if value < low else value - high
+
+
+# -- what to check -------------------------------------------------------------------------------------------
+
+
+def plan(problem: Problem, values: Sequence[Any]) -> list[Plan]:
+    """The entries and directions for each gradient, within the budget; `values` are the gradients at one
+    point.
+
+    The budget is shared evenly; what a gradient with few entries leaves over goes to the others.
+    """
+    costs = [_entry_cost(problem, gradient) for gradient in problem.gradients]
+    sizes = [math.prod(shape_of(g.wrt)) for g in problem.gradients]
+    left = problem.budget / max(1, len(problem.points))
+    result: dict[int, Plan] = {}
+    order = sorted(range(len(sizes)), key=lambda g: costs[g] * sizes[g])
+    for place, g in enumerate(order):
+        share = left / (len(order) - place)
+        if sizes[g] * costs[g] <= share:
+            result[g] = Plan(tuple(range(sizes[g])), (), "")
+            left -= sizes[g] * costs[g]
+            continue
+        random = np.random.default_rng([problem.seed, g])
+        count = min(sizes[g], max(2, int(share / costs[g])))
+        magnitudes = np.array([_finite_float(v) for v in np.asarray(values[g]).flat])
+        largest = np.argsort(-magnitudes, kind="stable")[: count // 2]
+        others = random.permutation(np.setdiff1d(np.arange(sizes[g]), largest))[: count - len(largest)]
+        entries = tuple(int(k) for k in (*largest, *others))
+        directions = tuple(
+            random.standard_normal(shape_of(problem.gradients[g].wrt)) for _ in range(_DIRECTIONS)
+        )
+        note = (
+            f"{len(entries)} of {sizes[g]} entries one by one, all in {_DIRECTIONS} random directions "
+            f"(budget={problem.budget:g}; one entry costs {costs[g]:.3g})"
+        )
+        result[g] = Plan(entries, directions, note)
+        left -= count * costs[g]
+    return [result[g] for g in range(len(sizes))]
+
+
+def _entry_cost(problem: Problem, gradient: Gradient) -> float:
+    """What the slope along one entry costs, by doing one of its evaluations."""
+    point = problem.points[0]
+    exact = point.trusted.at(LEVELS[0])
+    problem.value(point, {}, LEVELS[0])
+    before = exact.spent
+    problem.value(point, mover(point, gradient, {0: mp.mpf(1)})(mp.ldexp(1, STEP), LEVELS[0]), LEVELS[0])
+    return _EVALUATIONS * (exact.spent - before + _OVERHEAD + math.prod(shape_of(gradient.wrt)) / 10)
+
+
+def _finite_float(value: Any) -> float:
+    return float(abs(value)) if mp.isfinite(value) else math.inf
+
+
+# -- checks --------------------------------------------------------------------------------------------------
+
+
+def run_checks(problem: Problem, plans: Sequence[Plan]) -> list[Check]:
+    """Every planned slope at every point."""
+    checks = []
+    for p, point in enumerate(problem.points):
+        for g, ((value, error), one) in enumerate(zip(problem.gradient_values(point), plans, strict=True)):
+            sizes = [abs(v) for v in value.flat if mp.isfinite(v)]
+            floor = _TINY * max(sizes, default=mp.mpf(0))
+            for flat in one.entries:
+                checks.append(_check(problem, p, g, flat, 0, _unit(value, flat), value, error, floor))
+            for number, direction in enumerate(one.directions, 1):
+                check = _check(problem, p, g, None, number, _numbers(direction), value, error, floor)
+                checks.append(check)
+                if not check.passed and not check.slope.kink:
+                    culprit = _halve(problem, p, g, direction, value, error, floor)
+                    checks.append(
+                        _check(problem, p, g, culprit, 0, _unit(value, culprit), value, error, floor)
+                    )
+    return checks
+
+
+def _unit(value: Any, flat: int) -> dict[int, Any]:
+    return {flat: mp.mpf(1)}
+
+
+def _numbers(direction: Any) -> dict[int, Any]:
+    return {k: mp.mpf(float(v)) for k, v in enumerate(direction.flat) if v != 0}
+
+
+def _check(
+    problem: Problem,
+    p: int,
+    g: int,
+    flat: int | None,
+    number: int,
+    direction: dict[int, Any],
+    value: Any,
+    error: Any,
+    floor: Any,
+) -> Check:
+    point, gradient = problem.points[p], problem.gradients[g]
+    with mp.workdps(80):
+        found = mp.fsum(value.flat[k] * v for k, v in direction.items())
+        found_error = mp.fsum(error.flat[k] * abs(v) for k, v in direction.items())
+    move = mover(point, gradient, direction)
+
+    def phi(t: Any, digits: int) -> Any:
+        return problem.value(point, move(t, digits) if t else {}, digits)
+
+    def noise(digits: int) -> Any:
+        return problem.noise(point, digits)
+
+    size = abs(found) if mp.isfinite(found) else mp.mpf(0)
+    result = slope(phi, noise, size, floor)
+    check = Check(g, p, flat, number, result, found, found_error)
+    if not check.passed and result.finite and not result.kink:
+        # confirm with a much smaller step before raising an alarm: slow convergence shows as a difference
+        again = slope(phi, noise, size, floor, start=STEP - 30, digits=60)
+        if again.finite and not again.kink:
+            spread = max(result.error, again.error, abs(result.value - again.value))
+            result = Slope(again.value, spread, again.left, again.right, met=result.met, step=again.step)
+        else:
+            result = again
+        check = Check(g, p, flat, number, result, found, found_error)
+    if result.met is None or not result.finite:
+        return check
+    met = crossings(
+        point.trusted.at(result.digits), problem.kinks, lambda t: move(t, result.digits), result.met
+    )
+    text = "; ".join(c.text(problem.names) for c in met[:3]) + (
+        f" and {len(met) - 3} more" if len(met) > 3 else ""
+    )
+    if result.kink:
+        note = f"{text or 'not declared by any operation'}, slopes {mp.nstr(result.left, 6)} from the left, "
+        note += f"{mp.nstr(result.right, 6)} from the right"
+    elif text:
+        met_text, step_text = mp.nstr(result.met, 2), mp.nstr(result.step, 2)
+        note = f"{text} lies within a step of {met_text}: step reduced to {step_text}"
+    else:
+        note = f"step reduced to {mp.nstr(result.step, 2)}"
+    if result.note:
+        note = f"{result.note}: {note}"
+    # where several kinks meet, the one-sided slopes along a direction do not bound the sum of their
+    # conventions
+    skipped = result.kink and flat is None and len(met) != 1
+    return Check(g, p, flat, number, result, found, found_error, note, skipped)
+
+
+def mover(
+    point: Point, gradient: Gradient, direction: dict[int, Any]
+) -> Callable[[Any, int], dict[int, Any]]:
+    """The function of (t, digits) that gives the input at distance t along a direction."""
+
+    def move(t: Any, digits: int) -> dict[int, Any]:
+        base = point.trusted.at(digits)(gradient.wrt)[0]
+        moved = np.array(base, object)
+        with mp.workdps(digits):
+            for flat, v in direction.items():
+                moved.flat[flat] = moved.flat[flat] + t * v
+        return {gradient.wrt.serial: moved}
+
+    return move
+
+
+def _halve(problem: Problem, p: int, g: int, direction: Any, value: Any, error: Any, floor: Any) -> int:
+    """An entry that makes a direction fail, by halving the set of entries."""
+    suspects = [int(k) for k in np.flatnonzero(direction)]
+    while len(suspects) > 1:
+        half = suspects[: len(suspects) // 2]
+        part = {k: mp.mpf(float(direction.flat[k])) for k in half}
+        check = _check(problem, p, g, None, 0, part, value, error, floor)
+        suspects = half if not check.passed else suspects[len(half) :]
+    return suspects[0]
+
+
+# -- rows ----------------------------------------------------------------------------------------------------
+
+
+def difference_rows(problem: Problem, plans: Sequence[Plan], checks: Sequence[Check]) -> list[Row]:
+    """A row for each gradient, and one for its kinks where there are any."""
+    rows = []
+    for g, (gradient, one) in enumerate(zip(problem.gradients, plans, strict=True)):
+        mine = [c for c in checks if c.gradient == g and not c.skipped]
+        skipped = sum(c.skipped for c in checks if c.gradient == g)
+        smooth = [c for c in mine if not c.slope.kink]
+        kinked = [c for c in mine if c.slope.kink]
+        notes = [one.note] if one.note else []
+        if skipped:
+            notes.append(f"{skipped} directions in which several kinks meet are left to the single entries")
+        if smooth:
+            # a failed entry says more than a failed direction
+            worst = max(smooth, key=lambda c: (not c.passed, not c.passed and c.flat is not None, c.margin))
+            near = [c.note for c in smooth if c.note]
+            rows.append(_row(problem, "finite differences", gradient, worst, [*notes, *near[:3]]))
+        if kinked:
+            worst = max(kinked, key=lambda c: (not c.passed, c.margin))
+            more = [f"{len(kinked)} entries at a kink"] if len(kinked) > 1 else []
+            rows.append(_row(problem, "kink", gradient, worst, [worst.note, *more]))
+    return rows
+
+
+def _row(problem: Problem, method: str, gradient: Gradient, check: Check, notes: Sequence[str]) -> Row:
+    entry = (
+        entry_name(shape_of(gradient.wrt), check.flat)
+        if check.flat is not None
+        else f"direction {check.number}"
+    )
+    if not check.slope.finite:
+        notes = [*notes, check.slope.note or "the target has no finite value around the point"]
+    return Row(
+        method=method,
+        name=gradient.name,
+        entry=problem.points[check.point].where(entry),
+        found=check.found,
+        expected=(check.low, check.high) if check.slope.kink else check.slope.value,
+        error=check.error,
+        bound=check.bound,
+        passed=check.passed,
+        note="; ".join(n for n in notes if n),
+    )

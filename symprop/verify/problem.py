@@ -1,0 +1,100 @@
+"""What is verified: a scalar target, its gradients, and the points at which they are taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+from symprop.graph import Node, NodeTable
+from symprop.verify.exact import Definitions, Trusted, operation_cost, shape_of
+from symprop.verify.kinks import Kink, find_kinks
+from symprop.verify.naming import node_name
+
+__all__ = ["Gradient", "Point", "Problem", "evaluation_cost", "shape_of"]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """An input of the target and its derived gradient, of the same shape."""
+
+    wrt: Node
+    node: Node
+    name: str
+
+
+@dataclass
+class Point:
+    """Values of the inputs: those of one sample, where there is a batch."""
+
+    inputs: Mapping[int, Any]
+    trusted: Trusted
+    sample: int | None = None
+
+    def where(self, entry: str) -> str:
+        """An entry with the sample that it belongs to."""
+        return entry if self.sample is None else f"{entry} sample {self.sample}".strip()
+
+
+@dataclass
+class Problem:
+    """A scalar target with gradients at some points; `names` holds the names of nodes by serial number."""
+
+    table: NodeTable
+    definitions: Definitions
+    target: Node
+    gradients: Sequence[Gradient]
+    points: Sequence[Point]
+    names: Mapping[int, str]
+    seed: int = 0
+    budget: float = 5e5
+    _kinks: list[Kink] | None = field(default=None, repr=False)
+
+    @property
+    def kinks(self) -> list[Kink]:
+        """The kinks that the operations of the target declare."""
+        if self._kinks is None:
+            self._kinks = find_kinks(self.definitions, [self.target])
+        return self._kinks
+
+    def gradient_values(self, point: Point) -> list[tuple[Any, Any]]:
+        """Each gradient at a point with the error of its evaluation."""
+        found = point.trusted(*[g.node for g in self.gradients])
+        return [
+            (np.broadcast_to(v, shape_of(g.wrt)), np.broadcast_to(e, shape_of(g.wrt)))
+            for g, (v, e) in zip(self.gradients, found, strict=True)
+        ]
+
+    def value(self, point: Point, changes: Mapping[int, Any], digits: int) -> Any:
+        """The target, with some nodes changed."""
+        exact = point.trusted.at(digits)
+        return (exact.changed(changes, self.target) if changes else exact(self.target))[0][()]
+
+    def noise(self, point: Point, digits: int) -> Any:
+        """The rounding error of the target at that many digits: seen against more, at least one unit."""
+        low = self.value(point, {}, digits)
+        high = self.value(point, {}, digits + 12)
+        with mp.workdps(digits + 12):
+            return 4 * abs(low - high) + abs(high) * mp.mpf(10) ** -digits
+
+    @property
+    def target_name(self) -> str:
+        """The name of the target."""
+        return self.names.get(self.target.serial, "target")
+
+    def name_of(self, node: Node) -> str:
+        """A node in a few characters."""
+        return node_name(node, self.names)
+
+
+def evaluation_cost(definitions: Definitions, roots: Sequence[Node]) -> float:
+    """What one evaluation costs, in additions of 50 digits."""
+    return sum(
+        operation_cost(node, math.prod(shape_of(node)))
+        for node in definitions.order(roots)
+        if definitions.definition(node) is None
+    )

@@ -1,0 +1,104 @@
+"""How much of a compiled result's error is rounding: units in the last place, and the noise of the formula
+itself.
+
+A fixed number of ULP is no bound for a whole network: where a sum cancels, every order of evaluation loses
+digits. The bound is therefore measured: the formula is evaluated in float64 a few times with a random error
+of one unit of the compiled precision in every operation (in every term of a sum), and the largest deviation
+from the exact value, times a margin, is what rounding may do. Random errors of this kind are known as Monte
+Carlo arithmetic (Parker, 1997).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+from symprop.graph import OPERATIONS, Node
+from symprop.graph.evaluate import node_value
+from symprop.graph.nodes import constant_value
+from symprop.verify.exact import Definitions
+
+__all__ = ["MARGIN", "RUNS", "noisy_values", "rounded", "ulp"]
+
+RUNS = 8
+MARGIN = 8
+_EXACT = {
+    *("symbol", "broadcast", "reshape", "transpose", "slice", "pad", "index", "place", "take", "one_hot"),
+    *("eye", "diag", "diagonal", "select", "maximum", "minimum", "abs", "sign", "floor", "ceiling", "neg"),
+    *("less", "less_equal", "equal", "not_equal", "and", "or", "not"),
+}
+
+
+def ulp(value: Any, dtype: str) -> Any:
+    """The distance between neighbours of a value in a floating-point type; that of subnormal numbers near
+    zero.
+    """
+    info = np.finfo(dtype)
+    lowest = int(info.minexp) - int(info.nmant)
+    if value == 0 or not mp.isfinite(value):
+        return mp.ldexp(1, lowest)
+    exponent = mp.frexp(value)[1] - 1
+    return mp.ldexp(1, max(exponent - int(info.nmant), lowest))
+
+
+def rounded(value: Any, dtype: str) -> Any:
+    """A value that may be beyond the range of the type: infinite where it rounds to that."""
+    limit = mp.mpf(float(np.finfo(dtype).max))
+    if mp.isfinite(value) and abs(value) >= limit + ulp(limit, dtype) / 2:
+        return mp.sign(value) * mp.inf
+    return value
+
+
+def noisy_values(
+    definitions: Definitions,
+    roots: Sequence[Node],
+    inputs: Mapping[int, Any],
+    dtype: str,
+    seed: Sequence[int],
+) -> list[Any]:
+    """The roots in float64, with a random error of one unit of `dtype` in every operation that rounds."""
+    random = np.random.default_rng(list(seed))
+    eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_normal)
+    smallest = float(np.finfo(dtype).smallest_subnormal)
+    done: dict[int, Any] = {}
+    with np.errstate(all="ignore"):
+        for node in definitions.order(roots):
+            if node.serial in inputs:
+                done[node.serial] = np.asarray(inputs[node.serial])
+                continue
+            definition = definitions.definition(node)
+            if definition is not None:
+                done[node.serial] = np.broadcast_to(done[definition.serial], tuple(node.shape))
+                continue
+            args = [done[a.serial] for a in node.args]
+            value = node_value(node, args, {}, False)
+            if node.kind == "real" and node.op not in _EXACT and not _representable(node):
+                scale = _magnitude(node, args, value)
+                noise = random.uniform(-1, 1, np.shape(value)) * (
+                    eps * scale + np.where((scale > 0) & (scale < tiny * 2**12), smallest, 0)
+                )
+                value = value + np.where(np.isfinite(noise), noise, 0)
+            done[node.serial] = value
+    return [np.broadcast_to(done[root.serial], tuple(root.shape)) for root in roots]
+
+
+def _magnitude(node: Node, args: Sequence[Any], value: Any) -> Any:
+    """What the rounding error of an operation is relative to: the sum of the sizes of the terms, for sums."""
+    if node.op in ("add", "sum", "matmul", "trace", "sub", "fma"):
+        reference = OPERATIONS[node.op].reference
+        if node.op == "sub":
+            return np.abs(args[0]) + np.abs(args[1])
+        if reference is not None:
+            return np.abs(reference(node.attrs, *[np.abs(a) for a in args]))
+    return np.abs(value)
+
+
+def _representable(node: Node) -> bool:
+    """Small integers and halves are exact in every type."""
+    number = constant_value(node)
+    return (
+        number is not None and bool(number.is_Rational) and number.q in (1, 2, 4, 8) and abs(number.p) < 2**20
+    )

@@ -1,0 +1,161 @@
+"""The slope of a function of one variable at zero, by finite differences that know their own error.
+
+With 50 digits a step of 1e-11 leaves a truncation error of some 1e-22 and a rounding error of some 1e-39:
+central differences with one Richardson extrapolation are far more exact than any rule that they are to check.
+What can go wrong is not smooth: a kink at the point, a kink inside the step, the border of the domain. The
+slopes of the two sides tell these apart: their difference is proportional to the step where the function is
+smooth, and does not shrink where there is a kink. Working digits grow with every step that is made smaller,
+and where a small derivative would drown in rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath as mp
+
+__all__ = ["Slope", "slope"]
+
+STEP = -36  # the first step is 2**-36
+_SHRINK = 20  # binary digits by which a step shrinks
+_DIGITS = 50
+_MOST_DIGITS = 800
+_ATTEMPTS = 16
+_ALONE = "the target is finite at the point alone"
+_RELATIVE = mp.mpf(10) ** -9  # wanted accuracy: three digits below the smallest fault that must be seen
+_AT_POINT = -80  # a kink that is still inside a step of 2**-80 is at the point
+_AT_JUMP = -160  # a jump is told from a pole beside the point by a smaller step
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A derivative with its error estimate; `left` and `right` are the one-sided slopes.
+
+    `kink`: the one-sided slopes differ (`error` is then theirs, and `value` their mean). `met` is a step
+    within which a kink was met and which was therefore made smaller. `finite` is false where the function has
+    no value at the point, or on neither side of it.
+    """
+
+    value: Any
+    error: Any
+    left: Any
+    right: Any
+    kink: bool = False
+    met: Any = None
+    step: Any = None
+    digits: int = _DIGITS
+    finite: bool = True
+    note: str = ""
+
+
+def slope(
+    phi: Callable[[Any, int], Any],
+    noise: Callable[[int], Any],
+    size: Any,
+    floor: Any = 0,
+    start: int = STEP,
+    digits: int = _DIGITS,
+) -> Slope:
+    """The derivative of `phi(t, digits)` at t = 0, wanted to nine digits of the larger of it, `size` and
+    `floor`.
+
+    `noise(digits)` is the rounding error of phi at that many digits. A derivative that stays below its own
+    error is returned with it.
+    """
+    binary, met, failures, growth = start, None, 0, mp.mpf(1)
+    nan = mp.mpf("nan")
+    result = Slope(nan, nan, nan, nan, finite=False)
+    for _attempt in range(_ATTEMPTS):
+        with mp.workdps(digits):
+            h = mp.ldexp(1, binary)
+            centre = phi(mp.mpf(0), digits)
+            if not mp.isfinite(centre):
+                return Slope(
+                    nan, nan, nan, nan, finite=False, note=f"the target is {mp.nstr(centre)} at the point"
+                )
+            values = [phi(t, digits) for t in (h, -h, h / 2, -h / 2)]
+            sides = [all(mp.isfinite(v) for v in values[k::2]) for k in (0, 1)]
+            right, right_error = _one_side(values[0] - centre, values[2] - centre, h)
+            left, left_error = _one_side(centre - values[1], centre - values[3], h)
+            if not all(sides):
+                failures += 1
+                if failures < 4:
+                    binary, digits = binary - _SHRINK, digits + 6
+                    continue
+                if not any(sides):
+                    return Slope(nan, nan, nan, nan, finite=False, note=_ALONE)
+                side = (right, right_error) if sides[0] else (left, left_error)
+                return _border(*side, h, digits)
+            rounding = 8 * noise(digits) / h
+            coarse, fine = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / h
+            value, truncation = (4 * fine - coarse) / 3, abs(coarse - fine)
+            error = truncation + rounding
+            jump = (values[0] - 2 * centre + values[1]) / h
+            half_jump = 2 * (values[2] - 2 * centre + values[3]) / h
+            if abs(half_jump) > 64 * rounding and abs(half_jump) > 0.75 * abs(jump):
+                jumps = abs(half_jump) > 1.5 * abs(jump)  # a step of the function itself: slopes grow as 1/h
+                nearest = _AT_JUMP if jumps else _AT_POINT
+                if binary > nearest:
+                    met = h if met is None else met
+                    binary, digits = nearest, max(digits, _DIGITS - nearest * 3 // 10)
+                    continue
+                return Slope(
+                    (left + right) / 2,
+                    max(left_error, right_error) + rounding if not jumps else mp.mpf(0),
+                    _infinite(left, values[3], centre, -1) if jumps else left,
+                    _infinite(right, values[2], centre, 1) if jumps else right,
+                    kink=True,
+                    met=met or h,
+                    step=h,
+                    digits=digits,
+                    note="the function jumps" if jumps else "",
+                )
+            growth = abs(fine) / abs(coarse) if abs(coarse) > 64 * rounding else mp.mpf(1)
+            if 1.9 < growth < 2.1:  # differences that grow as 1/h: a jump that passes through its middle
+                met = h if met is None else met
+                if binary > _AT_JUMP:
+                    binary, digits = _AT_JUMP, max(digits, _DIGITS - _AT_JUMP * 3 // 10)
+                    continue
+                return _vertical(value, met, h, digits, "the function jumps")
+            result = Slope(value, error, left, right, met=met, step=h, digits=digits)
+            wanted = _RELATIVE * max(abs(value), abs(size), abs(floor))
+            if error <= wanted or (size == 0 and abs(value) <= error):
+                return result
+            if truncation > rounding:
+                met = h if met is None else met
+                binary, digits = binary - _SHRINK, digits + 6
+            elif 2 * digits <= _MOST_DIGITS:
+                digits *= 2
+            else:
+                return result
+    if growth > 1.2:
+        return _vertical(result.value, met, result.step, result.digits, "the slope is infinite")
+    return result
+
+
+def _vertical(value: Any, met: Any, step: Any, digits: int, note: str) -> Slope:
+    infinite = mp.sign(value) * mp.inf
+    zero = mp.mpf(0)
+    return Slope(infinite, zero, infinite, infinite, kink=True, met=met, step=step, digits=digits, note=note)
+
+
+def _one_side(whole: Any, half: Any, h: Any) -> tuple[Any, Any]:
+    coarse, fine = whole / h, 2 * half / h
+    return 2 * fine - coarse, abs(fine - coarse)
+
+
+def _infinite(value: Any, end: Any, centre: Any, side: int) -> Any:
+    """An infinite one-sided slope where the function jumps on that side."""
+    change = (end - centre) * side
+    return value if abs(value) < 1 or change == 0 else mp.sign(change) * mp.inf
+
+
+def _border(one: Any, error: Any, h: Any, digits: int) -> Slope:
+    """At the border of the domain only one side has a slope; it may be infinite, or a zero reached slowly."""
+    if error > abs(one) / 8:  # fine - coarse is a part of the slope itself: it goes as a power of the step
+        infinite = mp.sign(one) * mp.inf
+        one, error = (infinite, mp.mpf(0)) if abs(one) > 1 else (mp.mpf(0), abs(one) + error)
+    note = "the point is on the border of the domain"
+    return Slope(one, error, one, one, kink=True, met=h, step=h, digits=digits, note=note)

@@ -1,0 +1,79 @@
+"""Other programs that compute values and gradients, measured by a kit of their own, beside our numbers.
+
+The environment variable `SYMPROP_PEERS` names a folder that holds the kit (its script `run`, in the folder itself or
+in `kit/` below it) and the environments that the kit's `setup` made (`<peer>/bin/python`, in the folder itself or in
+`environments/` below it). Without the variable nothing is run. The kit prints one JSON object per result:
+
+    {"workload": "W2-sum", "peer": "jax", "variant": "...", "median": 44.8, "unit": "ns/sample", ...}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "SYMPROP_PEERS"
+SECONDS = {"us": 1e-6, "ms": 1e-3, "ns/sample": 1e-9, "ns/element": 1e-9}
+TIMEOUT = 1800.0
+
+
+@dataclass(frozen=True)
+class PeerResult:
+    """One row of the kit: seconds of one call, of one sample or of one element, as the workload has it."""
+
+    workload: str
+    peer: str
+    variant: str
+    seconds: float
+    prepared: float | None
+
+
+def folders() -> tuple[Path, Path, list[str]] | None:
+    """The kit's script, the folder of environments, and the peers that have one; None without the variable."""
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return None
+    root = Path(named).expanduser().resolve()
+    kit = next((d / "run" for d in (root, root / "kit") if (d / "run").is_file()), None)
+    if kit is None:
+        raise SystemExit(f"{VARIABLE}={named}: no script `run` there or in kit/ below it")
+    for environments in (root, root / "environments"):
+        present = sorted(p.parent.parent.name for p in environments.glob("*/bin/python"))
+        if present:
+            return kit, environments, present
+    raise SystemExit(f"{VARIABLE}={named}: no <peer>/bin/python there or in environments/ below it")
+
+
+def measure(workload: str, core: int | None) -> list[PeerResult]:
+    """What the peers take for one workload (`W1` ... `W5`); an empty list without the variable."""
+    found = folders()
+    if found is None:
+        return []
+    kit, environments, present = found
+    results: list[PeerResult] = []
+    for peer in present:
+        command = [sys.executable, str(kit), str(environments), workload, peer]
+        if core is not None:
+            command += ["--core", str(core)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"  {peer} {workload}: stopped after {TIMEOUT:.0f} s", file=sys.stderr)
+            continue
+        if done.returncode:
+            print(f"  {peer} {workload}: {done.stderr.strip()[-300:]}", file=sys.stderr)
+        results += [_read(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    return results
+
+
+def _read(row: dict[str, Any]) -> PeerResult:
+    prepared = row.get("prepare_s")
+    if prepared is None and "compile_s" in row:
+        prepared = row["compile_s"] + row.get("derive_s", 0.0)
+    seconds = float(row["median"]) * SECONDS[row["unit"]]
+    return PeerResult(row["workload"], row["peer"], row["variant"], seconds, prepared)

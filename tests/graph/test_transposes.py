@@ -1,0 +1,96 @@
+"""Transposes inside sums and products: where they are pushed down, and where they stay."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from symprop.graph import NodeTable, topological
+from symprop.graph.evaluate import evaluate
+
+SHAPES = {"A": (3, 3), "B": (3, 3), "C": (3, 3), "u": (3, 1), "v": (3, 1), "s": ()}
+SYMBOLS = {n: sp.MatrixSymbol(n, *shape) if shape else sp.Symbol(n) for n, shape in SHAPES.items()}
+
+
+@pytest.fixture
+def t():
+    return NodeTable()
+
+
+@pytest.fixture
+def leaves(t):
+    return [t.symbol(SYMBOLS[n]) for n in SHAPES]
+
+
+def test_a_transpose_of_a_transpose_cancels(t, leaves):
+    a = leaves[0]
+    assert t.transpose(t.transpose(a)) is a
+
+
+def test_pushed_where_fewer_or_as_few_remain(t, leaves):
+    a, b, c, u, _, _ = leaves
+    turn = t.transpose
+    # before --> after
+    assert turn(t.matmul(turn(u), a)) is t.matmul(turn(a), u)
+    assert turn(t.matmul(turn(a), turn(b))) is t.matmul(b, a)
+    assert turn(t.add(t.matmul(turn(b), turn(a)), turn(c))) is t.add(t.matmul(a, b), c)
+    assert turn(t.mul(t.constant(2), turn(a))) is t.mul(t.constant(2), a)
+    assert turn(t.make("tanh", (turn(a),))) is t.make("tanh", (a,))
+
+
+def test_left_where_more_would_appear(t, leaves):
+    a, b, _, u, _, _ = leaves
+    for node in (t.matmul(a, b), t.add(a, b), t.make("tanh", (t.matmul(a, u),)), t.mul(a, b)):
+        assert t.transpose(node).op == "transpose"
+
+
+def test_pushed_where_the_terms_exist_already(t, leaves):
+    a, b, *_ = leaves
+    known = t.add(t.transpose(a), t.transpose(b))
+    assert t.transpose(t.add(a, b)) is known
+
+
+def test_free_terms_take_the_form_with_as_few(t, leaves):
+    a, b, c, *_ = leaves
+    node = t.matmul(t.matmul(b, t.transpose(c)), a)
+    assert t.transpose(node).op == "transpose"
+    assert t.transpose(node, free=True) is t.matmul(t.transpose(a), t.matmul(c, t.transpose(b)))
+
+
+def test_symmetric_nodes(t, leaves):
+    a, _, _, u, _, s = leaves
+    assert t.transpose(t.make("eye", (), (3, 3))) is t.make("eye", (), (3, 3))
+    diagonal = t.make("diag", (u,))
+    assert t.transpose(t.matmul(t.transpose(a), diagonal)) is t.matmul(diagonal, a)
+    assert t.transpose(t.full(2, (3, 1))) is t.full(2, (1, 3))
+    assert t.transpose(t.broadcast(s, (3, 1))) is t.broadcast(s, (1, 3))
+
+
+def test_values_are_those_of_the_transpose(t, leaves):
+    a, b, c, u, v, s = leaves
+    rng = np.random.default_rng(0)
+    at = {SYMBOLS[n]: rng.normal(size=shape) for n, shape in SHAPES.items()}
+    turn = t.transpose
+    nodes = [
+        t.matmul(turn(u), t.matmul(a, turn(b))),
+        t.add(t.mul(s, turn(a)), t.matmul(turn(b), t.make("sin", (turn(c),)))),
+        t.select(t.make("less", (turn(a), s)), turn(b), turn(c)),
+        t.matmul(t.add(turn(u), turn(v)), t.make("diag", (u,))),
+        t.mul(turn(a), turn(a), b),
+    ]
+    for node in nodes:
+        for free in (False, True):
+            value, turned = evaluate([node, t.transpose(node, free=free)], at)
+            assert np.allclose(turned, value.T, rtol=1e-14)
+
+
+def test_a_long_product_of_transposes_is_linear(t, leaves):
+    a, b, *_ = leaves
+    node = t.transpose(a)
+    for k in range(2000):
+        node = t.matmul(node, t.transpose(b if k % 2 else a))
+    before = len(t.nodes)
+    turned = t.transpose(node)
+    assert len(t.nodes) - before < 3 * 2000
+    assert len(topological([turned])) > 2000 or turned.op == "transpose"

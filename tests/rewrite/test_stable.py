@@ -1,0 +1,174 @@
+"""Stable forms: each rule fires on its formula, not on the near-miss, and keeps the digits that the
+formula loses."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy as sp
+
+from symprop.graph.evaluate import evaluate
+from symprop.rewrite import optimise
+from symprop.rewrite.rules import STABLE
+from symprop.rewrite.simplify import simplify
+from symprop.rewrite.stable import stable_forms
+
+
+class Formulas:
+    """Short forms to write formulas as nodes."""
+
+    def __init__(self, bench):
+        self.t = bench.table
+        self.x, self.y, self.z = bench.scalars("x y z")
+        self.v, self.A = bench.matrix("v", 4, 1), bench.matrix("A", 3, 4)
+        self.one = self.t.constant(1)
+
+    def exp(self, a):
+        return self.t.call("exp", a)
+
+    def log(self, a):
+        return self.t.call("log", a)
+
+    def sigmoid(self, a):
+        return self.t.call("sigmoid", a)
+
+    def total(self, a, axes=None, keep=False):
+        return self.t.sum(self.exp(a), axes, keep)
+
+
+# name of the rule: (formula that fires it, formula that must not, where the plain formula fails)
+CASES = {
+    "softplus": (
+        lambda f: f.log(f.t.add(f.one, f.exp(f.x))),
+        lambda f: f.log(f.t.add(f.t.constant(2), f.exp(f.x))),
+        800,
+    ),
+    "log of sigmoid": (lambda f: f.log(f.sigmoid(f.x)), lambda f: f.log(f.t.call("tanh", f.x)), -800),
+    "sigmoid": (
+        lambda f: f.t.mul(f.y, f.t.pow(f.t.add(f.one, f.exp(f.t.neg(f.x))), -1)),
+        lambda f: f.t.pow(f.t.add(f.one, f.exp(f.x)), 2),
+        None,
+    ),
+    "sigmoid from its quotient": (
+        lambda f: f.t.mul(f.exp(f.x), f.t.pow(f.t.add(f.one, f.exp(f.x)), -1), f.y),
+        lambda f: f.t.mul(f.exp(f.y), f.t.pow(f.t.add(f.one, f.exp(f.x)), -1)),
+        800,
+    ),
+    "slope of sigmoid from its quotient": (
+        lambda f: f.t.mul(f.exp(f.t.neg(f.x)), f.t.pow(f.t.add(f.one, f.exp(f.t.neg(f.x))), -2)),
+        lambda f: f.t.mul(f.exp(f.t.neg(f.x)), f.t.pow(f.t.add(f.one, f.exp(f.t.neg(f.x))), -3)),
+        -800,
+    ),
+    "one minus sigmoid": (
+        lambda f: f.t.mul(f.sigmoid(f.x), f.t.sub(f.one, f.sigmoid(f.x))),
+        lambda f: f.t.add(f.one, f.sigmoid(f.x)),
+        50,
+    ),
+    "log of a sum of exponentials": (
+        lambda f: f.log(f.total(f.v)),
+        lambda f: f.log(f.t.sum(f.t.call("cosh", f.v))),
+        900,
+    ),
+    "softmax": (
+        lambda f: f.t.mul(f.exp(f.v), f.t.pow(f.total(f.v), -1)),
+        lambda f: f.t.mul(f.exp(f.t.neg(f.v)), f.t.pow(f.total(f.v), -1)),
+        900,
+    ),
+    "softmax of rows or columns": (
+        lambda f: f.t.mul(f.exp(f.A), f.t.broadcast(f.t.pow(f.total(f.A, (1,), True), -1), (3, 4))),
+        lambda f: f.t.mul(f.exp(f.A), f.t.broadcast(f.t.pow(f.t.sum(f.A, (1,), True), -1), (3, 4))),
+        900,
+    ),
+    "log of exponentials": (
+        lambda f: f.log(f.t.add(f.exp(f.x), f.exp(f.y), f.one)),
+        lambda f: f.log(f.t.add(f.exp(f.x), f.y)),
+        800,
+    ),
+    "weight among exponentials": (
+        lambda f: f.t.mul(f.exp(f.x), f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), -1)),
+        lambda f: f.t.mul(f.exp(f.z), f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), -1)),
+        800,
+    ),
+    "log1p": (
+        lambda f: f.log(f.t.add(f.one, f.t.mul(f.x, f.y))),
+        lambda f: f.log(f.t.add(f.t.constant(2), f.x)),
+        1e-25,
+    ),
+    "expm1": (lambda f: f.t.sub(f.exp(f.x), f.one), lambda f: f.t.add(f.exp(f.x), f.t.constant(-2)), 1e-25),
+    "-expm1": (lambda f: f.t.sub(f.one, f.exp(f.x)), lambda f: f.t.add(f.one, f.exp(f.x)), 1e-25),
+}
+
+
+def test_every_rule_has_a_case():
+    assert set(CASES) == {rule.name for rule in STABLE}
+    assert all(rule.why and "-->" in str(rule) for rule in STABLE)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fires(bench, name):
+    (start,), _ = bench.run(simplify, CASES[name][0](Formulas(bench)))
+    _, fired = bench.run(stable_forms, start)
+    assert name in fired
+    _, fired = bench.run(stable_forms, start, accuracy="as_written")
+    assert not fired
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_near_miss(bench, name):
+    (start,), _ = bench.run(simplify, CASES[name][1](Formulas(bench)))
+    _, fired = bench.run(stable_forms, start)
+    assert name not in fired
+
+
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case[2] is not None])
+def test_digits_are_kept_where_the_formula_loses_them(bench, name):
+    formula, _, at = CASES[name]
+    node = formula(Formulas(bench))
+    after, _ = optimise(bench.table, [node])
+    values = {
+        s: np.full(np.shape(v), float(at)) if getattr(s, "is_Matrix", False) else float(at)
+        for s, v in bench.values([node]).items()
+    }
+    for s in values:
+        if getattr(s, "name", "") in ("y", "z"):
+            values[s] = 1.5
+    with mp.workdps(800):
+        exact = np.vectorize(float, otypes=[float])(evaluate([node], values, exact=True)[0])
+    np.testing.assert_allclose(evaluate(after, values)[0], exact, rtol=1e-14)
+    plain = evaluate([node], values)[0]
+    assert not np.allclose(plain, exact, rtol=1e-6, atol=0)
+
+
+def test_infinite_exponents(bench):
+    f = Formulas(bench)
+    (after,), _ = optimise(bench.table, [f.log(f.total(f.v))])
+    symbol = f.v.attrs[0]
+    for value in (np.inf, -np.inf):
+        assert evaluate([after], {symbol: np.full((4, 1), value)})[0] == value
+
+
+def test_an_exponent_that_is_shifted_already_stays(bench):
+    f, t = Formulas(bench), bench.table
+    lse = t.make("logsumexp", (f.v,), (None,))
+    _, report = optimise(t, [lse])
+    assert "log of a sum of exponentials" not in report.fired
+    assert "logsumexp" in report.fired
+
+
+def test_negative_terms_move_their_sign_into_the_sigmoid(bench, ops):
+    """1/(1 + exp(-(w*x) - b)) is the neuron sigmoid(w*x + b), without a negation."""
+    f, t = Formulas(bench), bench.table
+    inner = t.add(t.mul(t.constant(-1), f.x, f.y), t.neg(f.z))
+    after, _ = optimise(t, [t.pow(t.add(f.one, f.exp(inner)), -1)])
+    assert ops(after) == ["fma", "sigmoid"]
+
+
+def test_the_textbook_gradient_of_a_sigmoid(bench):
+    """exp(-x)/(1 + exp(-x))**2, as differentiating the quotient gives it, far out in both tails."""
+    f, t = Formulas(bench), bench.table
+    node = t.mul(f.exp(f.t.neg(f.x)), t.pow(t.add(f.one, f.exp(t.neg(f.x))), -2))
+    after, _ = optimise(t, [node])
+    for x in (-700.0, -40.0, 0.5, 40.0, 700.0):
+        with mp.workdps(700):
+            exact = mp.exp(-mp.mpf(x)) / (1 + mp.exp(-mp.mpf(x))) ** 2
+        value = float(evaluate(after, {sp.Symbol("x"): x})[0])
+        assert abs(value - exact) <= 1e-14 * exact
