@@ -159,9 +159,13 @@ def _refreshing(run: Callable[[], None], pairs: Sequence[tuple[Array, Array]]) -
 
 
 class _Form:
-    """How the view of one output becomes what the user gets."""
+    """How the view of one output becomes what the user gets.
 
-    __slots__ = ("drop", "lead", "number", "position", "spread")
+    A column comes as (n,), as NumPy users write vectors; where every column was passed as (n, 1) it comes in
+    that form too, as in NumPy's `W @ x`.
+    """
+
+    __slots__ = ("columns", "drop", "lead", "number", "position", "spread")
 
     def __init__(
         self, result: Result, batched: bool, shape: tuple[int, ...], arguments: Sequence[Argument]
@@ -172,6 +176,10 @@ class _Form:
         self.drop: tuple[Any, ...] | None = None  # the index that leaves out axes of size one
         if self.position is None and len(shape) == 2 and shape[1] == 1:
             self.drop = (..., 0, 0) if shape[0] == 1 else (..., 0)
+        # the columns among the arguments, and the number of axes that one passed as (n, 1) has
+        self.columns = [
+            (k, 2 + a.batched) for k, a in enumerate(arguments) if a.shape[1:] == (1,) and a.shape[0] != 1
+        ]
         # a number in every call; the gradient of a 1 x 1 matrix has the shape that was passed
         self.number = (
             not batched and not self.spread and (shape == () or (shape == (1, 1) and self.position is None))
@@ -182,6 +190,8 @@ class _Form:
         if self.spread:
             view = np.broadcast_to(view, (n, *view.shape))
         if self.drop is not None:
+            if self.drop == (..., 0) and self.columns and all(len(shapes[k]) == d for k, d in self.columns):
+                return view
             return np.asarray(view[self.drop])
         if self.position is not None:
             shape = shapes[self.position]

@@ -69,9 +69,7 @@ def declare(
     name: str | None,
 ) -> Declaration:
     """The options of `compile`, checked and filled in; raises `ArgumentError` that names the culprit."""
-    graph = as_graph(target)
-    if _choice("ties", ties, TIES) == "split":
-        graph = graph.with_ties(ties)  # of every maximum, those of named functions included
+    graph = as_graph(target, ties=_choice("ties", ties, TIES))
     inputs = graph.inputs
     chosen_args = _symbols("args", args, inputs)
     if chosen_args is None:

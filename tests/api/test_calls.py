@@ -153,9 +153,21 @@ def test_columns_and_one_by_one():
             (value, doubled), (d_v, d_s) = f.value_and_grad(column, one)
             assert np.shape(value) == ()
             assert value == 28.0
-            close(doubled, 2 * x)  # a column comes as (n,), however it went in
+            close(doubled, 2 * column)  # a column comes in the form in which the columns were passed
             close(d_v, 4 * column)
             close(d_s, np.full(np.shape(one), 14.0))
+
+
+def test_columns_of_mixed_forms_give_flat_ones():
+    v, w = sp.MatrixSymbol("v", 3, 1), sp.MatrixSymbol("w", 3, 1)
+    f = symprop.compile(v + w, args=[v, w])
+    x = np.array([1.0, 2.0, 3.0])
+    close(f(x, x), 2 * x)
+    close(f(x[:, None], x), 2 * x)
+    close(f(x[:, None], x[:, None]), 2 * x[:, None])
+    batch = symprop.compile(v + w, args=[v, w], batch=[v])
+    close(batch(np.stack([x, x]), x), 2 * np.stack([x, x]))
+    close(batch(np.stack([x, x])[..., None], x[:, None]), 2 * np.stack([x, x])[..., None])
 
 
 def test_a_row_stays_a_row():
