@@ -23,11 +23,8 @@ def show(
     print(f"\n{title}")
     print(f.backward)
     gradient = [float(g) for g in grads]
-    names = ", ".join(map(str, args))
-    print(
-        f"at {names} = {', '.join(f'{p:g}' for p in point)}: value {value:.4g}, "
-        f"gradient {', '.join(f'{g:.4g}' for g in gradient)}"
-    )
+    at = ", ".join(f"{name} = {number:g}" for name, number in zip(args, point, strict=True))
+    print(f"at {at}: value {value:.4g}, gradient {', '.join(f'{g:.4g}' for g in gradient)}")
     return float(value), gradient
 
 

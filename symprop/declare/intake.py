@@ -124,8 +124,8 @@ class Intake:
         if not isinstance(value, sp.Basic) or isinstance(value, sp.NDimArray):
             raise UnsupportedExpressionError(
                 f"a sympy expression is expected, found {type(expression).__name__} "
-                f"{str(expression)[:60]!r}; write numbers, sympy symbols and functions, matrices as "
-                "sympy.Matrix or sympy.MatrixSymbol"
+                f"{' '.join(str(expression).split())[:60]!r}; write numbers, sympy symbols and functions, "
+                "matrices as sympy.Matrix or sympy.MatrixSymbol"
             )
         return value
 
@@ -205,12 +205,16 @@ def _named(intake: Intake, expression: Any, *operands: Node) -> Node:
     """An operation of ours, as `symprop.nn` builds them."""
     if expression.operation not in OPERATIONS:
         raise UnsupportedExpressionError(f"{expression.operation} is not among the declared operations")
-    attrs = expression.attrs if intake.ties == "first" else with_ties(expression.attrs, intake.ties)
+    attrs = expression.attrs
+    if intake.ties != "first":
+        attrs = with_ties(expression.operation, attrs, intake.ties)
     return intake.table.make(expression.operation, operands, attrs)
 
 
-def with_ties(attrs: tuple[Any, ...], ties: str) -> tuple[Any, ...]:
+def with_ties(operation: str, attrs: tuple[Any, ...], ties: str) -> tuple[Any, ...]:
     """The attributes of an operation with another convention at equal arguments (the only such texts)."""
+    if operation in ("maximum", "minimum"):  # without attributes these send it to the first
+        return (ties,)
     return tuple(ties if a in ("first", "split") else a for a in attrs)
 
 

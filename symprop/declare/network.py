@@ -60,14 +60,17 @@ class Graph:
         defined = {symbol: k for k, (symbol, _) in enumerate(pairs)}
         seen = 0
         for k, (symbol, expression) in enumerate(pairs):
-            node = intake.node(expression)
+            try:
+                node = intake.node(expression)
+            except (ShapeError, UnsupportedExpressionError) as error:
+                raise type(error)(f"the equation of {symbol}: {error}") from None
             early = [s for s in intake.arrivals[seen:] if s in defined]
             if early:
                 raise ordering.explain(pairs, k, early)
             seen = len(intake.arrivals)
             names[symbol] = _fitted(table, symbol, node, expression)
-        _check_input_names(names, intake.used)
         self._set(table, [(symbol, names[symbol]) for symbol, _ in pairs], intake.used, outputs)
+        _check_one_name_each([*names, *intake.used, *self.dimensions])
         self._given: tuple[Pair, ...] | None = tuple(pairs)
 
     @classmethod
@@ -264,9 +267,7 @@ def _copied(table: NodeTable, roots: Sequence[Node], ties: str | None = None) ->
     for node in topological(roots):
         attrs = node.attrs
         if ties is not None:
-            attrs = with_ties(attrs, ties)
-        elif ties is not None and node.op == "maxout":
-            attrs = (attrs[0], ties)
+            attrs = with_ties(node.op, attrs, ties)
         made[node.serial] = table.make(node.op, [made[a.serial] for a in node.args], attrs)
     return made
 
@@ -330,10 +331,10 @@ def _check_names(pairs: Sequence[Pair]) -> None:
         first[symbol] = k
 
 
-def _check_input_names(defined: Mapping[sp.Basic, Node], used: Mapping[sp.Basic, Node]) -> None:
+def _check_one_name_each(symbols: Sequence[sp.Basic]) -> None:
     """Two symbols that print alike and differ in shape or assumptions are a mistake in most cases."""
     by_name: dict[str, sp.Basic] = {}
-    for symbol in [*defined, *used]:
+    for symbol in symbols:
         if isinstance(symbol, sp.Dummy):
             continue
         name = _name(symbol)
@@ -426,7 +427,7 @@ def as_graph(target: Any, *, ties: str = "first") -> Graph:
         symbol = sp.MatrixSymbol(name, *shape) if shape else sp.Symbol(name)
         named.append((symbol, _fitted(table, symbol, node, expression)))
         pairs.append((symbol, expression))
-    _check_input_names(dict(named), intake.used)
+    _check_one_name_each([*dict(named), *intake.used, *sizes])
     graph = Graph.__new__(Graph)
     graph._set(table, named, intake.used, [symbol for symbol, _ in named])
     graph._given = tuple(pairs)

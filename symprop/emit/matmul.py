@@ -32,6 +32,7 @@ from .pack import (
     subtract,
     value,
 )
+from .tiles import Panel, Piece, Segment
 from .vectors import narrow, read, widen, write
 
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
@@ -79,41 +80,8 @@ def store_to(target: Operand) -> Epilogue:
     return store
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A vector of columns of a panel: its first column, its lanes, and how many count (None: known later)."""
-
-    first: int
-    lanes: int
-    count: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Panel:
-    """Columns `start : stop : width` of C that are worked on with the same code."""
-
-    start: Size
-    stop: Size
-    width: int
-    pieces: tuple[_Piece, ...]
-
-    @property
-    def packed(self) -> int:
-        """Columns with padding."""
-        return sum(piece.lanes for piece in self.pieces)
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """Rows `start : stop : rows` of C: tiles of so many rows."""
-
-    start: Size
-    stop: Size
-    rows: int
-
-
-Initial = Callable[[Size, Size, _Piece, Value | None], Value]
-Finish = Callable[[Size, Size, _Piece, Value | None, Value], None]
+Initial = Callable[[Size, Size, Piece, Value | None], Value]
+Finish = Callable[[Size, Size, Piece, Value | None, Value], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,23 +149,23 @@ class _Product:
             width = (columns or 0) + self.lanes if self.blocked else max(p.packed for p in self.panels)
             self.room_b = scratch(k * width)
 
-    def runtime_panels(self, n: Value) -> list[_Panel]:
+    def runtime_panels(self, n: Value) -> list[Panel]:
         """Whole panels, then single vectors with a mask (or single columns)."""
         b, lanes = self.b, self.lanes
         best = self.vectors(None)
-        full = tuple(_Piece(v * lanes, lanes, lanes) for v in range(best))
+        full = tuple(Piece(v * lanes, lanes, lanes) for v in range(best))
         stop = subtract(b, n, rest(b, n, best * lanes))
-        tail = _Piece(0, lanes, None) if self.masks else _Piece(0, 1, 1)
-        return [_Panel(0, stop, best * lanes, full), _Panel(stop, n, tail.lanes, (tail,))]
+        tail = Piece(0, lanes, None) if self.masks else Piece(0, 1, 1)
+        return [Panel(0, stop, best * lanes, full), Panel(stop, n, tail.lanes, (tail,))]
 
-    def known_panels(self, n: int) -> list[_Panel]:
+    def known_panels(self, n: int) -> list[Panel]:
         """Panels of equal width, then what remains in as few panels as possible."""
         lanes, left = self.lanes, n % self.lanes
-        pieces = [_Piece(j, lanes, lanes) for j in range(0, n - left, lanes)]
+        pieces = [Piece(j, lanes, lanes) for j in range(0, n - left, lanes)]
         if left and self.masks:  # the last vector is as narrow as a power of two can be
-            pieces.append(_Piece(n - left, 1 << (left - 1).bit_length(), left))
+            pieces.append(Piece(n - left, 1 << (left - 1).bit_length(), left))
         else:
-            pieces += [_Piece(j, 1, 1) for j in range(n - left, n)]
+            pieces += [Piece(j, 1, 1) for j in range(n - left, n)]
         best = self.vectors(len(pieces))
         turns = n // lanes // best
         most = best
@@ -205,14 +173,14 @@ class _Product:
             turns, most = turns - 1, 3  # three vectors at once are better than two and a single one
         result = []
         if turns > 0:
-            result.append(_Panel(0, turns * best * lanes, best * lanes, tuple(pieces[:best])))
+            result.append(Panel(0, turns * best * lanes, best * lanes, tuple(pieces[:best])))
         remaining = pieces[max(turns, 0) * best :]
         while remaining:
             part, remaining = remaining[:most], remaining[most:]
             first, last = part[0].first, part[-1]
             stop = last.first + (last.count or 0)
-            moved = tuple(_Piece(p.first - first, p.lanes, p.count) for p in part)
-            result.append(_Panel(first, stop, stop - first, moved))
+            moved = tuple(Piece(p.first - first, p.lanes, p.count) for p in part)
+            result.append(Panel(first, stop, stop - first, moved))
         return result
 
     def vectors(self, available: int | None) -> int:
@@ -226,20 +194,20 @@ class _Product:
         """The most rows of a tile of so many vectors."""
         return self.tallest[min(vectors, 8)]
 
-    def segments(self, most: int) -> list[_Segment]:
+    def segments(self, most: int) -> list[Segment]:
         """The rows of C, as evenly as possible if their number is known."""
         b, m = self.b, self.m
         if isinstance(m, int):
             fewest, more = divmod(m, max(1, -(-m // most)))
             split = more * (fewest + 1)
             return [
-                s for s in (_Segment(0, split, fewest + 1), _Segment(split, m, fewest)) if s.start != s.stop
+                s for s in (Segment(0, split, fewest + 1), Segment(split, m, fewest)) if s.start != s.stop
             ]
-        result: list[_Segment] = []
+        result: list[Segment] = []
         start: Size = 0
         for rows in sorted({most, 4 if most > 6 else (most + 1) // 2, 1}, reverse=True):
             stop = subtract(b, m, rest(b, subtract(b, m, start), rows)) if rows > 1 else m
-            result.append(_Segment(start, stop, rows))
+            result.append(Segment(start, stop, rows))
             start = stop
         return result
 
@@ -307,7 +275,7 @@ class _Product:
                 self.pack_tiles(part, self.tiles[0], 0)
             for panel, tiles in zip(self.panels, self.tiles, strict=True):
 
-                def whole(j: Size, panel: _Panel = panel, tiles: list[_Segment] = tiles) -> None:
+                def whole(j: Size, panel: Panel = panel, tiles: list[Segment] = tiles) -> None:
                     self.panel(part, panel, tiles, j)
 
                 self.each_panel(panel, whole)
@@ -319,24 +287,24 @@ class _Product:
         for segment in self.tiles[0]:
             step = self.block // segment.rows * segment.rows
 
-            def block(i: Size, segment: _Segment = segment, step: int = step) -> None:
-                here = _Segment(i, least(b, add(b, i, step), segment.stop), segment.rows)
+            def block(i: Size, segment: Segment = segment, step: int = step) -> None:
+                here = Segment(i, least(b, add(b, i, step), segment.stop), segment.rows)
                 if self.pack_a:
                     self.pack_tiles(part, [here], i)
                 for panel in self.panels:
 
-                    def some(j: Size, panel: _Panel = panel) -> None:
+                    def some(j: Size, panel: Panel = panel) -> None:
                         self.panel(part, panel, [here], j, i)
 
                     self.each_panel(panel, some)
 
             each(b, segment.start, segment.stop, step, block)
 
-    def each_panel(self, panel: _Panel, body: Callable[[Size], None]) -> None:
+    def each_panel(self, panel: Panel, body: Callable[[Size], None]) -> None:
         """Every panel of one kind."""
         each(self.b, panel.start, panel.stop, panel.width, body)
 
-    def pack_tiles(self, part: _Part, segments: list[_Segment], origin: Size) -> None:
+    def pack_tiles(self, part: _Part, segments: list[Segment], origin: Size) -> None:
         """Copy tiles to where `panel` looks for them, in slices of t if tiles are neighbours in memory."""
         b, A, kind, room = self.b, part.A, self.kind, self.room_a
         assert room is not None
@@ -360,7 +328,7 @@ class _Product:
         if part.k != whole:
             slice_(whole, subtract(b, part.k, whole))
 
-    def pack_panel(self, part: _Part, panel: _Panel, j: Size) -> None:
+    def pack_panel(self, part: _Part, panel: Panel, j: Size) -> None:
         """Copy a panel of B to where `panel` looks for it."""
         b = self.b
         assert self.room_b is not None
@@ -372,7 +340,7 @@ class _Product:
         count = panel.width if known else least(b, subtract(b, panel.stop, j), panel.width)
         pack_columns(b, self.kind, self.lanes, source, count, part.k, target, panel.packed)
 
-    def panel(self, part: _Part, panel: _Panel, tiles: list[_Segment], j: Size, origin: Size = 0) -> None:
+    def panel(self, part: _Part, panel: Panel, tiles: list[Segment], j: Size, origin: Size = 0) -> None:
         """All tiles of one panel."""
         b = self.b
         if self.room_b is not None:
@@ -400,7 +368,7 @@ class _Product:
     # -- the tile ------------------------------------------------------------------------------------------
 
     def tile(
-        self, part: _Part, panel: _Panel, i: Size, j: Size, rows: int, left: Operand, right: Operand
+        self, part: _Part, panel: Panel, i: Size, j: Size, rows: int, left: Operand, right: Operand
     ) -> None:
         """Some rows of one panel: all steps of t with the sums in registers."""
         b, kind, k, pieces = self.b, self.kind, part.k, panel.pieces
@@ -426,7 +394,7 @@ class _Product:
             groups = [at(b, group, left.column, kind) for group in groups]
             return [at(b, pointer, right.row, kind), *groups, *acc]
 
-        def places() -> list[tuple[Size, Size, _Piece, Value | None]]:
+        def places() -> list[tuple[Size, Size, Piece, Value | None]]:
             found = [(piece, add(b, j, piece.first), self.mask(panel, j, piece)) for piece in pieces]
             down = [add(b, i, r) for r in range(rows)]
             return [(ii, jj, piece, mask) for ii in down for piece, jj, mask in found]
@@ -457,7 +425,7 @@ class _Product:
 
         each(b, 0, rows, 1, row)
 
-    def mask(self, panel: _Panel, j: Size, piece: _Piece) -> Value | None:
+    def mask(self, panel: Panel, j: Size, piece: Piece) -> Value | None:
         """The lanes of a piece that are columns of C; made where used: masks do not last in registers."""
         b = self.b
         if piece.count == piece.lanes:
@@ -471,7 +439,7 @@ class _Product:
 
     # -- beginning and end of a sum ------------------------------------------------------------------------
 
-    def initial(self, i: Size, j: Size, piece: _Piece, mask: Value | None) -> Value:
+    def initial(self, i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
         """What a sum of the caller's product starts from."""
         b, start = self.b, self.start
         wide = vector(self.kind.element, piece.lanes)
@@ -481,7 +449,7 @@ class _Product:
         count = piece.lanes if piece.count is None else piece.count
         return read(b, place, wide, start.column, count, mask)
 
-    def finish(self, i: Size, j: Size, piece: _Piece, mask: Value | None, acc: Value) -> None:
+    def finish(self, i: Size, j: Size, piece: Piece, mask: Value | None, acc: Value) -> None:
         """Hand finished entries to the caller."""
         first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
         if self.axis == "m":
@@ -489,12 +457,12 @@ class _Product:
         count = piece.lanes if piece.count is None else piece.count
         self.store(self.b, acc, first, second, count, mask, self.axis)
 
-    def each_vector(self, body: Callable[[Size, Size, _Piece, Value | None], None]) -> None:
+    def each_vector(self, body: Callable[[Size, Size, Piece, Value | None], None]) -> None:
         """Every vector of C, outside of any sum."""
         b = self.b
         for panel in self.panels:
 
-            def row(i: Size, panel: _Panel = panel) -> None:
+            def row(i: Size, panel: Panel = panel) -> None:
                 def vectors(j: Size) -> None:
                     for piece in panel.pieces:
                         body(i, add(b, j, piece.first), piece, self.mask(panel, j, piece))
@@ -514,7 +482,7 @@ class _Product:
     def kept(self, sums: Operand) -> Initial:
         """Load what `put` has stored."""
 
-        def load(i: Size, j: Size, piece: _Piece, mask: Value | None) -> Value:
+        def load(i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
             b = self.b
             place = at(b, sums.pointer, add(b, multiply(b, i, sums.row), j), self.kind)
             return b.load(place, vector(self.kind.element, piece.lanes))
@@ -607,7 +575,7 @@ def _dots(
         moved = matrix.moved(b, kind, first, 0)
         emit_dots(b, element, product.n, k, moved, x, lambda i, total: b.store(total, at(b, sums, i, kind)))
 
-        def finish(i: Size, j: Size, piece: _Piece, mask: Value | None) -> None:
+        def finish(i: Size, j: Size, piece: Piece, mask: Value | None) -> None:
             acc = b.load(at(b, sums, j, kind), vector(element, piece.lanes))
             if start is not None:
                 acc = b.fadd(product.initial(i, j, piece, mask), acc)

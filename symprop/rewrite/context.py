@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 
@@ -31,6 +32,9 @@ class Context:
         self.accuracy = accuracy
         self.inputs_batched = batched
         self.fired: Counter[str] = Counter()
+        self.memo: dict[
+            tuple[str, int], Any
+        ] = {}  # what rules find out about a node by name and serial number
         self.simplified: tuple[Node, ...] = ()  # roots that `simplify` has left
         self._numbers: dict[int, Number | None] = {}
         self._constants: dict[Number, Node] = {}

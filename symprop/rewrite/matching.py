@@ -20,7 +20,7 @@ from typing import Any
 from symprop.graph import OPERATIONS, Node
 from symprop.rewrite.context import Context
 
-__all__ = ["Bindings", "Pattern", "Rule", "build", "match", "show"]
+__all__ = ["LONGEST", "Bindings", "Pattern", "Rule", "build", "match", "show"]
 
 Pattern = Any  # str | int | Fraction | tuple[str, *Pattern]; mypy has no good recursive form of this
 Bindings = dict[str, Node]

@@ -73,6 +73,14 @@ def _softmax(bound: Bindings, context: Context) -> Node:
 
 def _exponents(total: Node, context: Context) -> list[Node] | None:
     """The a, b, ... of exp(a) + exp(b) + ...; a 1 among them is exp(0)."""
+    key = ("exponents", total.serial)
+    if key not in context.memo:
+        context.memo[key] = _found_exponents(total, context)
+    found: list[Node] | None = context.memo[key]
+    return found
+
+
+def _found_exponents(total: Node, context: Context) -> list[Node] | None:
     if total.op != "add" or total.shape:
         return None
     found = []
@@ -88,15 +96,19 @@ def _exponents(total: Node, context: Context) -> list[Node] | None:
 
 def _shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node], Node]:
     """The maximum m, exp(a - m) for each exponent a, and their sum."""
-    t = context.table
-    exponents = _exponents(total, context) or []
-    top = exponents[0]
-    for e in exponents[1:]:
-        top = t.make("maximum", (top, e))
-    top = _finite(context, top)
-    less = context.times(-1, (top,))
-    powers = {e.serial: t.make("exp", (t.add(e, less),)) for e in exponents}
-    return top, powers, t.make("add", list(powers.values()))
+    key = ("shifted", total.serial)
+    if key not in context.memo:
+        t = context.table
+        exponents = _exponents(total, context) or []
+        top = exponents[0]
+        for e in exponents[1:]:
+            top = t.make("maximum", (top, e))
+        top = _finite(context, top)
+        less = context.times(-1, (top,))
+        powers = {e.serial: t.make("exp", (t.add(e, less),)) for e in exponents}
+        context.memo[key] = top, powers, t.make("add", list(powers.values()))
+    found: tuple[Node, dict[int, Node], Node] = context.memo[key]
+    return found
 
 
 def _log_of_scalars(bound: Bindings, context: Context) -> Node:
@@ -110,8 +122,9 @@ def _weight_of_scalars(bound: Bindings, context: Context) -> Node:
 
 
 def _has_exponent(bound: Bindings, context: Context) -> bool:
-    exponents = _exponents(bound["s"], context)
-    return exponents is not None and any(e is bound["x"] for e in exponents)
+    if _exponents(bound["s"], context) is None:
+        return False
+    return bound["x"].serial in _shifted_scalars(bound["s"], context)[1]
 
 
 def _negative_integer(bound: Bindings, context: Context) -> bool:
@@ -157,6 +170,12 @@ STABLE: tuple[Rule, ...] = (
         ("add", 1, ("neg", ("sigmoid", "x")), "..."),
         ("sigmoid", ("neg", "x")),
         "no digit is left above 37, where the value is exp(-x)",
+    ),
+    Rule(
+        "sigmoid minus one",
+        ("add", -1, ("sigmoid", "x"), "..."),
+        ("neg", ("sigmoid", ("neg", "x"))),
+        "no digit is left above 37, where the value is -exp(-x)",
     ),
     Rule(
         "log of a sum of exponentials",

@@ -114,7 +114,7 @@ def shape_text(shape: Sequence[Any]) -> str:
 
 
 def _as_numbers(value: Any, name: str) -> Array:
-    """Any array-like as an array of booleans, integers or floats; raises `ArgumentError` for everything else."""
+    """Any array-like as an array of booleans, integers or floats; refuses everything else."""
     if isinstance(value, np.ma.MaskedArray):
         raise ArgumentError(
             f"argument {name}: found a masked array, expected plain numbers; native code knows no mask: pass "

@@ -259,16 +259,17 @@ class _Verification:
         for symbol, gradient in zip(self.wrt, gradients, strict=False):
             per_sample = spread or (self.values.samples is not None and symbol in self.values.batch)
             ports.append(Port(gradient.node, gradient.name, shape_of(gradient.wrt), per_sample))
-        note = ""
         everything = self.values.samples
         cost = evaluation_cost(self.definitions, [port.node for port in ports])
         if everything is not None and everything > len(points) and 3 * everything * cost <= self.budget:
             points = [self._point(k) for k in range(everything)]
         elif everything is not None and everything > len(points) and reduce is not None:
-            note = f"{reduce} over {len(points)} of {everything} samples, called by themselves"
+            self.report.notes.append(
+                f"compiled values: {reduce} over {len(points)} of {everything} samples, called by themselves"
+            )
         results = self._call([p.sample for p in points], ports, spread)
         comparison = compare(problem, ports, points, results, reduce, str(np.dtype(self.function.dtype)))
-        self.report.rows += compiled_rows(comparison, note)
+        self.report.rows += compiled_rows(comparison)
         if gradients and checks:
             few = problem.points
             results = self._call([p.sample for p in few], ports, spread)

@@ -131,7 +131,7 @@ def _bound(expected: Any, runs: Sequence[Any], extra: Any, dtype: str) -> Any:
     return np.array(np.frompyfunc(entry, len(runs) + 2, 1)(expected, extra, *runs), object)
 
 
-def compiled_rows(comparison: Comparison, note: str) -> list[Row]:
+def compiled_rows(comparison: Comparison) -> list[Row]:
     """A row for each output and gradient: the entry with the largest error in ULP (of those that fail, if
     any).
     """
@@ -158,7 +158,6 @@ def compiled_rows(comparison: Comparison, note: str) -> list[Row]:
                 bound=limit,
                 unit="ULP",
                 passed=passed,
-                note=note,
             )
         )
     return rows

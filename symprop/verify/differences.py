@@ -122,6 +122,10 @@ def plan(problem: Problem, values: Sequence[Any]) -> list[Plan]:
             continue
         random = np.random.default_rng([problem.seed, g])
         count = min(sizes[g], max(2, int(share / costs[g])))
+        left -= count * costs[g]
+        if count == sizes[g]:
+            result[g] = Plan(tuple(range(count)), (), "")
+            continue
         magnitudes = np.array([_finite_float(v) for v in np.asarray(values[g]).flat])
         largest = np.argsort(-magnitudes, kind="stable")[: count // 2]
         others = random.permutation(np.setdiff1d(np.arange(sizes[g]), largest))[: count - len(largest)]
@@ -131,10 +135,9 @@ def plan(problem: Problem, values: Sequence[Any]) -> list[Plan]:
         )
         note = (
             f"{len(entries)} of {sizes[g]} entries one by one, all in {_DIRECTIONS} random directions "
-            f"(budget={problem.budget:g}; one entry costs {costs[g]:.3g})"
+            f"({problem.limit}; one entry costs {costs[g]:.3g})"
         )
         result[g] = Plan(entries, directions, note)
-        left -= count * costs[g]
     return [result[g] for g in range(len(sizes))]
 
 

@@ -159,8 +159,8 @@ class Exact:
                     touched.add(node.serial)
                     order.append(node)
             self._affected[key] = order
-        new: dict[int, Any] = dict(changes)
-        masks = {serial: _other(value, self.known.get(serial)) for serial, value in changes.items()}
+        new: dict[int, Any] = {serial: np.asarray(value) for serial, value in changes.items()}
+        masks = {serial: _other(value, self.known.get(serial)) for serial, value in new.items()}
         with mp.workdps(self.digits):
             for node in self._affected[key]:
                 new[node.serial], masks[node.serial] = self._recompute(node, new, masks)
@@ -172,6 +172,9 @@ class Exact:
             return np.broadcast_to(self._get(definition, new), shape_of(node))
         args = [self._get(a, new) for a in node.args]
         self.spent += operation_cost(node, math.prod(shape_of(node)))
+        declared = OPERATIONS[node.op]
+        if not node.shape and declared.elementwise and declared.exact is not None:
+            return np.array(declared.exact(node.attrs, *[a[()] for a in args]), object)
         if node.op == "matmul":
             factors = [self._as_integers(a.serial, v) for a, v in zip(node.args, args, strict=True)]
             if all(f is not None for f in factors):

@@ -28,7 +28,7 @@ __all__ = ["direction_symbol", "mode_rows"]
 _RELATIVE = (
     mp.mpf(10) ** -25
 )  # agreement that two evaluations of one quantity must reach, beside their own errors
-Numbers = dict[int, Any]
+_DERIVING = 30  # forward evaluations whose cost must be affordable
 
 
 def direction_symbol(table: NodeTable, like: Node, name: str) -> tuple[Node, Node]:
@@ -63,6 +63,12 @@ def mode_rows(problem: Problem, notes: list[str], order: int = 2) -> list[Row]:
     vectors = [[random.standard_normal(shape_of(node)) for node in wrt] for _ in range(2)]
     rows = _first_order(problem, tangent, symbols, vectors[0])
     if order < 2:
+        return rows
+    forward_cost = evaluation_cost(problem.definitions, [problem.target])
+    if _DERIVING * forward_cost * len(problem.points) > problem.budget:  # before a large graph is derived
+        notes.append(
+            f"second order: left out, a forward evaluation costs {forward_cost:.3g} ({problem.limit})"
+        )
         return rows
     try:
         rows += _second_order(problem, tangent, symbols, seeds, vectors, notes)
@@ -106,7 +112,7 @@ def _second_order(
     twice = _or_zero(table, forward.tangents(table, [tangent], seeds)[tangent.serial], tangent)
     cost = evaluation_cost(problem.definitions, [*over_reverse, *over_forward, twice])
     if 6 * cost * len(problem.points) > problem.budget:
-        notes.append(f"second order: left out, an evaluation costs {cost:.3g} (budget={problem.budget:g})")
+        notes.append(f"second order: left out, an evaluation costs {cost:.3g} ({problem.limit})")
         return []
     rows: list[list[Row]] = [[] for _ in range(len(wrt) + 3)]
     for point in problem.points:

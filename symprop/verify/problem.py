@@ -82,6 +82,11 @@ class Problem:
             return 4 * abs(low - high) + abs(high) * mp.mpf(10) ** -digits
 
     @property
+    def limit(self) -> str:
+        """The budget, as reports state it."""
+        return f"budget={self.budget:g}"
+
+    @property
     def target_name(self) -> str:
         """The name of the target."""
         return self.names.get(self.target.serial, "target")

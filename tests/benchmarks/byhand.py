@@ -1,7 +1,7 @@
 """The workloads as a careful NumPy user writes them: whole arrays, work in place, shared terms computed once.
 
-The same functions in float64 are the references that every result is checked against; `test_byhand.py` compares
-their gradients with differences of their values.
+The same functions in float64 are the references that every result is checked against;
+`test_byhand.py` compares their gradients with differences of their values.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from scipy import special
 Array = Any
 
 
-# -- multilayer perceptrons, a batch at a time -------------------------------------------------------------------
+# -- multilayer perceptrons, a batch at a time ---------------------------------------------------------------
 
 
 def network(params: Sequence[Array], x: Array, labels: Array, activation: str) -> tuple[Any, list[Array]]:
-    """Mean softmax cross-entropy and its gradients; `params` are W (out, in), b (out, 1) in turn, x is (N, in)."""
+    """Mean softmax cross-entropy and its gradients; `params` are W (out, in), b (out, 1) in turn."""
     layers = [(params[k], params[k + 1].ravel()) for k in range(0, len(params), 2)]
     hidden, rows = [x], np.arange(len(x))
     for weight, bias in layers:
@@ -57,7 +57,7 @@ def network(params: Sequence[Array], x: Array, labels: Array, activation: str) -
     return loss, grads[::-1]
 
 
-# -- the 3-4-4-2 network -----------------------------------------------------------------------------------------
+# -- the 3-4-4-2 network -------------------------------------------------------------------------------------
 
 
 def one_sample(params: Sequence[Array], x: Array, target: Array) -> tuple[Any, list[Array]]:
@@ -115,7 +115,7 @@ def many_samples(params: Sequence[Array], x: Array, target: Array, total: bool) 
     ]  # fmt: skip
 
 
-# -- elementwise -------------------------------------------------------------------------------------------------
+# -- elementwise ---------------------------------------------------------------------------------------------
 
 
 def activation(x: Array) -> tuple[Array, Array]:
@@ -148,7 +148,7 @@ def activation(x: Array) -> tuple[Array, Array]:
     return value, slope
 
 
-# -- growing expressions -----------------------------------------------------------------------------------------
+# -- growing expressions -------------------------------------------------------------------------------------
 
 
 def chain(v: Array) -> tuple[float, Array]:
@@ -169,7 +169,7 @@ def chain(v: Array) -> tuple[float, Array]:
 
 
 def product(v: Array) -> tuple[float, Array]:
-    """The product of all entries; its gradient by products of what stands before and after, not by division."""
+    """The product of all entries; its gradient by products before and after each, without division."""
     before, after = np.ones_like(v), np.ones_like(v)
     np.cumprod(v[:-1], out=before[1:])
     after[:-1] = np.cumprod(v[:0:-1])[::-1]

@@ -15,7 +15,7 @@ def cpu_info() -> str:
 
 
 def one_thread() -> None:
-    """One thread for NumPy's matrix products, with the widest kernels; NumPy reads it when it is first imported.
+    """One thread for NumPy's matrix products, and the widest kernels; NumPy reads it when it is imported.
 
     OpenBLAS takes kernels for AVX2 on processors with AVX-512 that it does not know.
     """
@@ -43,7 +43,8 @@ def described() -> str:
     bits = host().vector_bits
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "sympy", "llvmlite"))
     return (
-        f"Machine: {model()} (for LLVM {llvm.get_host_cpu_name()}), {os.cpu_count()} cores, vectors of {bits} bits. "
+        f"Machine: {model()} (for LLVM {llvm.get_host_cpu_name()}), {os.cpu_count()} cores, "
+        f"vectors of {bits} bits. "
         f"symprop {__version__}, Python {platform.python_version()}, {versions}, "
         f"LLVM {'.'.join(map(str, llvm.llvm_version_info))}; "
         f"`OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}`."

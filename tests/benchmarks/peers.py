@@ -1,8 +1,9 @@
 """Other programs that compute values and gradients, measured by a kit of their own, beside our numbers.
 
-The environment variable `SYMPROP_PEERS` names a folder that holds the kit (its script `run`, in the folder itself or
-in `kit/` below it) and the environments that the kit's `setup` made (`<peer>/bin/python`, in the folder itself or in
-`environments/` below it). Without the variable nothing is run. The kit prints one JSON object per result:
+The environment variable `SYMPROP_PEERS` names a folder that holds the kit (its script `run`, in the folder
+itself or in `kit/` below it) and the environments that the kit's `setup` made (`<peer>/bin/python`, in the
+folder itself or in `environments/` below it). Without the variable nothing is run. The kit prints one JSON
+object per result:
 
     {"workload": "W2-sum", "peer": "jax", "variant": "...", "median": 44.8, "unit": "ns/sample", ...}
 """
@@ -34,7 +35,7 @@ class PeerResult:
 
 
 def folders() -> tuple[Path, Path, list[str]] | None:
-    """The kit's script, the folder of environments, and the peers that have one; None without the variable."""
+    """The kit's script, the folder of environments, the peers that have one; None without the variable."""
     named = os.environ.get(VARIABLE)
     if not named:
         return None

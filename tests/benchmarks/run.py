@@ -1,11 +1,11 @@
 """Measure symprop beside NumPy written by hand, and beside its peers where they are installed.
 
-    python tests/benchmarks/run.py [W1 W2 W3 W3b W3c W4 W5] [--core 1] [--turns 9] [--output docs/benchmarks.md]
+    python tests/benchmarks/run.py [W1 W2 W3 W3b W3c W4 W5] [--core 1] [--turns 9] [--output FILE]
 
-Every result is checked against a float64 NumPy reference before it is timed. The contestants of a workload take
-turns in one process with one thread; a ratio is the median over the turns of the ratio within a turn. Peers (see
-`peers.py`) run between the turns of ours, each in an environment of its own. Only a run of all workloads writes the
-document. The file `workloads.py` defines the workloads; the column `derived and ready` is processor time.
+Every result is checked against a float64 NumPy reference before it is timed. The contestants of a workload
+take turns in one process with one thread; a ratio is the median over the turns of the ratio within a turn.
+Peers (see `peers.py`) run between the turns of ours, each in an environment of its own. Only a run of all
+workloads writes the document. `workloads.py` defines the workloads.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def with_peers(rows: list[Row], group: str, core: int | None) -> None:
             row.seconds["bind beside peers"] = (row.seconds["bind"] + statistics.median(again)) / 2
 
 
-# -- text --------------------------------------------------------------------------------------------------------
+# -- text ----------------------------------------------------------------------------------------------------
 
 
 def short(value: float) -> str:
@@ -130,12 +130,13 @@ Written by `{command}` on {date}; do not edit by hand.
 
 {machine}
 
-One thread. Every result was first checked against a float64 NumPy reference (`|found - right| / (1 + |right|)` at most
-1e-10 in float64, 1e-4 in float32). The contestants take turns, {turns} turns of blocks of 40 ms; a time is the median,
-a ratio is the median of the ratios within a turn: ratios can be compared between machines and days, times cannot.
-`bind` is `f.bind(...)()`, the call with its buffers bound once; `call` is `f.value_and_grad(...)`, which checks its
-arguments and allocates its results. Both give value and all gradients. NumPy is `tests/benchmarks/byhand.py`: forward
-and backward formulas written by hand over whole arrays. The workloads are defined in `tests/benchmarks/workloads.py`.
+One thread. Every result was first checked against a float64 NumPy reference (`|found - right| / (1 +
+|right|)` at most 1e-10 in float64, 1e-4 in float32). The contestants take turns, {turns} turns of blocks of
+40 ms; a time is the median, a ratio is the median of the ratios within a turn: ratios can be compared
+between machines and days, times cannot. `bind` is `f.bind(...)()`, the call with its buffers bound once;
+`call` is `f.value_and_grad(...)`, which checks its arguments and allocates its results. Both give value and
+all gradients. NumPy is `tests/benchmarks/byhand.py`: forward and backward formulas written by hand over
+whole arrays. The workloads are defined in `tests/benchmarks/workloads.py`.
 
 {speed}
 
@@ -143,19 +144,24 @@ GFLOP/s counts the matrix products of the formulas alone.
 
 ## Growing expressions
 
-Scalars only, every one an argument of its own. Seconds are processor time, nothing cached: `derived` from no equations
-to the rewritten program of value and all derivatives, `derived and ready` to the first result. `mlp-n` is a network
-n-n-n-1 with an equation for every neuron (mlp-32 has 2,145 parameters), `chain-n` repeats `s = sin(s) v[k] + s`,
-`prod-n` is a product of n variables. A call passes every number by itself, which is why `bind` exists.
+Scalars only, every one an argument of its own. Seconds are processor time, nothing cached: `derived` from
+no equations to the rewritten program of value and all derivatives, `derived and ready` to the first result.
+`mlp-n` is a network n-n-n-1 with an equation for every neuron (mlp-32 has 2,145 parameters), `chain-n`
+repeats `s = sin(s) v[k] + s`, `prod-n` is a product of n variables. A call passes every number by itself,
+which is why `bind` exists.
 
 {growth}
 
-The network 784-256-128-10 (batch 64, float32) is derived in {derive:.3f} s and ready in {ready:.3f} s, as matrices.
+The network 784-256-128-10 (batch 64, float32) is derived in {derive:.3f} s and ready in {ready:.3f} s, as
+matrices.
 
 ## Peers
 
 {peers}
 """
+
+NO_PEERS = """Not measured here. With the environment variable `{variable}` the same command measures casadi,
+gcc, heyoka, jax, numba, pytensor, symengine and torch in the same run: see `tests/benchmarks/peers.py`."""
 
 
 def document(groups: dict[str, list[Row]], options: argparse.Namespace) -> str:
@@ -163,10 +169,9 @@ def document(groups: dict[str, list[Row]], options: argparse.Namespace) -> str:
     rows = [row for name, group in groups.items() if name != "W5" for row in group]
     everything = [row for group in groups.values() for row in group]
     network = next(row.workload for row in rows if row.name == "W3-64")
-    beside = peer_table(everything) if any(row.others for row in everything) else (
-        f"Not measured here. With the environment variable `{peers.VARIABLE}` (see `tests/benchmarks/peers.py`) the same\n"
-        "command measures casadi, heyoka, jax, numba, pytensor, symengine, torch and gcc in the same run."
-    )  # fmt: skip
+    beside = NO_PEERS.format(variable=peers.VARIABLE)
+    if any(row.others for row in everything):
+        beside = peer_table(everything)
     return TEXT.format(
         command="python tests/benchmarks/run.py",
         date=datetime.datetime.now(tz=datetime.UTC).date(),

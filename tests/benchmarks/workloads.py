@@ -1,16 +1,16 @@
-"""The workloads: data, the network as equations, the contestants, and the check of each against the reference.
+"""The workloads: data, the network as equations, the contestants, and their check against the reference.
 
 All random numbers come from `numpy.random.default_rng(seed)` in the order given.
 
 | name | what | numbers |
 |---|---|---|
-| W1 | 3-4-4-2 tanh network, softmax cross-entropy with a column of targets, loss and 46 gradients | one sample, float64 |
+| W1 | 3-4-4-2 tanh network, cross-entropy with a column of targets, one sample | float64 |
 | W2 | the same for 100,000 samples: `sum` over them, or `persample`: 47 results for each | float64 |
-| W3-64, W3-256 | 784-256-128-10, relu, softmax cross-entropy of class indices, mean loss and gradients | float32 |
+| W3-64, W3-256 | 784-256-128-10, relu, cross-entropy of class indices, mean loss and gradients | float32 |
 | W3b | 64-32-10, tanh, batch 32 | float32 |
 | W3c | 784-1024-1024-10, relu, batch 256 | float32 |
 | W4 | gelu(x) sigmoid(1.702 x) + softplus(x) and its derivative at a million points | both |
-| W5 | mlp-n: n-n-n-1, tanh, a scalar equation per neuron; chain-n: s = sin(s) v[k] + s; prod-n: v[0] v[1] ... | float64 |
+| W5 | mlp-n: n-n-n-1, tanh, by scalars; chain-n: s = sin(s) v[k] + s; prod-n: v[0] v[1] ... | float64 |
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ class Workload:
     """One row of the table: what is called, in which unit, and how long it took to get there.
 
     `calls` always hold `bind` and `numpy`; `call` is the ordinary call. `per` is the number of samples or
-    elements of one call; `ready` the seconds of processor time from no equations to the first result, `derive`
-    the part of it before native code is made; `operations` is what a matrix product by the book needs.
+    elements of one call; `ready` the seconds of processor time from no equations to the first result,
+    `derive` the part of it before native code is made; `operations` those of the matrix products.
     """
 
     name: str
@@ -63,7 +64,7 @@ def checked(name: str, found: Sequence[Any], right: Sequence[Any], dtype: str) -
         assert error <= TOLERANCE[dtype], f"{name}, result {k}: error {error:.1e}"
 
 
-# -- W1, W2: the 3-4-4-2 network ---------------------------------------------------------------------------------
+# -- W1, W2: the 3-4-4-2 network -----------------------------------------------------------------------------
 
 SHAPES = [(4, 3), (4, 1), (4, 4), (4, 1), (2, 4), (2, 1)]
 SAMPLES = 100_000
@@ -175,7 +176,7 @@ def w2(samples: int = SAMPLES) -> Iterator[Workload]:
         yield Workload(name, "ns a sample", calls, per=n)
 
 
-# -- W3, W3b, W3c: multilayer perceptrons ------------------------------------------------------------------------
+# -- W3, W3b, W3c: multilayer perceptrons --------------------------------------------------------------------
 
 PERCEPTRONS = {
     "W3-64": ((784, 256, 128, 10), 64, "relu", "ms"),
@@ -186,7 +187,7 @@ PERCEPTRONS = {
 
 
 def perceptron(sizes: Sequence[int], activation: str) -> tuple[symprop.Graph, list[Any], list[Any]]:
-    """The equations of a network with cross-entropy of a class index, its parameters, and its inputs x and y."""
+    """The equations of a network with cross-entropy of a class index, its parameters, its inputs x and y."""
     net = nn.mlp(sizes, activation=getattr(nn, activation))
     y = sp.Symbol("y", integer=True)
     graph = symprop.Graph([*net.graph.equations, (sp.Symbol("L"), nn.cross_entropy(net.scores, y))])
@@ -197,7 +198,7 @@ def perceptron_data(sizes: Sequence[int], batch: int) -> tuple[list[Any], Any, A
     """Parameters W (out, in), b (out, 1) in turn, inputs, labels, rounded to float32; seed 3."""
     rng = np.random.default_rng(3)
     params = []
-    for inner, outer in zip(sizes[:-1], sizes[1:], strict=True):
+    for inner, outer in pairwise(sizes):
         weight = rng.normal(size=(inner, outer)) / np.sqrt(inner)
         params += [np.ascontiguousarray(weight.T, np.float32)]
         params += [(0.01 * rng.normal(size=outer)).astype(np.float32)[:, None]]
@@ -220,7 +221,7 @@ def w3(name: str) -> Iterator[Workload]:
     loss, grads = byhand.network([a.astype(float) for a in arrays], x.astype(float), y, activation)
     for value, found in ((step.value, step.grads), f.value_and_grad(*arrays, x, y)):
         checked(name, [value, *found], [loss, *grads], "float32")
-    pairs = [a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    pairs = [a * b for a, b in pairwise(sizes)]
     calls = {
         "bind": step,
         "call": lambda: f.value_and_grad(*arrays, x, y),
@@ -230,7 +231,7 @@ def w3(name: str) -> Iterator[Workload]:
     yield Workload(name, unit, calls, derive=derived - start, ready=ready - start, operations=work)
 
 
-# -- W4: elementwise ---------------------------------------------------------------------------------------------
+# -- W4: elementwise -----------------------------------------------------------------------------------------
 
 
 def w4(points: int = 1_000_000) -> Iterator[Workload]:
@@ -253,7 +254,7 @@ def w4(points: int = 1_000_000) -> Iterator[Workload]:
         yield Workload(name, "ns an element", calls, per=points)
 
 
-# -- W5: growing expressions -------------------------------------------------------------------------------------
+# -- W5: growing expressions ---------------------------------------------------------------------------------
 
 GROWTH = [("mlp", n) for n in (4, 8, 16, 32)] + [
     (kind, n) for kind in ("chain", "prod") for n in (10, 100, 1000)
@@ -263,8 +264,8 @@ GROWTH = [("mlp", n) for n in (4, 8, 16, 32)] + [
 def growing(kind: str, n: int) -> tuple[Any, list[sp.Symbol], list[sp.Symbol]]:
     """What is compiled, the scalar symbols to differentiate by, and the other inputs.
 
-    A chain or a network is a `Graph` with a name for every step: sympy takes ever longer to build functions of
-    functions of functions, and names cost nothing.
+    A chain or a network is a `Graph` with a name for every step: sympy takes ever longer to build
+    functions of functions of functions, and names cost nothing.
     """
     if kind == "prod":
         v = list(sp.symbols(f"v:{n}"))
@@ -332,7 +333,7 @@ def w5(cases: Sequence[tuple[str, int]] = tuple(GROWTH)) -> Iterator[Workload]:
         yield Workload(name, "us", calls, derive=derived - start, ready=ready - start)
 
 
-# -- all ---------------------------------------------------------------------------------------------------------
+# -- all -----------------------------------------------------------------------------------------------------
 
 
 def _perceptrons(*names: str) -> Callable[[], Iterator[Workload]]:

@@ -141,6 +141,13 @@ MISUSE = {
         "h",
         lambda: Graph([(h, W1 * x), (L, sp.Trace(sp.MatrixSymbol("h", 5, 5)))]),
     ),
+    "a size and a scalar of one name": (
+        GraphError,
+        "n",
+        lambda: Graph([(L, sp.MatrixSymbol("X", sp.Symbol("n", integer=True), 1)[0, 0] / sp.Symbol("n"))]),
+    ),
+    "a list on the right": (UnsupportedExpressionError, "h", lambda: Graph([(h, [1, 2, 3, 4])])),
+    "something refused": (UnsupportedExpressionError, "out", lambda: Graph([(out, sp.gamma(a))])),
     "unknown ties": (GraphError, "middle", lambda: Graph([(out, a)], ties="middle")),
 }
 

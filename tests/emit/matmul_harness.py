@@ -84,7 +84,7 @@ def module_text(problem: Problem, target_: Target) -> str:
 
 
 def program(problem: Problem, target_: Target) -> tuple[str, int]:
-    """The IR of `void product(a, b, c, d, scratch, m, n, k, strides ...)`, and its bytes of scratch memory."""
+    """The IR of `void product(a, b, c, d, scratch, m, n, k, strides ...)`, and its scratch bytes."""
     module = Module(target_)
     b = Builder(module)
     pointers = {name: Value(f"%{name}", PTR) for name in POINTERS}

@@ -206,3 +206,17 @@ def test_huge_arguments_are_reduced_exactly():
         got = library("host", "double", 8)(name, x)
         for value, point in zip(got, x, strict=True):
             assert sweep.ulp_error(value, sweep.reference(name, float(point)), "double") < 0.8
+
+
+def test_poles_and_limits_of_the_gamma_family():
+    inf, nan = math.inf, math.nan
+    x = np.array([0.0, -0.0, -1.0, -3.0, -1e300, inf, -inf, nan, 171.7, -190.5, 5e-324, 1.0, 2.0])
+    code = library("host", "double", 4)
+    np.testing.assert_array_equal(
+        code("gamma", x), [inf, -inf, nan, nan, nan, inf, nan, nan, inf, -0.0, inf, 1.0, 1.0]
+    )
+    np.testing.assert_allclose(
+        code("loggamma", x[:-4]), [inf, inf, inf, inf, inf, inf, inf, nan, math.lgamma(171.7)], rtol=1e-14
+    )
+    np.testing.assert_array_equal(code("loggamma", x[-2:]), [0.0, 0.0])
+    np.testing.assert_array_equal(code("digamma", x[:8]), [-inf, inf, nan, nan, nan, inf, nan, nan])

@@ -39,7 +39,19 @@ class Grower:
     def grow(self):
         t, shape = self.t, self.choose(SHAPES)
         kind = self.choose(
-            ["sum", "product", "power", "function", "number", "choice", "move", "move", "reduce", "matmul"]
+            [
+                "sum",
+                "product",
+                "power",
+                "function",
+                "exponentials",
+                "number",
+                "choice",
+                "move",
+                "move",
+                "reduce",
+                "matmul",
+            ]
         )
         args = [self.pick(self.choose([shape, shape, ()])) for _ in range(self.random.integers(2, 5))]
         if kind == "sum":
@@ -55,6 +67,14 @@ class Grower:
         elif kind == "function":
             name = self.choose(SMOOTH)
             node = t.make(name, (args[0],), ("none",) if name == "gelu" else ())
+        elif kind == "exponentials":
+            powers = [t.make("exp", (t.make("tanh", (a,)),)) for a in args]
+            total = (
+                t.make("add", [t.constant(1), *powers]) if self.random.integers(2) else t.make("add", powers)
+            )
+            node = t.make("log", (total,))
+            if self.random.integers(2):
+                node = t.make("mul", (powers[0], t.pow(total, self.choose([-1, -2]))))
         elif kind == "number":
             node = t.make("mul", (t.constant(self.choose(NUMBERS)), args[0]))
         elif kind == "choice":

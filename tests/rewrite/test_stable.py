@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from symprop.differentiate import adjoints
+from symprop.graph import topological
 from symprop.graph.evaluate import evaluate
-from symprop.rewrite import optimise
+from symprop.rewrite import count_operations, optimise
 from symprop.rewrite.rules import STABLE
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.stable import stable_forms
@@ -61,6 +63,11 @@ CASES = {
     "one minus sigmoid": (
         lambda f: f.t.mul(f.sigmoid(f.x), f.t.sub(f.one, f.sigmoid(f.x))),
         lambda f: f.t.add(f.one, f.sigmoid(f.x)),
+        50,
+    ),
+    "sigmoid minus one": (
+        lambda f: f.t.sub(f.sigmoid(f.x), f.one),
+        lambda f: f.t.sub(f.sigmoid(f.x), f.t.constant(2)),
         50,
     ),
     "log of a sum of exponentials": (
@@ -172,3 +179,47 @@ def test_the_textbook_gradient_of_a_sigmoid(bench):
             exact = mp.exp(-mp.mpf(x)) / (1 + mp.exp(-mp.mpf(x))) ** 2
         value = float(evaluate(after, {sp.Symbol("x"): x})[0])
         assert abs(value - exact) <= 1e-14 * exact
+
+
+@pytest.mark.parametrize("rows", [None, 1])
+def test_the_derived_gradient_of_a_sum_of_exponentials_is_stable_too(bench, rows):
+    """Behind an upstream adjoint the quotient 1/s stands in a product that all entries share."""
+    f, t = Formulas(bench), bench.table
+    if rows is None:
+        s = t.add(f.exp(f.x), f.exp(f.y), f.exp(f.z))
+        target, inputs = t.mul(t.constant(3), t.pow(f.log(s), 2)), [f.x, f.y, f.z]
+    else:
+        target, inputs = t.sum(t.pow(f.log(f.total(f.A, (1,), True)), 2)), [f.A]
+    found = adjoints(t, target, inputs)
+    roots = [target, *[found[n.serial] for n in inputs]]
+    after, _ = optimise(t, roots)
+    bench.same(roots, after)
+    values = {n.attrs[0]: np.full(n.shape, 900.0) for n in inputs}
+    with mp.workdps(900):
+        exact = evaluate(roots, values, exact=True)
+    for a, b in zip(exact, evaluate(after, values), strict=True):
+        np.testing.assert_allclose(b, np.vectorize(float, otypes=[float])(a), rtol=1e-14)
+
+
+def test_the_derived_gradient_of_a_textbook_neuron_is_stable_too(bench):
+    f, t = Formulas(bench), bench.table
+    target = t.pow(t.sub(t.pow(t.add(f.one, f.exp(t.neg(t.mul(f.x, f.y)))), -1), f.one), 2)
+    found = adjoints(t, target, [f.x, f.y])
+    roots = [target, found[f.x.serial], found[f.y.serial]]
+    after, _ = optimise(t, roots)
+    bench.same(roots, after)
+    for x in (-700.0, -50.0, 30.0, 700.0):
+        values = {sp.Symbol("x"): x, sp.Symbol("y"): 1.0}
+        with mp.workdps(900):
+            exact = [float(v) for v in evaluate(roots, values, exact=True)]
+        np.testing.assert_allclose([float(v) for v in evaluate(after, values)], exact, rtol=1e-13)
+
+
+def test_a_softmax_of_many_scalars_takes_linear_work(bench):
+    t = bench.table
+    xs = bench.scalars("x:300")
+    s = t.add(*[t.call("exp", x) for x in xs])
+    roots = [t.mul(t.call("exp", x), t.pow(s, -1)) for x in xs]
+    after, report = optimise(t, roots)
+    assert report.fired["weight among exponentials"] == 300
+    assert count_operations(topological(after)).transcendental == 300

@@ -191,11 +191,11 @@ def spread(rng: Any, count: int, low: float, high: float) -> Array:
 def bit_patterns(rng: Any, count: int, element: str, positive: bool) -> Array:
     """Finite floats with random bits."""
     if element == "double":
-        bits = rng.integers(0, 0x7FF0000000000000, count, dtype=np.int64)
-        found = bits.view(np.float64)
+        found: Array = rng.integers(0, 0x7FF0000000000000, count, dtype=np.int64).view(np.float64)
     else:
         found = rng.integers(0, 0x7F800000, count, dtype=np.int32).view(np.float32).astype(np.float64)
-    return found if positive else found * np.where(rng.random(count) < 0.5, -1.0, 1.0)
+    signs: Array = np.where(rng.random(count) < 0.5, -1.0, 1.0)
+    return found if positive else np.multiply(found, signs)
 
 
 def domain(name: str, element: str) -> list[tuple[float, float]]:
@@ -309,11 +309,11 @@ def corners(name: str, element: str) -> Array:
         points += [k * math.pi / 2 for k in (3, 4, 5, 10, 22, 355, 1000, 166667, 333773, 710)]
     base = np.array(points + [-p for p in points]).astype(kind)
     with np.errstate(all="ignore"):
-        found = np.concatenate([base, np.nextafter(base, kind(np.inf)), np.nextafter(base, kind(-np.inf))])
+        found = np.concatenate([base, *(np.nextafter(base, base.dtype.type(s)) for s in (np.inf, -np.inf))])
     return np.array([x for x in found if valid(name, float(x))], kind)
 
 
-LONG = {
+LONG: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "expm1": np.expm1,
     "exp2": np.exp2,

@@ -180,7 +180,7 @@ def asinh(b: Builder, x: Value) -> Value:
 
 
 def acosh(b: Builder, x: Value) -> Value:
-    """log1p(t + sqrt(x^2 - 1)), t = x - 1, the argument as a pair; below 1.1 ULP."""
+    """log1p(t + sqrt(x^2 - 1)), t = x - 1, the argument as a pair; below 1.2 ULP."""
     large = b.fcmp("ogt", x, number(b, x, far(x)))
     zero, one = number(b, x, 0.0), number(b, x, 1.0)
     two = number(b, x, 2.0)

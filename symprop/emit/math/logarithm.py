@@ -99,7 +99,7 @@ def parts(b: Builder, x: Value) -> tuple[Value, Value]:
 
 
 def log(b: Builder, x: Value) -> Value:
-    """log(x), below 0.9 ULP (float32: 1)."""
+    """log(x), below 0.9 ULP (float32: 1.1)."""
     k, f = parts(b, x)
     high, low = sum_of_parts(b, k, f, tail(b, f))
     return special(b, x, b.fadd(high, low))
@@ -150,7 +150,7 @@ def log_pair(b: Builder, x: Value) -> tuple[Value, Pair]:
 
 
 def log2(b: Builder, x: Value) -> Value:
-    """log2(x) = k + log(1 + f) / ln 2, the product in pairs; below 1 ULP (float32: 1.2), exact at powers of two."""
+    """log2(x) = k + log(1 + f) / ln 2, the product in pairs; below 1.2 ULP, exact at powers of two."""
     k, pair = log_pair(b, x)
     high, low = table.LOG2E[x.type.element]
     product = multiply_pair(b, (number(b, x, high), number(b, x, low)), pair[0])

@@ -58,13 +58,9 @@ def log_as_pair(b: Builder, x: Value) -> Pair:
     cubic = multiply_pairs(b, multiply_pairs(b, s, z), inner)
     fraction = add_pairs(b, (b.fmul(s[0], two), b.fmul(s[1], two)), cubic)
     first, second = table.LN2["double"]
-    whole = two_product_exact(b, k, first), b.fmul(k, number(b, x, second))
+    # the first product is exact: k has 11 bits, the first part of ln 2 has 42
+    whole = b.fmul(k, number(b, x, first)), b.fmul(k, number(b, x, second))
     return add_pairs(b, whole, fraction)
-
-
-def two_product_exact(b: Builder, k: Value, constant: float) -> Value:
-    """k times a constant of so few bits that the product is exact."""
-    return b.fmul(k, number(b, k, constant))
 
 
 def whole_and_odd(b: Builder, y: Value) -> tuple[Value, Value]:
@@ -86,18 +82,15 @@ def power_core(b: Builder, x: Value, y: Value, single: bool) -> Value:
     # the logarithm of an ordinary number; zeros and infinities are put in below
     ordinary = b.and_(b.fcmp("ogt", size, zero), b.fcmp("olt", size, infinite))
     base = b.select(ordinary, size, one)
-    exponent = at_least(b, at_most(b, y, 1e300), -1e300)
+    # far smaller exponents over- or underflow already; products and their low parts must stay finite
+    limit = 2.0**65
+    exponent = at_least(b, at_most(b, y, limit), -limit)
     if single:
         k, f = parts(b, base)
         high, low = sum_of_parts(b, k, f, log_tail(b, f))
         value = exp(b, b.fmul(exponent, b.fadd(high, low)))
     else:
-        log_high, log_low = log_as_pair(b, base)
-        # |y log x| beyond 1000 over- or underflows anyway; the pair must stay finite for its low part
-        limit = number(b, x, 2.0**65)
-        exponent = b.select(b.fcmp("ogt", exponent, limit), limit, exponent)
-        exponent = b.select(b.fcmp("olt", exponent, b.fneg(limit)), b.fneg(limit), exponent)
-        product, error = multiply_pair(b, (log_high, log_low), exponent)
+        product, error = multiply_pair(b, log_as_pair(b, base), exponent)
         bounded = at_least(b, at_most(b, product, 710.0), -746.0)
         error = b.select(b.fcmp("oeq", bounded, product), error, zero)
         pair, bits = exp_pair(b, bounded, error)
@@ -159,6 +152,7 @@ def cbrt(b: Builder, x: Value) -> Value:
 
 
 def cube_root(b: Builder, x: Value, single: bool) -> Value:
+    """The cube root of float64; `single` leaves out the correction."""
     size = b.fabs(x)
     one, zero = number(b, x, 1.0), number(b, x, 0.0)
     ordinary = b.and_(b.fcmp("ogt", size, zero), b.fcmp("olt", size, number(b, x, INF)))

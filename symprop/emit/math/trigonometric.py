@@ -181,6 +181,7 @@ def negate(b: Builder, x: Value, bits: Value) -> Value:
 
 
 def sine_of(b: Builder, x: Value, single: bool) -> Value:
+    """sin x of float64, with the digits of float32 for `single`."""
     bits, r, low = reduce(b, x, single)
     high, small = pick(b, bits, cosine(b, r, low, single), sine(b, r, low, single))
     value = negate(b, b.fadd(high, small), bits)
@@ -190,6 +191,7 @@ def sine_of(b: Builder, x: Value, single: bool) -> Value:
 
 
 def cosine_of(b: Builder, x: Value, single: bool) -> Value:
+    """cos x of float64, with the digits of float32 for `single`."""
     bits, r, low = reduce(b, x, single)
     high, small = pick(b, bits, sine(b, r, low, single), cosine(b, r, low, single))
     value = negate(b, b.fadd(high, small), b.add(bits, b.const(1, bits.type)))
@@ -197,6 +199,7 @@ def cosine_of(b: Builder, x: Value, single: bool) -> Value:
 
 
 def tangent_of(b: Builder, x: Value, single: bool) -> Value:
+    """sin x / cos x in pairs; for odd n the quotient is turned over and negated."""
     bits, r, low = reduce(b, x, single)
     s = fast_two_sum(b, *sine(b, r, low, single))
     c = fast_two_sum(b, *cosine(b, r, low, single))
