@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.frame import Frame
+from symprop.emit.math import ELEMENTARY
 from symprop.emit.matmul import emit_matmul
 from symprop.emit.pack import Operand, Size
 from symprop.emit.strides import Access, access_of, merge_axes
@@ -47,8 +48,6 @@ def product_kernel(emitter: LoopEmitter, nest: Nest) -> bool:
     columns = _longest([a for a in axes if a.name in right.strides and a.name not in left.strides])
     if rows is None and columns is None:
         return False  # a single dot product: lanes along the sum serve it better
-    if _packs(left, right, rows, columns) and inner.extent is None:
-        return False  # the panel would grow with the number of samples
     around = [a for a in axes if a not in (rows, columns)]
     _write(emitter, nest, accesses, around, rows, columns, inner)
     return True
@@ -56,13 +55,6 @@ def product_kernel(emitter: LoopEmitter, nest: Nest) -> bool:
 
 def _longest(axes: list[Axis]) -> Axis | None:
     return max(axes, key=lambda a: float("inf") if a.extent is None else a.extent, default=None)
-
-
-def _packs(left: Access, right: Access, rows: Axis | None, columns: Axis | None) -> bool:
-    """True where neither factor is contiguous along its own axis of the result."""
-    by_row = rows is not None and left.strides.get(rows.name) == 1
-    by_column = columns is not None and right.strides.get(columns.name) == 1
-    return not by_row and not by_column
 
 
 def _write(
@@ -122,6 +114,7 @@ def _write(
             scratch=emitter.scratch,
             along=_direction(body, left, right, rows, columns),
             dots=dots,
+            compact=any(s.op in ELEMENTARY for s in nest.body),  # long code: written once, not per vector
         )
 
 

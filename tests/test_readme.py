@@ -1,0 +1,127 @@
+"""Every code block of the README: Python runs and prints what is shown, commands exist and agree with CI.
+
+python tests/test_readme.py        # writes the outputs of the blocks anew
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symprop.rewrite.pipeline import PASSES
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+DOCUMENTS = [README, ROOT / "docs" / "how-it-works.md"]
+
+
+def blocks(document: Path) -> list[tuple[str, str]]:
+    """(language, text) of every fenced block of code."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", document.read_text(), flags=re.M | re.S)
+
+
+def examples(document: Path) -> list[tuple[str, str | None]]:
+    """Blocks of Python, each with the output that follows it."""
+    found: list[tuple[str, str | None]] = []
+    listed = blocks(document)
+    for k, (language, text) in enumerate(listed):
+        if language == "python":
+            shown = listed[k + 1][1] if k + 1 < len(listed) and listed[k + 1][0] == "text" else None
+            found.append((text, shown))
+    return found
+
+
+def commands() -> list[str]:
+    return [
+        line for language, text in blocks(README) if language == "sh" for line in text.strip().splitlines()
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_block_is_of_a_kind_that_is_tested(document: Path) -> None:
+    listed = blocks(document)
+    assert {language for language, _ in listed} <= {"python", "text", "sh"}
+    outputs = sum(language == "text" for language, _ in listed)
+    assert outputs == sum(shown is not None for _, shown in examples(document)) > 5
+    assert len(re.findall("^```", document.read_text(), flags=re.M)) == 2 * len(listed)
+
+
+def printed_by(text: str, session: dict[str, Any]) -> str:
+    """What a block prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(text, "README.md", "exec"), session)
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_python_prints_what_is_shown(document: Path) -> None:
+    """All blocks in one session, in order, as a reader would type them."""
+    session: dict[str, Any] = {"__name__": "readme"}
+    for text, shown in examples(document):
+        assert printed_by(text, session) == (shown or "")
+
+
+def test_the_first_example_is_short() -> None:
+    code = [line for line in examples(README)[0][0].splitlines() if line.strip()]
+    assert len(code) <= 11
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_name_what_exists(command: str) -> None:
+    """Extras, scripts and modules; a script says how it is used."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name in re.findall(r'-e "\.\[(\w+)\]"', command):
+        assert name in extras
+    last = command.split("&&")[-1].split()
+    assert last[0].endswith("python")
+    if last[1] == "-m":
+        assert last[2] == "pytest"
+        return
+    done = subprocess.run(
+        [sys.executable, str(ROOT / last[1]), "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "usage" in done.stdout
+
+
+def test_ci_runs_the_test_command() -> None:
+    """The expression by which .ci/run finds the command, on this text."""
+    found = [c for c in commands() if re.search(r"bin/python -m pytest", c)]
+    assert len(found) == 1
+    assert r"s/^.*bin\/python \(-m pytest.*\)$/\1/p" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_how_it_works_names_every_pass() -> None:
+    for name, _ in PASSES:
+        assert f"| {name.removesuffix(' again')} |" in DOCUMENTS[1].read_text()
+
+
+@pytest.mark.parametrize("document", sorted([README, *(ROOT / "docs").glob("*.md")]), ids=lambda p: p.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+def update(document: Path) -> None:
+    """Write what the blocks print into a document."""
+    text, session = document.read_text(), {"__name__": "readme"}
+    for code, shown in examples(document):
+        printed = printed_by(code, session)
+        if shown is not None:
+            old = f"```python\n{code}```\n\n```text\n{shown}```"
+            assert text.count(old) == 1
+            text = text.replace(old, f"```python\n{code}```\n\n```text\n{printed}```")
+    document.write_text(text)
+
+
+if __name__ == "__main__":
+    for one in DOCUMENTS:
+        update(one)
