@@ -14,25 +14,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import product
 
-from symprop.emit.builder import I64, PTR, Builder, Type, Value, vector
-from symprop.emit.split import Cuts, splitting
+from symprop.emit.builder import I8, I64, PTR, Builder, Type, Value, vector
+from symprop.emit.packing import Packing
+from symprop.emit.split import Cuts, Room, splitting
 from symprop.emit.table import NATIVE, Lanes, Pointers
 from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
 
 __all__ = ["UnrolledEmitter"]
 
 CHUNK = 1024  # samples whose sums are taken in a row; a multiple of every vector width
+ON_STACK = 1 << 14  # bytes of an array that may lie on the stack, which is small in some threads
 
 Point = dict[str, int]
 
 
 class UnrolledEmitter:
-    """Writes a schedule in mode "unrolled" into an entry function (and a function over blocks of samples)."""
+    """Writes a schedule in mode "unrolled" into an entry function (and a function over blocks of samples).
+
+    Large arrays lie in the workspace of the call, of which `scratch` bytes are in use at the end.
+    """
 
     def __init__(
-        self, builder: Builder, schedule: Schedule, element: str, outlined: frozenset[str] = frozenset()
+        self,
+        builder: Builder,
+        schedule: Schedule,
+        element: str,
+        workspace: Value,
+        outlined: frozenset[str] = frozenset(),
     ) -> None:
         self.b = builder
+        self.workspace = workspace
+        self.scratch = 0
         self.module = builder.module
         self.schedule = schedule
         self.element = element
@@ -47,17 +59,32 @@ class UnrolledEmitter:
         outs = Pointers(b, outputs, self.schedule.outputs)
         lanes = Lanes(b, self.element, 1, self.outlined)
         if not self.during:
-            with splitting(b, "symprop.part") as cuts:
+            with splitting(b, "symprop.part", self._room_in(b, self.workspace), once=True) as cuts:
                 single = _Straight(b, lanes, ins, outs, {}, samples, cuts=cuts)
                 for nest in self.before:
                     single.nest(nest)
+                single.finish()
             return
         single = _Straight(b, lanes, ins, outs, {}, samples)
         for nest in self.before:
             single.nest(nest)
+        single.finish()
         self._sample_loop(single, samples, stride)
         for nest in self.after:
             single.nest(nest)
+        single.finish()
+
+    def _room_in(self, b: Builder, workspace: Value) -> Room:
+        """Gives room for some values: a small array on the stack, a large one in the workspace."""
+
+        def room(kind: Type, count: int) -> Value:
+            size = -(-kind.bits // 8) * kind.lanes * max(1, count)
+            if size <= ON_STACK:
+                return b.alloca(kind, max(1, count))
+            start, self.scratch = self.scratch, self.scratch - (-size // 64) * 64
+            return b.element(workspace, start, I8)
+
+        return room
 
     # -- the loop over samples ---------------------------------------------------------------------------
 
@@ -69,11 +96,12 @@ class UnrolledEmitter:
         lanes = Lanes(b, self.element, width)
         name = self._block_function(shared, sums, count)
         ins, outs = self.schedule.inputs, self.schedule.outputs
-        chunk_in, chunk_out = b.alloca(PTR, max(1, len(ins))), b.alloca(PTR, max(1, len(outs)))
-        common = b.alloca(vector(self.element), max(1, len(shared)))
+        room = self._room_in(b, self.workspace)
+        chunk_in, chunk_out = room(PTR, len(ins)), room(PTR, len(outs))
+        common = room(vector(self.element), len(shared))
         for k, value in enumerate(shared.values()):
             b.store(value, b.element(common, k, value.type))
-        totals, part = b.alloca(lanes.real, max(1, count)), b.alloca(lanes.real, max(1, count))
+        totals, part = room(lanes.real, count), room(lanes.real, count)
         self._fill(totals, count, lanes)
 
         def chunk(start: Value, size: Value, sources: dict[Buffer, Value]) -> None:
@@ -88,7 +116,7 @@ class UnrolledEmitter:
             for buffer, pointer in sources.items():
                 b.store(pointer, b.element(chunk_in, buffer.number, I64))
             self._fill(part, count, lanes)
-            args = [chunk_in, chunk_out, common, part, size, stride, samples]
+            args = [chunk_in, chunk_out, common, part, self.workspace, size, stride, samples]
             b.emit(f"call void @{name}({', '.join(f'{a.type} {a}' for a in args)})")
 
         whole = b.and_(samples, b.const(-width, I64))
@@ -115,8 +143,10 @@ class UnrolledEmitter:
     ) -> str:
         name = "symprop.samples"
         b = Builder(self.module)
-        kinds = [PTR, PTR, PTR, PTR, I64, I64, I64]
-        ins, outs, common, part, size, stride, samples = [Value(f"%a{k}", t) for k, t in enumerate(kinds)]
+        kinds = [PTR, PTR, PTR, PTR, PTR, I64, I64, I64]
+        ins, outs, common, part, workspace, size, stride, samples = [
+            Value(f"%a{k}", t) for k, t in enumerate(kinds)
+        ]
         lanes = Lanes(b, self.element, self.width, self.outlined)
         rows = Pointers(b, ins, self.schedule.inputs)
         columns = Pointers(b, outs, self.schedule.outputs)
@@ -130,7 +160,7 @@ class UnrolledEmitter:
                 key: b.splat(b.load(b.element(common, k, v.type), v.type), self.width)
                 for k, (key, v) in enumerate(shared.items())
             }
-            with splitting(b, "symprop.samples.part") as cuts:
+            with splitting(b, "symprop.samples.part", self._room_in(b, workspace)) as cuts:
                 code = _Straight(b, lanes, here, there, kept, samples, stride, cuts)
                 at = 0
                 for nest in self.during:
@@ -160,7 +190,7 @@ class UnrolledEmitter:
             return pointer
         kind = vector(_memory(buffer, self.element))
         size = kind.bits // 8
-        scratch = b.alloca(kind, self.width * buffer.entries)
+        scratch = self._room_in(b, self.workspace)(kind, self.width * buffer.entries)
         b.module.declare("llvm.memset.p0.i64", None, [PTR, vector("i8"), I64, vector("i1")])
         b.module.declare("llvm.memcpy.p0.p0.i64", None, [PTR, PTR, I64, vector("i1")])
         whole = size * self.width * buffer.entries
@@ -230,12 +260,27 @@ class _Straight:
         self.cuts = cuts
         self.loaded: dict[tuple[Buffer, tuple[int, ...]], Value] = {}
         self.constants: dict[object, Value] = {}
+        self.packing = Packing(lanes) if lanes.lanes == 1 else None
+
+    def finish(self) -> None:
+        """Nothing may wait at the end."""
+        if self.packing is not None:
+            self.packing.finish()
 
     def nest(self, nest: Nest) -> None:
-        """Every point of a nest."""
-        for point in _points(nest.axes):
-            reduced = self._reduce(nest, point) if nest.reductions else []
-            self._steps(nest.body, point, reduced)
+        """Every point of a nest; step by step for all points where functions of several points share a
+        vector.
+        """
+        points = list(_points(nest.axes))
+        if self.packing is None:
+            for point in points:
+                self._steps(nest.body, point, self._reduce(nest, point) if nest.reductions else [])
+            return
+        rows = [self._reduce(nest, point) if nest.reductions else [] for point in points]
+        values: list[list[Value]] = [[] for _ in points]
+        for step in nest.body:
+            for point, reduced, row in zip(points, rows, values, strict=True):
+                row.append(self._step(step, point, row, reduced))
 
     def sums(self, nest: Nest) -> Iterator[list[Value]]:
         """The terms of the sums over samples: for each point of the nest, the value of the current
@@ -254,7 +299,7 @@ class _Straight:
         if nest.product:
             total: Value | None = None
             for point in _points(axes):
-                x, y = self._steps(nest.inner[:2], outer | point, [])
+                x, y = map(self._need, self._steps(nest.inner[:2], outer | point, []))
                 total = self.b.fmul(x, y) if total is None else self.b.fma(x, y, total)
             assert total is not None
             return [total]
@@ -262,7 +307,7 @@ class _Straight:
         for point in _points(axes):
             values = self._steps(nest.inner, outer | point, [])
             for reduction, row in zip(nest.reductions, terms, strict=True):
-                row.append(self.lanes.to_real(values[reduction.step]))
+                row.append(self.lanes.to_real(self._need(values[reduction.step])))
         return [self._tree(r.kind, row) for r, row in zip(nest.reductions, terms, strict=True)]
 
     def _tree(self, kind: str, terms: list[Value]) -> Value:
@@ -278,31 +323,38 @@ class _Straight:
     def _steps(self, steps: Iterable[Step], point: Point, reduced: list[Value]) -> list[Value]:
         values: list[Value] = []
         for step in steps:
-            if self.cuts is not None:
-                self.cuts.here()
-            match step.op:
-                case "load":
-                    value = self._load(step, point, values)
-                case "store":
-                    value = values[step.args[0]]
-                    self._store(step, point, value)
-                case "constant":
-                    key = (step.data, step.kind)
-                    value = self.constants.get(key) or self.lanes.constant(step.data, step.kind)
-                    self.constants[key] = value
-                case "reduced":
-                    value = reduced[step.data]
-                case "batch_size":
-                    value = self.lanes.to_real(self.b.splat(self.samples, self.lanes.lanes))
-                case "position":
-                    (at,) = step.at
-                    value = self.b.const((point[at.axis] if at.axis else 0) + at.offset, self.lanes.integer)
-                case _:
-                    value = self.lanes.operation(
-                        step.op, step.data, step.kind, [values[a] for a in step.args]
-                    )
-            values.append(value)
+            values.append(self._step(step, point, values, reduced))
         return values
+
+    def _step(self, step: Step, point: Point, values: list[Value], reduced: list[Value]) -> Value:
+        if self.cuts is not None:
+            self.cuts.here()
+        match step.op:
+            case "load":
+                return self._load(step, point, values)
+            case "store":
+                self._store(step, point, values[step.args[0]])
+                return values[step.args[0]]
+            case "constant":
+                key = (step.data, step.kind)
+                value = self.constants.get(key) or self.lanes.constant(step.data, step.kind)
+                self.constants[key] = value
+                return value
+            case "reduced":
+                return reduced[int(step.data)]
+            case "batch_size":
+                return self.lanes.to_real(self.b.splat(self.samples, self.lanes.lanes))
+            case "position":
+                (at,) = step.at
+                return self.b.const((point[at.axis] if at.axis else 0) + at.offset, self.lanes.integer)
+        args = [values[a] for a in step.args]
+        if self.packing is not None:
+            return self.packing.operation(step.op, step.data, step.kind, args)
+        return self.lanes.operation(step.op, step.data, step.kind, args)
+
+    def _need(self, value: Value) -> Value:
+        """The value, with its code written."""
+        return value if self.packing is None else self.packing.need(value)
 
     def _load(self, step: Step, point: Point, values: list[Value]) -> Value:
         assert step.buffer is not None
@@ -350,7 +402,7 @@ class _Straight:
             ranges.append(range(extent) if at.step is not None else range(known, known + 1))
         result: Value | None = None
         for where in product(*ranges):
-            entry = self._entry(step.buffer, where)
+            entry = self._need(self._entry(step.buffer, where))
             if result is None:
                 result = entry
                 continue
@@ -368,6 +420,8 @@ class _Straight:
         buffer = step.buffer
         assert buffer is not None
         where = tuple((point[at.axis] if at.axis else 0) + at.offset for at in step.at)
+        if buffer.role != "temporary":
+            self._need(value)
         if buffer.kind == "real":
             value = self.lanes.to_real(value)
         if buffer.role == "temporary":
