@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import threading
 import weakref
+from collections.abc import Mapping
 from functools import lru_cache
 
 import llvmlite.binding as llvm
@@ -50,8 +51,13 @@ def _engine(target: Target) -> llvm.lljit.LLJIT:
     return llvm.create_lljit_compiler(_machine(target, 2), use_jit_link=False, suppress_errors=False)
 
 
-def compile_text(text: str, target: Target, level: int = 2) -> Code:
-    """Native code of a module; equal texts share one copy. `level` is that of the code generator, 0 to 3."""
+def compile_text(
+    text: str, target: Target, level: int = 2, symbol: str = ENTRY, imports: Mapping[str, int] | None = None
+) -> Code:
+    """Native code of a module, of which `symbol` is wanted; equal texts share one copy.
+
+    `level` is that of the code generator, 0 to 3; `imports` are the addresses of outside functions.
+    """
     key = hashlib.sha256(f"{target}{level}{text}".encode()).hexdigest()
     with _LOCK:
         code = _LOADED.get(key)
@@ -59,11 +65,11 @@ def compile_text(text: str, target: Target, level: int = 2) -> Code:
             module = llvm.parse_assembly(text)
             image = _machine(target, level).emit_object(module)
             engine = _engine(target)
-            builder = (
-                llvm.JITLibraryBuilder().add_object_img(image).add_current_process().export_symbol(ENTRY)
-            )
-            library = builder.link(engine, f"{key}.{next(_NUMBERS)}")
-            code = _LOADED[key] = Code(library[ENTRY], library, engine)
+            builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
+            for name, address in (imports or {}).items():
+                builder.import_symbol(name, address)
+            library = builder.export_symbol(symbol).link(engine, f"{key}.{next(_NUMBERS)}")
+            code = _LOADED[key] = Code(library[symbol], library, engine)
     return code
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from symprop.emit.target import host
 from symprop.errors import ArgumentError
 from symprop.graph import Node
 from symprop.graph.evaluate import evaluate
+from symprop.run.bound import bound_call
 from symprop.run.engine import assembly, compile_text
 from symprop.schedule.ir import Buffer, Schedule
 from symprop.schedule.lower import lower
@@ -34,8 +34,6 @@ SHORT_WORK = 50_000  # steps up to which a call keeps the interpreter's lock: ab
 
 _RELEASING = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 _KEEPING = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
-_KEEPING_UNCHECKED = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-_RELEASING_UNCHECKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @dataclass(frozen=True)
@@ -154,9 +152,7 @@ class Executable:
         where = ctypes.c_void_p(block.ctypes.data)
         short = self._is_short(samples)
         alive = (self, block, list(inputs), list(outputs), workspace)
-        if not self.schedule.checks:  # nothing to look at afterwards: no Python code in between
-            kind = _KEEPING_UNCHECKED if short else _RELEASING_UNCHECKED
-            return _Prepared(kind(self._code.address), where).over(alive)
+
         entry = self._keeping if short else self._releasing
 
         def step() -> None:
@@ -165,7 +161,8 @@ class Executable:
                 self._out_of_range(status, addresses, samples)
 
         step.held = alive  # type: ignore[attr-defined]
-        return step
+        # the native step calls the one in Python only where a check failed: that runs it again, and raises
+        return bound_call(self._code.address, block.tolist(), alive, step, short) or step
 
     def _is_short(self, samples: int) -> bool:
         return self._work * max(samples, 1) <= SHORT_WORK
@@ -203,15 +200,6 @@ class Executable:
                     f"expected 0 to {check.bound - 1}; check the labels or the number of classes"
                 )
         raise ArgumentError(f"argument {names}: an index is out of range, expected 0 to {check.bound - 1}")
-
-
-class _Prepared(functools.partial):  # type: ignore[type-arg]
-    """A call with its argument; keeps what it works on alive."""
-
-    def over(self, held: Any) -> _Prepared:
-        """This call, with what must live as long."""
-        self._held = held
-        return self
 
 
 def _inputs_of(node: Node) -> list[Node]:
