@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from rich.progress import track
 from sklearn.datasets import load_digits
 
 import symprop
-from symprop import nn
+from symprop import nn, optim
 
 BATCH = 32
 RATE = 0.2
 Arrays = list[Any]
+Params = dict[sp.MatrixSymbol, Any]
 
 
 def network() -> tuple[symprop.Graph, list[sp.MatrixSymbol], sp.MatrixSymbol, sp.Symbol]:
@@ -47,11 +47,11 @@ def data(seed: int = 0) -> tuple[Any, Any, Any, Any]:
     return images[:cut], labels[:cut], images[cut:], labels[cut:]
 
 
-def initial(params: list[sp.MatrixSymbol], seed: int = 1) -> Arrays:
+def initial(params: list[sp.MatrixSymbol], seed: int = 1) -> Params:
     """Weights drawn with variance one over the number of inputs, biases zero."""
     rng = np.random.default_rng(seed)
-    shapes = [tuple(map(int, p.shape)) for p in params]
-    return [rng.normal(size=s) / np.sqrt(s[1]) if s[1] > 1 else np.zeros(s) for s in shapes]
+    shapes = {p: tuple(map(int, p.shape)) for p in params}
+    return {p: rng.normal(size=s) / np.sqrt(s[1]) if s[1] > 1 else np.zeros(s) for p, s in shapes.items()}
 
 
 def step_by_hand(params: Arrays, x: Any, y: Any, rate: float) -> float:
@@ -73,26 +73,28 @@ def step_by_hand(params: Arrays, x: Any, y: Any, rate: float) -> float:
     return loss
 
 
-def train(f: symprop.Function, params: Arrays, x: Any, y: Any, epochs: int, seed: int = 2) -> float:
-    """Mini-batch gradient descent in place; the mean loss of the last epoch."""
-    rng = np.random.default_rng(seed)
-    loss = float("nan")
-    for _ in track(range(epochs), description="training"):
-        order = rng.permutation(len(x))
-        losses = []
-        for start in range(0, len(x), BATCH):
-            rows = order[start : start + BATCH]
-            value, grads = f.value_and_grad(*params, x[rows], y[rows])
-            for p, g in zip(params, grads, strict=True):
-                p -= RATE * g
-            losses.append(value)
-        loss = float(np.mean(losses))
-    return loss
-
-
-def accuracy(scores: symprop.Function, params: Arrays, x: Any, y: Any) -> float:
+def accuracy(z: Any, y: Any) -> float:
     """The share of images whose largest score is that of their label."""
-    return float(np.mean(scores(*params, x).argmax(1) == y))
+    return float(np.mean(z.argmax(1) == y))
+
+
+def train(start: Params, images: tuple[Any, Any, Any, Any], epochs: int) -> symprop.FitResult:
+    """Gradient descent with mini-batches; loss and accuracy on the images held out after each epoch."""
+    graph, _, x, y = network()
+    train_x, train_y, test_x, test_y = images
+    return symprop.fit(
+        graph,
+        train_x,
+        train_y,
+        params=start,
+        inputs=[x, y],
+        epochs=epochs,
+        batch_size=BATCH,
+        optimizer=optim.SGD(lr=RATE),
+        validation=(test_x, test_y),
+        metrics={"accuracy": accuracy},
+        seed=2,
+    )
 
 
 def race(calls: dict[str, Callable[[], Any]], turns: int = 9, repeats: int = 200) -> dict[str, float]:
@@ -107,25 +109,14 @@ def race(calls: dict[str, Callable[[], Any]], turns: int = 9, repeats: int = 200
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def compare(f: symprop.Function, params: Arrays, x: Any, y: Any) -> dict[str, float]:
-    """The time of a step of gradient descent on one batch: compiled and bound, compiled, by hand."""
+def compare(result: symprop.FitResult, start: Params, x: Any, y: Any) -> dict[str, float]:
+    """The time of a step of gradient descent on one batch: compiled with its update, and by hand."""
     x, y = x[:BATCH].copy(), y[:BATCH].copy()
-    ours, plain, theirs = ([p.copy() for p in params] for _ in range(3))
-    bound = f.bind(*ours, x, y)
-
-    def bound_step() -> None:
-        bound()
-        for p, g in zip(ours, bound.grads, strict=True):
-            p -= RATE * g
-
-    def plain_step() -> None:
-        for p, g in zip(plain, f.grad(*plain, x, y), strict=True):
-            p -= RATE * g
-
+    step, state = result.step, result.step.init(start)
+    theirs = [p.copy() for p in start.values()]
     return race(
         {
-            "symprop, bound": bound_step,
-            "symprop": plain_step,
+            "symprop": lambda: step(state, x, y),
             "NumPy by hand": lambda: step_by_hand(theirs, x, y, RATE),
         }
     )
@@ -140,21 +131,22 @@ def main(epochs: int = 40, budget: float = 2e5) -> float:
     print(symprop.backprop(graph, params))
 
     f = symprop.compile(graph, args=[*params, x, y], batch=[x, y], reduce="mean")
-    scores = symprop.compile(symprop.Graph(graph.equations[:-1]), args=[*params, x], batch=[x], wrt=[])
-    train_x, train_y, test_x, test_y = data()
-    arrays = initial(params)
+    images = data()
+    train_x, train_y, _, test_y = images
+    start = initial(params)
     print("\nIs the gradient right?\n")
-    report = f.verify(*arrays, train_x[:2], train_y[:2], budget=budget)
+    report = f.verify(*start.values(), train_x[:2], train_y[:2], budget=budget)
     print(report)
     report.raise_if_failed()
 
-    print()
-    loss = train(f, arrays, train_x, train_y, epochs)
-    share = accuracy(scores, arrays, test_x, test_y)
-    print(f"loss {loss:.4f} after {epochs} epochs")
+    print(f"\nTraining with {optim.SGD(lr=RATE)}\n")
+    result = train(start, images, epochs)
+    print(result.history)
+    share: float = result.history[-1]["val_accuracy"]
+    print(f"loss {result.history[-1]['loss']:.4f} after {epochs} epochs")
     print(f"test accuracy {100 * share:.1f}% on {len(test_y)} digits not seen before")
     print(f"\nOne step on {BATCH} images:")
-    times = compare(f, arrays, train_x, train_y)
+    times = compare(result, start, train_x, train_y)
     for name, microseconds in times.items():
         share_of_numpy = microseconds / times["NumPy by hand"]
         print(f"  {name:15} {microseconds:7.1f} us, {share_of_numpy:.2f} of NumPy by hand")

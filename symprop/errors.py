@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ArgumentError",
     "GraphError",
+    "MissingExtraError",
     "ShapeError",
     "SympropError",
+    "TrainingError",
     "UnsupportedExpressionError",
     "VerificationError",
 ]
@@ -36,3 +40,21 @@ class ArgumentError(SympropError, TypeError, ValueError):
 
 class VerificationError(SympropError, AssertionError):
     """A derivative or a compiled value that a verification has found to be wrong."""
+
+
+class MissingExtraError(SympropError, ImportError):
+    """A feature that needs an optional package which is not installed; the message names the extra."""
+
+
+class TrainingError(SympropError, ArithmeticError):
+    """A training whose loss became NaN.
+
+    `step` is the number of the step at which what is not finite first appeared (the first step is 1), `node`
+    the symbol of the equation or parameter where it did, `row` the sample (None where it is none), and
+    `result` what `fit` had reached: parameters and history before that step.
+    """
+
+    def __init__(self, message: str, step: int = 0, node: Any = None, row: int | None = None) -> None:
+        super().__init__(message)
+        self.step, self.node, self.row = step, node, row
+        self.result: Any = None

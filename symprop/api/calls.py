@@ -14,7 +14,7 @@ import numpy as np
 from symprop.api.bound import Step, bindable
 from symprop.api.programs import Program, Result, Source
 from symprop.errors import ArgumentError
-from symprop.graph import Node
+from symprop.graph import CollectorPaused, Node
 from symprop.run import Executable, build
 from symprop.run.arguments import Argument, Sizes, address, bind_sizes, sample_count
 
@@ -40,8 +40,9 @@ class Entry:
             for a in arguments
         ]
         outputs = executable.outputs
+        columns = _columns(arguments)
         self._forms = [
-            _Form(r, outputs[k].batched, outputs[k].shape, self.arguments)
+            _Form(r, outputs[k].batched, outputs[k].shape, self.arguments, columns)
             for k, r in enumerate(program.results)
         ]
         self._dtype = executable.dtype
@@ -158,6 +159,11 @@ def _refreshing(run: Callable[[], None], pairs: Sequence[tuple[Array, Array]]) -
     return step
 
 
+def _columns(arguments: Sequence[Argument]) -> list[tuple[int, int]]:
+    """The columns among the arguments, and the number of axes that one passed as (n, 1) has."""
+    return [(k, 2 + a.batched) for k, a in enumerate(arguments) if a.shape[1:] == (1,) and a.shape[0] != 1]
+
+
 class _Form:
     """How the view of one output becomes what the user gets.
 
@@ -168,7 +174,12 @@ class _Form:
     __slots__ = ("columns", "drop", "lead", "number", "position", "spread")
 
     def __init__(
-        self, result: Result, batched: bool, shape: tuple[int, ...], arguments: Sequence[Argument]
+        self,
+        result: Result,
+        batched: bool,
+        shape: tuple[int, ...],
+        arguments: Sequence[Argument],
+        columns: Sequence[tuple[int, int]],
     ) -> None:
         self.position = result.gradient_of
         self.spread = result.per_sample and not batched  # the same for every sample
@@ -176,10 +187,7 @@ class _Form:
         self.drop: tuple[Any, ...] | None = None  # the index that leaves out axes of size one
         if self.position is None and len(shape) == 2 and shape[1] == 1:
             self.drop = (..., 0, 0) if shape[0] == 1 else (..., 0)
-        # the columns among the arguments, and the number of axes that one passed as (n, 1) has
-        self.columns = [
-            (k, 2 + a.batched) for k, a in enumerate(arguments) if a.shape[1:] == (1,) and a.shape[0] != 1
-        ]
+        self.columns = columns
         # a number in every call; the gradient of a 1 x 1 matrix has the shape that was passed
         self.number = (
             not batched and not self.spread and (shape == () or (shape == (1, 1) and self.position is None))
@@ -236,6 +244,7 @@ class Family:
         """The first `count` results alone, by the same rewritten formulas and so with the same values."""
         return Family(self.source, self.roots, self.results[:count], self._lock, self)
 
+    @CollectorPaused()
     def _rewritten(self, sizes: Sizes) -> Program:
         return self.source.program(self.roots, self.results, sizes)
 
@@ -277,6 +286,7 @@ class Family:
         self.latest = entry
         return entry
 
+    @CollectorPaused()
     def _build(self, key: tuple[int, ...]) -> Entry:
         sizes = dict(zip(self.sizes, key, strict=True))
         program = self._rewritten(sizes) if sizes else self._program

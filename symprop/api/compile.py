@@ -9,12 +9,14 @@ import sympy as sp
 
 from symprop.api.declaration import declare
 from symprop.api.function import Function
+from symprop.graph import CollectorPaused
 
 __all__ = ["compile"]
 
 Symbols: TypeAlias = sp.Basic | str | Iterable[sp.Basic | str]
 
 
+@CollectorPaused()
 def compile(
     target: Any,
     args: Symbols | None = None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import html
+import functools
 import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,15 +16,22 @@ import sympy as sp
 from symprop.api.bound import OnlyGradient, Step
 from symprop.api.calls import Entry, Family
 from symprop.api.declaration import Declaration, name_of
+from symprop.api.flat import Flat
+from symprop.api.pictures import Plan, one_sample
 from symprop.api.programs import Source
 from symprop.api.views import Cost, Trace, cost_of, program_graph
 from symprop.declare import Export, Graph
 from symprop.differentiate import backprop, grad, value_and_gradients
 from symprop.errors import ArgumentError, ShapeError, SympropError, UnsupportedExpressionError
 from symprop.run.arguments import shape_text
+from symprop.run.fastcall import Gradient, fast_call
+from symprop.show import Drawing, draw
 from symprop.verify import verify
 
 __all__ = ["Function", "Gradients"]
+
+
+QUICK_AFTER = 3  # calls after which the native way of calling pays for being made
 
 
 class Function:
@@ -50,6 +59,7 @@ class Function:
         self._lock = threading.RLock()
         self._source = Source(declaration)
         self._outputs = len(declaration.graph.outputs)
+        self._calls = 0
         self._pack: Callable[[Sequence[Any]], Any] = tuple
         if declaration.single:
             self._pack = operator.itemgetter(0)
@@ -59,6 +69,7 @@ class Function:
         self._joint: Family | None = None
         self._backward: Graph | None = None
         self._traced: tuple[Family, list[sp.Basic]] | None = None
+        self._plans: dict[Any, Plan] = {}  # of the latest drawings
         self._fault: SympropError | None = None  # why there are no gradients
         self._derive()
 
@@ -113,7 +124,25 @@ class Function:
         results = family.call(args)
         outputs = self._outputs
         value = results[0] if outputs == 1 else tuple(results[:outputs])
+        self._calls += 1
+        if self._calls == QUICK_AFTER:
+            self._quicken()
         return value, self._pack(results[outputs:])
+
+    def _quicken(self) -> None:
+        """From now on arguments that fit go straight to native code; this method serves the others."""
+        family = self._joint
+        if family is None or family.sizes or self._pack is OnlyGradient:
+            return
+        entry = family.compiled()
+        results = entry.program.results
+        if any(r.per_sample for r in results):
+            return
+        gradients = [Gradient(r.gradient_of) for r in results[self._outputs :] if r.gradient_of is not None]
+        general = functools.partial(Function.value_and_grad, self)
+        quick = fast_call(entry.executable, self._outputs, gradients, self._declaration.single, general)
+        if quick is not None:
+            self.__dict__["value_and_grad"] = quick
 
     def grad(self, /, *args: Any, **named: Any) -> Any:
         """The gradients alone, as in `value_and_grad`."""
@@ -134,6 +163,25 @@ class Function:
         fault = None if self._fault is None else f"step.grads: {self._fault}"
         entry = family.entry(values)
         return entry.bind(values, self._outputs, self._pack, fault)
+
+    def as_scipy(self, /, **data: Any) -> Flat:
+        """The function of one flat vector of the `wrt` arguments, for SciPy's solvers; the others by name.
+
+        `s = f.as_scipy(x=x, y=y)` serves `minimize(s, s.x0({w: start}), jac=True, hessp=s.hessp)`; with an
+        output per sample (a residual for each) or a column `least_squares(s.fun, x0, jac=s.jac)` and
+        `root(s, x0, jac=True)`. Raises `ArgumentError` for data that is missing or unknown.
+
+        >>> import symprop
+        >>> x, y = sp.symbols("x y")
+        >>> f = symprop.compile((1 - x)**2 + 100 * (y - x**2)**2, args=[x, y])
+        >>> s = f.as_scipy()
+        >>> v = s.x0({x: 1.0, y: 2.0})
+        >>> s(v)
+        (100.0, array([-400.,  200.]))
+        >>> s.hessp(v, [0.0, 1.0])
+        array([-400.,  200.])
+        """
+        return Flat(self, data)
 
     def _value_family(self) -> Family:
         family = self._plain
@@ -249,6 +297,47 @@ class Function:
             family, with_gradient = self._traced
         return Trace.of((*self.graph.inputs, *self.graph.names), set(with_gradient), family.call(values))
 
+    def draw(
+        self,
+        /,
+        *args: Any,
+        path: Any = None,
+        expand: Any = None,
+        theme: str = "auto",
+        sample: int | None = None,
+        legend: bool = True,
+        **named: Any,
+    ) -> Drawing:
+        """The computational graph with its numbers: on each wire the forward value above, the gradient below.
+
+        A box is an operation of the declared graph; gates say how they pass the gradient on; where several
+        paths come back to a value their sum is written out. Numbers have two decimals or three significant
+        digits; matrices are shown by shape, norm and heat map. expand: True draws every equation operation by
+        operation, False one box for each, names open these; by default a small graph is open, one of many
+        equations is drawn by layers. theme: "light", "dark", or "auto" as the reader's system prefers.
+        sample: of a batch this one alone. path: also save there (.svg; .png by the extra `png`).
+
+        >>> import symprop
+        >>> x, y, z = sp.symbols("x y z")
+        >>> f = symprop.compile((x + y) * z, args=[x, y, z])
+        >>> f.draw(-2.0, 5.0, -4.0)
+        <Drawing 466 x 163: computational graph of 2 operations with forward values and gradients>
+        """
+        values: Sequence[Any] = self._ordered(args, named)
+        if sample is not None:
+            values = one_sample(self._source, values, sample)
+        key = expand if expand is None or isinstance(expand, bool) else repr(expand)
+        with self._lock:
+            if key not in self._plans:
+                if len(self._plans) >= 4:
+                    self._plans.clear()
+                self._plans[key] = Plan.of(self._source, expand, self._lock)
+            plan = self._plans[key]
+        drawing = draw(plan.scene, plan.numbers(values), theme, legend)
+        if path is not None:
+            drawing.save(path)
+        return drawing
+
     def verify(self, /, *args: Any, **options: Any) -> Any:
         """Check gradients and values at these arguments: finite differences, forward mode, 50 digits.
 
@@ -308,6 +397,18 @@ class Function:
         if self._fault is None and declaration.wrt:
             gradients = f"; gradient by {', '.join(map(name_of, declaration.wrt))}"
         return f"<Function ({arguments}) -> {outputs}{reduced}{gradients}; {self.dtype}>"
+
+    def latex(self) -> str:
+        """The forward equations and the backward pass as an `align*` block of LaTeX (package amsmath)."""
+        return (self.graph if self._fault is not None or not self.wrt else self.backward).latex()
+
+    def _repr_latex_(self) -> str:
+        graph = self.graph if self._fault is not None or not self.wrt else self.backward
+        return graph._repr_latex_()
+
+    def _repr_html_(self) -> str:
+        graph = self.graph if self._fault is not None or not self.wrt else self.backward
+        return f"<code>{html.escape(repr(self))}</code>{graph._repr_html_()}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._declaration,)

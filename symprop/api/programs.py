@@ -94,7 +94,7 @@ class Source:
     def values(self) -> tuple[list[Node], list[Result]]:
         """The outputs, reduced over the samples where the declaration says so."""
         spread = bool(self.declaration.batch) and self.declaration.reduce is None
-        roots = [self._reduced(node) for node in self.outputs]
+        roots = [self.reduced(node) for node in self.outputs]
         return roots, [Result(s, None, spread) for s in self.declaration.graph.outputs]
 
     def gradients(self) -> tuple[list[Node], list[Result]]:
@@ -108,7 +108,7 @@ class Source:
             node = self.nodes.get(symbol) or self.table.symbol(symbol)
             sampled = symbol in declaration.batch
             adjoint = adjoints.get(node.serial)
-            roots.append(self._reduced_gradient(adjoint, node, sampled))
+            roots.append(self.reduced_gradient(adjoint, node, sampled))
             spread = sampled or (bool(declaration.batch) and declaration.reduce is None)
             results.append(Result(symbol, places[symbol], spread))
         return roots, results
@@ -131,7 +131,7 @@ class Source:
             roots.append(node)
             results.append(Result(symbol, None, sampled))
             if node.kind == "real" and adjoints is not None:
-                roots.append(self._reduced_gradient(adjoints.get(node.serial), node, sampled))
+                roots.append(self.reduced_gradient(adjoints.get(node.serial), node, sampled))
                 results.append(Result(symbol, None, sampled or spread))
                 with_gradient.append(symbol)
         return roots, results, with_gradient
@@ -144,19 +144,22 @@ class Source:
 
     # -- over the samples ----------------------------------------------------------------------------------
 
-    def _reduced(self, node: Node) -> Node:
+    def reduced(self, node: Node) -> Node:
         if self.declaration.reduce is None:
             return node
         if self.declaration.reduce == "sum":
             return self._total(node)
-        return self._over_count(self._total(node)) if self.is_batched(node) else node
+        if self.is_batched(node):
+            return self._over_count(self._total(node))
+        empty = self.table.make("equal", (self.table.make("batch_size"), self.table.constant(0)))
+        return self.table.make("select", (empty, self.table.constant(sp.nan), node))
 
-    def _reduced_gradient(self, adjoint: Node | None, node: Node, sampled: bool) -> Node:
+    def reduced_gradient(self, adjoint: Node | None, node: Node, sampled: bool) -> Node:
         """The gradient of the reduced output, per sample where the argument is."""
         if adjoint is None:
             return self.table.full(0, node.shape)
         if self.declaration.reduce is None or not sampled:
-            return self._reduced(adjoint)
+            return self.reduced(adjoint)
         return self._over_count(adjoint) if self.declaration.reduce == "mean" else adjoint
 
     def _over_count(self, node: Node) -> Node:

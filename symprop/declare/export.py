@@ -7,16 +7,20 @@ has no plain form in sympy becomes a named function (`named`), which is taken in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sympy as sp
+from sympy.codegen import cfunctions
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.diagonal import DiagMatrix, DiagonalMatrix, DiagonalOf
+from sympy.matrices.expressions.kronecker import KroneckerProduct
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
 
 from symprop.declare.forms import Entrywise, Scalar
+from symprop.functions.special import POLYGAMMA
 from symprop.functions.symbols import named
 from symprop.graph import Node
 
@@ -68,6 +72,7 @@ class Export:
             todo.pop()
             made = self._make(current)
             hash(made)  # of one level, as the parts have theirs: later no hash recurses into the depth
+            _ = getattr(made, "is_commutative", None)  # likewise: products ask for it, functions ask their parts
             memo[current.serial] = made
         return memo[node.serial]
 
@@ -160,7 +165,9 @@ def _product(export: Export, node: Node, args: Sequence[Any]) -> Any:
 
 
 def _pow(export: Export, node: Node, args: Sequence[Any]) -> Any:
-    return sp.Pow(*args, evaluate=export.small(node))
+    base, exponent = args  # of roots of roots of roots sympy asks exponentially many questions
+    nested = base.is_Pow and base.base.is_Pow and not exponent.is_Integer
+    return sp.Pow(base, exponent, evaluate=export.small(node) and not nested)
 
 
 def _function(kind: Any) -> Build:
@@ -245,12 +252,48 @@ def _scalar_reshape(export: Export, node: Node, args: Sequence[Any]) -> Any:
     return Scalar(args[0]) if node.args[0].shape == (1, 1) else named("reshape", args, node.attrs)
 
 
+def _total(export: Export, node: Node, args: Sequence[Any]) -> Any:
+    """The sum of all entries in matrix form: `1.T*A*1`, of a product entry by entry `Trace(A.T*B)`."""
+    (a,) = args
+    if len(node.args[0].shape) != 2:
+        return named("sum", args, node.attrs)
+    coefficient, matrices = a.as_coeff_matrices() if isinstance(a, sp.MatMul) else (sp.S.One, [a])
+    if len(matrices) == 1 and isinstance(matrices[0], sp.HadamardProduct):
+        first, *rest = matrices[0].args
+        kept = [m for m in matrices[0].args if not isinstance(m, sp.Identity)]
+        if len(kept) < len(matrices[0].args) and kept:
+            matrix = kept[0] if len(kept) == 1 else sp.HadamardProduct(*kept)
+            total: Any = sp.Trace(matrix)
+        else:
+            other = rest[0] if len(rest) == 1 else sp.HadamardProduct(*rest)
+            product = _matmul([sp.Transpose(first), other])
+            total = Scalar(product) if 1 in node.args[0].shape[1:] else sp.Trace(product)
+        return sp.Mul(coefficient, total, evaluate=export.small(node)) if coefficient != 1 else total
+    rows, columns = node.args[0].shape
+    left = [] if rows == 1 else [sp.OneMatrix(1, rows)]
+    return Scalar(_matmul([*left, a, *([] if columns == 1 else [sp.OneMatrix(columns, 1)])]))
+
+
+def _line_sums(export: Export, node: Node, args: Sequence[Any]) -> Any:
+    """Sums of rows or columns as products with ones."""
+    axes, keep = node.attrs
+    if len(node.args[0].shape) != 2 or not keep or axes not in ((0,), (1,)):
+        return named("sum", args, node.attrs)
+    rows, columns = node.args[0].shape
+    return _matmul([sp.OneMatrix(1, rows), args[0]] if axes == (0,) else [args[0], sp.OneMatrix(columns, 1)])
+
+
 def _user(export: Export, node: Node, args: Sequence[Any]) -> Any:
     return node.attrs[0].function(*args)  # type: ignore[attr-defined]
 
 
 def _leaf(export: Export, node: Node, args: Sequence[Any]) -> Any:
     return node.attrs[0]
+
+
+def _log_determinant(export: Export, node: Node, args: Sequence[Any]) -> Any:
+    inner = sp.Determinant(args[0])
+    return sp.log(sp.Abs(inner, evaluate=False) if node.attrs else inner, evaluate=False)
 
 
 _FUNCTIONS: dict[str, Any] = {
@@ -275,6 +318,18 @@ _FUNCTIONS: dict[str, Any] = {
     "floor": sp.floor,
     "ceiling": sp.ceiling,
     "atan2": sp.atan2,
+    "gamma": sp.gamma,
+    "loggamma": sp.loggamma,
+    "beta": sp.beta,
+    "sinc": sp.sinc,
+    "mod": sp.Mod,
+    **{op: partial(sp.polygamma, order) for order, op in enumerate(POLYGAMMA)},
+    "j0": partial(sp.besselj, 0),
+    "j1": partial(sp.besselj, 1),
+    "log2": cfunctions.log2,
+    "log10": cfunctions.log10,
+    "exp2": cfunctions.exp2,
+    "hypot": cfunctions.hypot,
 }
 
 _SCALAR: dict[str, Build] = {
@@ -295,6 +350,9 @@ _SCALAR: dict[str, Build] = {
     "index": _entry,
     "take": _taken,
     "trace": lambda export, node, args: sp.Trace(args[0]),
+    "sum": _total,
+    "determinant": lambda export, node, args: sp.Determinant(args[0]),
+    "log_determinant": _log_determinant,
     "reshape": _scalar_reshape,
     "user": _user,
     "user_formula": _user,
@@ -425,6 +483,9 @@ _MATRIX: dict[str, Build] = {
     ),
     "sqrt": lambda export, node, args: sp.HadamardPower(args[0], sp.Rational(1, 2)),
     "matmul": lambda export, node, args: _matmul(args),
+    "sum": _line_sums,
+    "inverse": lambda export, node, args: sp.Inverse(args[0]),
+    "kronecker": lambda export, node, args: KroneckerProduct(*args),
     "broadcast": _broadcast,
     "transpose": _transpose,
     "slice": _slice,

@@ -207,8 +207,22 @@ def _named(intake: Intake, expression: Any, *operands: Node) -> Node:
         raise UnsupportedExpressionError(f"{expression.operation} is not among the declared operations")
     attrs = expression.attrs
     if intake.ties != "first":
+        if expression.operation in ("maximum", "minimum"):
+            return _shared(intake, expression, operands)
         attrs = with_ties(expression.operation, attrs, intake.ties)
     return intake.table.make(expression.operation, operands, attrs)
+
+
+def _shared(intake: Intake, expression: Any, operands: Sequence[Node]) -> Node:
+    """A maximum (minimum) that shares its gradient; one that is written in another is one with more operands."""
+    shared = f"shared_{expression.operation}"
+    flat: list[Node] = []
+    for written, node in zip(expression.operands, operands, strict=True):
+        inner = getattr(written, "operation", None) in (expression.operation, shared)
+        flat.extend(node.args if inner else (node,))
+    if len(flat) == 2:
+        return intake.table.make(expression.operation, flat, (intake.ties,))
+    return intake.table.make(shared, flat)
 
 
 def with_ties(operation: str, attrs: tuple[Any, ...], ties: str) -> tuple[Any, ...]:

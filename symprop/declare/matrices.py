@@ -11,13 +11,16 @@ import sympy as sp
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.diagonal import DiagMatrix, DiagonalMatrix, DiagonalOf
 from sympy.matrices.expressions.dotproduct import DotProduct
+from sympy.matrices.expressions.kronecker import KroneckerProduct
 from sympy.matrices.expressions.matexpr import MatrixElement
+from sympy.matrices.expressions.permutation import PermutationMatrix
 from sympy.matrices.expressions.slice import MatrixSlice
 from sympy.matrices.expressions.special import GenericIdentity, GenericZeroMatrix
 
 from symprop.declare import refusals
 from symprop.declare.forms import Entrywise, brief
 from symprop.errors import ShapeError
+from symprop.functions.linear import kronecker
 from symprop.graph import Dim, Node, NodeTable, Shape
 
 if TYPE_CHECKING:
@@ -125,12 +128,12 @@ def _power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
             expression,
             "a power of a matrix takes a whole exponent; entry by entry it is HadamardPower(M, exponent)",
         )
-    if count < 0:
-        raise refusals.refuse(expression, "a negative power of a matrix (its inverse) is not supported yet")
     if count == 0:
         return table.make("eye", (), base.shape)
+    if count < 0:
+        base = table.make("inverse", (base,))
     result: Node | None = None
-    square, left = base, int(count)
+    square, left = base, abs(int(count))
     while left:
         if left & 1:
             result = square if result is None else table.matmul(result, square)
@@ -144,13 +147,31 @@ def _power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
 def _inverse(intake: Intake, expression: Any, base: Node, *rest: Node) -> Node:
     if base.shape == (1, 1):
         return intake.table.pow(base, -1)
-    raise refusals.refusal(expression)
+    return intake.table.make("inverse", (base,))
 
 
 def _determinant(intake: Intake, expression: Any, base: Node) -> Node:
     if base.shape == (1, 1):
         return intake.table.reshape(base, ())
-    raise refusals.refusal(expression)
+    return intake.table.make("determinant", (base,))
+
+
+def _kronecker(intake: Intake, expression: Any, *factors: Node) -> Node:
+    result = factors[0]
+    for factor in factors[1:]:
+        result = kronecker(intake.table, result, factor)
+    return result
+
+
+def _written_out(expression: Any) -> Sequence[Any]:
+    """The entries of a matrix that is given by a rule for them."""
+    if not all(d.is_Integer for d in expression.shape):
+        raise refusals.refuse(expression, "it needs numbers as sizes")
+    return _entries(expression.as_explicit().as_immutable())
+
+
+def _by_entries(intake: Intake, expression: Any, *values: Node) -> Node:
+    return _explicit(intake, expression.as_explicit().as_immutable(), *values)
 
 
 def _transpose(intake: Intake, expression: Any, a: Node) -> Node:
@@ -306,11 +327,13 @@ def _element(intake: Intake, expression: Any, parent: Node, *indices: Node) -> N
         return entry(t, parent, (int(position[0]), int(position[1])))
     for place_, index in zip(position, indices, strict=True):
         if not place_.is_Integer and index.kind != "integer":
-            raise refusals.refuse(
-                expression,
-                f"the index {brief(place_)} is no integer; declare it as sympy.Symbol({brief(place_)!r}, "
-                "integer=True)",
+            advice = (
+                f"declare it as sympy.Symbol({brief(place_)!r}, integer=True)"
+                if place_.is_Symbol
+                else "an index is made of numbers and integer symbols by + - *; pass any other as an argument of "
+                "its own, declared as sympy.Symbol(name, integer=True)"
             )
+            raise refusals.refuse(expression, f"the index {brief(place_)} is no integer; {advice}")
     row, column = indices
     if position[0].is_Integer:  # of one row: its transpose is a column
         line = _lines(t, parent, 0, int(position[0]))
@@ -362,6 +385,9 @@ RULES: dict[type, tuple[Parts, Build]] = {
     sp.MatPow: (None, _power),
     sp.Inverse: (_first, _inverse),
     sp.Determinant: (None, _determinant),
+    KroneckerProduct: (None, _kronecker),
+    sp.FunctionMatrix: (_written_out, _by_entries),
+    PermutationMatrix: (_written_out, _by_entries),
     sp.Transpose: (None, _transpose),
     sp.Trace: (None, _trace),
     DotProduct: (None, _dot),

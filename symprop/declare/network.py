@@ -12,10 +12,11 @@ from symprop.declare import ordering, printing
 from symprop.declare.export import Export
 from symprop.declare.forms import brief, depth
 from symprop.declare.intake import Intake, dimension_symbols, with_ties
+from symprop.declare.notebook import align_block, html_table
 from symprop.errors import GraphError, ShapeError, UnsupportedExpressionError
 from symprop.functions.structure import is_integer_symbol
 from symprop.functions.symbols import shape_of
-from symprop.graph import Node, NodeTable, Shape, topological
+from symprop.graph import CollectorPaused, Node, NodeTable, Shape, topological
 from symprop.graph.nodes import constant_value
 
 __all__ = ["Graph", "as_graph"]
@@ -48,6 +49,7 @@ class Graph:
     table: NodeTable
     nodes: dict[sp.Basic, Node]
 
+    @CollectorPaused()
     def __init__(self, equations: Any, outputs: Any = None, *, ties: str = "first") -> None:
         if ties not in ("first", "split"):
             raise GraphError(f'ties is "first" or "split", found {ties!r}')
@@ -186,6 +188,17 @@ class Graph:
         body = r" \\ ".join(f"{left} &= {right}" for left, right in lines)
         return rf"$\displaystyle \begin{{aligned}} {body} \end{{aligned}}$"
 
+    def _repr_html_(self) -> str:
+        shapes = {str(sp.latex(symbol)): node.shape for symbol, node in self._named}
+        lines = printing.latex_equations(self._named, self._input_names())
+        return html_table([(f"{left} = {right}", shapes.get(left)) for left, right in lines])
+
+    def latex(self) -> str:
+        """The equations as an `align*` block of LaTeX (package amsmath): of `backprop` the whole backward
+        pass.
+        """
+        return align_block(printing.latex_equations(self._named, self._input_names()))
+
     def _input_names(self) -> dict[int, sp.Basic]:
         return {self.nodes[s].serial: s for s in self._inputs}
 
@@ -251,6 +264,7 @@ class Graph:
             given = None  # they are made anew from the nodes
         return {**self._flat(), "given": given}
 
+    @CollectorPaused()
     def __setstate__(self, state: dict[str, Any]) -> None:
         table = NodeTable()
         made: list[Node] = []
@@ -397,6 +411,7 @@ def _names(symbols: Sequence[sp.Basic]) -> str:
 # -- targets ------------------------------------------------------------
 
 
+@CollectorPaused()
 def as_graph(target: Any, *, ties: str = "first") -> Graph:
     """The graph of an expression, of a list of expressions, or of a Graph (itself).
 
@@ -408,10 +423,12 @@ def as_graph(target: Any, *, ties: str = "first") -> Graph:
     listed = list(target) if isinstance(target, list | tuple | sp.Tuple) else [target]
     if not listed:
         raise GraphError("the list of expressions is empty; give at least one")
-    if any(isinstance(e, sp.Eq | BooleanAtom | bool | tuple) for e in listed):
-        raise GraphError(
-            "equations are declared as symprop.Graph([(symbol, expression), ...]), found a plain list"
-        )
+    for e in listed:
+        if isinstance(e, sp.Eq | BooleanAtom | bool | tuple | Mapping):
+            raise GraphError(
+                f"a target is an expression, a list of expressions or a Graph, found {type(e).__name__} "
+                f"{str(e)[:60]}; equations are declared as symprop.Graph([(symbol, expression), ...])"
+            )
     table = NodeTable()
     intake = Intake(table, {}, ties=ties)
     nodes = [intake.node(e) for e in listed]

@@ -16,7 +16,6 @@ _COMPLEX = (
     "every symbol and value is a real number or an integer here; write the real and imaginary parts as "
     "symbols of their own"
 )
-_LATER_MATRIX = "it is not supported yet"
 _LATER_TENSOR = "indexed tensors are not supported yet; write matrices (MatrixSymbol, Trace, HadamardProduct)"
 _CALCULUS = "it is an operation that is not carried out: call .doit() on it first"
 
@@ -29,12 +28,7 @@ ADVICE: dict[str, str] = {
     "Adjoint": f"{_COMPLEX}; the transpose of a real matrix is A.T",
     "polar_lift": _COMPLEX,
     "ComplexInfinity": "it is no real number; write sympy.oo or -sympy.oo",
-    "Inverse": _LATER_MATRIX,
-    "Determinant": _LATER_MATRIX,
-    "Permanent": _LATER_MATRIX,
-    "KroneckerProduct": _LATER_MATRIX,
-    "FunctionMatrix": f"{_LATER_MATRIX}; write a Matrix of scalars",
-    "PermutationMatrix": f"{_LATER_MATRIX}; write a Matrix of numbers",
+    "Permanent": "it is not supported; of a Matrix of scalars, Matrix.per() writes it out",
     "Sum": _LATER_TENSOR,
     "Product": _LATER_TENSOR,
     "Indexed": _LATER_TENSOR,
@@ -45,6 +39,8 @@ ADVICE: dict[str, str] = {
     "Integral": _CALCULUS,
     "Limit": _CALCULUS,
     "Order": "remove it with .removeO()",
+    "Contains": "write the condition with comparisons: .as_relational(x) of the set",
+    "exp_polar": f"{_COMPLEX}; write exp(x)",
     "DiracDelta": "it is no function with values",
     "Lambda": "apply it to arguments, or to the entries of a matrix with M.applyfunc(function)",
 }
@@ -67,8 +63,9 @@ def refusal(expression: Any) -> UnsupportedExpressionError:
         )
     if text is None and isinstance(expression, sp.Function):
         text = (
-            "this function is not supported yet; write it with other functions, or define a class of "
-            "sympy.Function with doit (the value as an expression) and fdiff (the derivative)"
+            "there is no native code for this function; write it with elementary functions, erf, erfc, gamma, "
+            "loggamma, digamma, beta, besselj(0, x), besselj(1, x), or define a class of sympy.Function with "
+            "doit (the value as an expression) and fdiff (the derivative)"
         )
     if text is None:
         text = "write it with symbols, numbers, arithmetic, elementary functions and matrix expressions"

@@ -15,13 +15,19 @@ from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 from symprop.declare import refusals
 from symprop.declare.forms import Scalar, brief
 from symprop.errors import UnsupportedExpressionError
+from symprop.functions.special import POLYGAMMA
 from symprop.functions.symbols import describe
+from symprop.functions.linear import log_of_determinant
 from symprop.graph import Node
+from symprop.graph.nodes import constant_value
 
 if TYPE_CHECKING:
     from symprop.declare.intake import Intake
 
 __all__ = ["OF_MATRICES", "RULES", "number", "scalar_operand"]
+
+_WRITTEN_OUT = 32  # factors of a binomial coefficient that are written as a product
+_ORDERS = 9  # Bessel functions of these orders are made of those of order 0 and 1
 
 Parts = Callable[[Any], Sequence[Any]] | None
 Build = Callable[..., Node]
@@ -74,7 +80,33 @@ def _mul(intake: Intake, expression: Any, *factors: Node) -> Node:
 
 
 def _pow(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
+    """base**exponent; `sqrt(x**2)` is |x|, whose derivative at 0 is 0 and not 0/0."""
+    root = expression.exp
+    if root.is_Rational and not root.is_Integer:
+        sizes = _sizes(intake.table, expression.base, base, root)
+        if sizes is not None:
+            return sizes
     return intake.table.pow(base, exponent)
+
+
+def _sizes(t: Any, written: Any, base: Node, root: Any) -> Node | None:
+    """`(x**2 * y**4)**(1/2)` as `Abs(x) * y**2`: the roots of a product of even powers; None for others."""
+    powers = written.args if written.is_Mul else (written,)
+    nodes = base.args if written.is_Mul else (base,)
+    if len(powers) != len(nodes) or not all(_is_even(p) for p in powers):
+        return None
+    if not all(n.op == "pow" and constant_value(n.args[1]) is not None for n in nodes):
+        return None
+    factors = []
+    for node in nodes:
+        total = constant_value(node.args[1]) * root
+        even = total.is_Integer and total % 2 == 0
+        factors.append(t.pow(node.args[0] if even else t.call("abs", node.args[0]), total))
+    return t.mul(*factors) if len(factors) > 1 else factors[0]
+
+
+def _is_even(written: Any) -> bool:
+    return bool(written.is_Pow and written.exp.is_Integer and written.exp % 2 == 0)
 
 
 def _is_real_root(expression: Any) -> bool:
@@ -113,6 +145,14 @@ def _call(name: str) -> Build:
     return build
 
 
+def _log(intake: Intake, expression: Any, x: Node) -> Node:
+    """The logarithm; of a determinant as one operation (where the determinant has a name, it keeps its place)."""
+    inner = expression.args[0]
+    inner = inner.args[0] if isinstance(inner, sp.Abs) else inner
+    whole = log_of_determinant(intake.table, x) if isinstance(inner, sp.Determinant) else None
+    return intake.table.call("log", x) if whole is None else whole
+
+
 def _formula(formula: Callable[..., Node]) -> Build:
     """`formula(table, *arguments)`: a function that is written with registered ones."""
 
@@ -130,19 +170,76 @@ def _of_reciprocal(name: str) -> Build:
     return _formula(lambda t, x: t.call(name, t.pow(x, -1)))
 
 
-def _mod(t: Any, a: Node, b: Node) -> Node:
-    return t.sub(a, t.mul(b, t.call("floor", t.div(a, b))))  # type: ignore[no-any-return]
+# -- functions of an order, the gamma family ------------------------------------------------------------
+
+
+def _of_order(orders: int, advice: str, build: Callable[[Any, int, Node], Node]) -> tuple[Parts, Build]:
+    """`f(n, x)` for whole numbers n below `orders`; `build(table, n, x)`."""
+
+    def parts(expression: Any) -> Sequence[Any]:
+        order = expression.args[0]
+        if not order.is_Integer or not 0 <= order < orders:
+            raise refusals.refuse(expression, f"{advice}, found the order {brief(order)}")
+        return expression.args[1:]  # type: ignore[no-any-return]
+
+    def made(intake: Intake, expression: Any, x: Node) -> Node:
+        return build(intake.table, int(expression.args[0]), x)
+
+    return parts, made
+
+
+def _bessel(t: Any, order: int, x: Node) -> Node:
+    if order < 2:
+        return t.call(f"j{order}", x)  # type: ignore[no-any-return]
+    return t.mul(t.pow(x, order), t.make("bessel_ratio", (x,), (order,)))  # type: ignore[no-any-return]
+
+
+def _spherical_bessel(t: Any, order: int, x: Node) -> Node:
+    if order == 0:
+        return t.call("sinc", x)  # type: ignore[no-any-return]
+    return t.mul(t.pow(x, order), t.make("spherical_ratio", (x,), (order,)))  # type: ignore[no-any-return]
+
+
+def _beta(intake: Intake, expression: Any, a: Node, b: Node | None = None) -> Node:
+    return intake.table.call("beta", a, a if b is None else b)
+
+
+def _plus(t: Any, x: Node, number: int) -> Node:
+    return t.add(x, t.full(number, x.shape))  # type: ignore[no-any-return]
+
+
+def _factorial(t: Any, x: Node) -> Node:
+    return t.call("gamma", _plus(t, x, 1))  # type: ignore[no-any-return]
+
+
+def _binomial(t: Any, n: Node, k: Node) -> Node:
+    """1/((n + 1) B(k + 1, n - k + 1)); n (n - 1) .../k! for a number k."""
+    number = constant_value(k)
+    if number is not None and number.is_Integer and 0 <= number <= _WRITTEN_OUT:
+        factors = [_plus(t, n, -j) for j in range(int(number))]
+        return t.mul(t.constant(1 / sp.factorial(number)), *factors)  # type: ignore[no-any-return]
+    beta = t.call("beta", _plus(t, k, 1), _plus(t, t.sub(n, k), 1))
+    return t.pow(t.mul(_plus(t, n, 1), beta), -1)  # type: ignore[no-any-return]
+
+
+def _rising(t: Any, x: Node, k: Node) -> Node:
+    return t.div(t.call("gamma", t.add(x, k)), t.call("gamma", x))  # type: ignore[no-any-return]
+
+
+def _falling(t: Any, x: Node, k: Node) -> Node:
+    return _rising(t, _plus(t, t.sub(x, k), 1), k)
+
+
+def _harmonic(intake: Intake, expression: Any, n: Node, m: Node | None = None) -> Node:
+    if m is not None:
+        raise refusals.refuse(expression, "harmonic is taken in with one argument")
+    t = intake.table
+    return t.add(t.call("digamma", _plus(t, n, 1)), t.full(sp.EulerGamma, n.shape))
 
 
 def _heaviside(t: Any, x: Node, middle: Node) -> Node:
     step = t.mul(t.constant(sp.Rational(1, 2)), t.add(t.constant(1), t.call("sign", x)))  # NaN at NaN
     return t.select(t.call("equal", x, t.constant(0)), middle, step)  # type: ignore[no-any-return]
-
-
-def _sinc(t: Any, x: Node) -> Node:
-    zero, one = t.constant(0), t.constant(1)
-    at_zero = t.call("equal", x, zero)
-    return t.select(at_zero, one, t.div(t.call("sin", x), t.select(at_zero, one, x)))  # type: ignore[no-any-return]
 
 
 def _kronecker(t: Any, i: Node, j: Node) -> Node:
@@ -151,6 +248,8 @@ def _kronecker(t: Any, i: Node, j: Node) -> Node:
 
 def _extreme(name: str) -> Build:
     def build(intake: Intake, expression: Any, *args: Node) -> Node:
+        if intake.ties == "split" and len(args) > 2:
+            return intake.table.call(f"shared_{name}", *args)
         result = args[0]
         for value in args[1:]:
             result = intake.table.call(name, result, value, attrs=(intake.ties,))
@@ -303,27 +402,43 @@ RULES: dict[type, tuple[Parts, Build]] = {
     sp.Mul: (_product_parts, _product),
     sp.Pow: (None, _pow),
     **{kind: (None, _call(name)) for kind, name in _UNARY.items()},
+    sp.log: (None, _log),
     **{kind: (None, _reciprocal(name)) for kind, name in _RECIPROCALS.items()},
     **{kind: (None, _of_reciprocal(name)) for kind, name in _OF_RECIPROCALS.items()},
     sp.atan2: (None, _call("atan2")),
+    sp.gamma: (None, _call("gamma")),
+    sp.loggamma: (None, _call("loggamma")),
+    sp.digamma: (None, _call("digamma")),
+    sp.trigamma: (None, _call("trigamma")),
+    sp.polygamma: _of_order(
+        len(POLYGAMMA),
+        f"polygamma has native code for the orders 0 to {len(POLYGAMMA) - 1}",
+        lambda t, order, x: t.call(POLYGAMMA[order], x),
+    ),
+    sp.beta: (None, _beta),
+    sp.factorial: (None, _formula(_factorial)),
+    sp.binomial: (None, _formula(_binomial)),
+    sp.RisingFactorial: (None, _formula(_rising)),
+    sp.FallingFactorial: (None, _formula(_falling)),
+    sp.harmonic: (None, _harmonic),
+    sp.besselj: _of_order(_ORDERS, f"besselj is compiled for the orders 0 to {_ORDERS - 1}", _bessel),
+    sp.jn: _of_order(_ORDERS, f"jn is compiled for the orders 0 to {_ORDERS - 1}", _spherical_bessel),
     sp.erf2: (None, _formula(lambda t, a, b: t.sub(t.call("erf", b), t.call("erf", a)))),
     sp.frac: (None, _formula(lambda t, x: t.sub(x, t.call("floor", x)))),
-    sp.Mod: (None, _formula(_mod)),
+    sp.Mod: (None, _call("mod")),
+    sp.UnevaluatedExpr: (None, lambda intake, expression, inner: inner),
     sp.Heaviside: (None, _formula(_heaviside)),
-    sp.sinc: (None, _formula(_sinc)),
+    sp.sinc: (None, _call("sinc")),
     sp.KroneckerDelta: (None, _formula(_kronecker)),
     sp.Max: (None, _extreme("maximum")),
     sp.Min: (None, _extreme("minimum")),
     sp.Piecewise: (_pieces, _piecewise),
     ExprCondPair: (None, lambda intake, expression, *parts: parts[0]),
-    cfunctions.log2: (None, _formula(lambda t, x: t.mul(t.call("log", x), t.constant(1 / sp.log(2))))),
-    cfunctions.log10: (None, _formula(lambda t, x: t.mul(t.call("log", x), t.constant(1 / sp.log(10))))),
-    cfunctions.exp2: (None, _formula(lambda t, x: t.pow(t.constant(2), x))),
+    cfunctions.log2: (None, _call("log2")),
+    cfunctions.log10: (None, _call("log10")),
+    cfunctions.exp2: (None, _call("exp2")),
     cfunctions.Sqrt: (None, _formula(lambda t, x: t.pow(x, sp.Rational(1, 2)))),
-    cfunctions.hypot: (
-        None,
-        _formula(lambda t, x, y: t.pow(t.add(t.pow(x, 2), t.pow(y, 2)), sp.Rational(1, 2))),
-    ),
+    cfunctions.hypot: (None, _call("hypot")),
     cfunctions.fma: (None, _formula(lambda t, a, b, c: t.add(t.mul(a, b), c))),
     Scalar: (None, _whole),
     sp.StrictLessThan: _relation("less"),

@@ -15,13 +15,14 @@ from symprop.differentiate.naming import Equation, Names, arrange, symbol_like
 from symprop.differentiate.reverse import adjoints, pullback
 from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
 from symprop.functions.structure import is_integer_symbol
-from symprop.graph import Node, NodeTable, topological
+from symprop.graph import CollectorPaused, Node, NodeTable, topological
 
 __all__ = ["backprop", "grad", "hessian", "hvp", "jacobian", "jvp", "value_and_gradients", "vjp"]
 
 Variable = tuple[sp.Basic, Node]
 
 
+@CollectorPaused()
 def grad(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     """The gradient of a scalar: an expression of the shape of `wrt`, a list for a list.
 
@@ -40,6 +41,7 @@ def grad(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     return problem.results([f"d_{symbol}" for symbol, _ in problem.variables], nodes, problem.pack, as_graph)
 
 
+@CollectorPaused()
 def value_and_gradients(graph: Graph, output: sp.Basic, wrt: Sequence[sp.Basic]) -> tuple[Node, list[Node]]:
     """The node of a scalar output of a graph and those of its gradients, in the graph's table.
 
@@ -50,6 +52,7 @@ def value_and_gradients(graph: Graph, output: sp.Basic, wrt: Sequence[sp.Basic])
     return value, _gradients(problem, value)[1]
 
 
+@CollectorPaused()
 def backprop(target: Any, wrt: Any) -> Graph:
     """Backpropagation as a `Graph`: the forward equations, then the adjoint equations in the order of their
     visit.
@@ -97,6 +100,7 @@ def backprop(target: Any, wrt: Any) -> Graph:
     return Graph.from_nodes(graph.table, equations, list(dict.fromkeys(outputs)))
 
 
+@CollectorPaused()
 def vjp(target: Any, wrt: Any, cotangents: Any, *, as_graph: bool = False) -> Any:
     """The sum over the targets of cotangent times derivative (v^T J): for each of `wrt` an expression of its
     shape.
@@ -115,6 +119,7 @@ def vjp(target: Any, wrt: Any, cotangents: Any, *, as_graph: bool = False) -> An
     return problem.results([f"d_{symbol}" for symbol, _ in problem.variables], nodes, problem.pack, as_graph)
 
 
+@CollectorPaused()
 def jvp(target: Any, wrt: Any, tangents: Any, *, as_graph: bool = False) -> Any:
     """The derivative of the target in the direction of `tangents` (J v): of the shape of the target.
 
@@ -135,6 +140,7 @@ def jvp(target: Any, wrt: Any, tangents: Any, *, as_graph: bool = False) -> Any:
     return problem.results(names, nodes, list if several else _only, as_graph)
 
 
+@CollectorPaused()
 def hvp(target: Any, wrt: Any, vector: Any, *, as_graph: bool = False) -> Any:
     """The Hessian of a scalar times a vector (forward over reverse): for each of `wrt` an expression of its
     shape.
@@ -152,6 +158,7 @@ def hvp(target: Any, wrt: Any, vector: Any, *, as_graph: bool = False) -> Any:
     return problem.results([f"h_{symbol}" for symbol, _ in problem.variables], nodes, problem.pack, as_graph)
 
 
+@CollectorPaused()
 def jacobian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     """The matrix of all derivatives: `jacobian(y, x)[i, j]` is dy_i/dx_j.
 
@@ -169,6 +176,7 @@ def jacobian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     return problem.results(["J"], [node], _only, as_graph)
 
 
+@CollectorPaused()
 def hessian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     """The matrix of second derivatives of a scalar: (n, n) for a column of n, a `Matrix` for a list of n
     scalars.

@@ -128,6 +128,8 @@ def _send(flow: _Flow, node: Node, upstream: Node) -> None:
     table, guards = flow.table, flow.guards
     if node.op in ("index", "slice"):
         (arg,) = node.args
+        if not flow.awaits(arg):
+            return
         if node.op == "index":
             position: Any = node.attrs[0]
             flow.gathered(arg).entries.setdefault(position, []).append(upstream)

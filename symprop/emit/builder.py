@@ -161,7 +161,10 @@ class Module:
         """The whole module."""
         parts = [f'target triple = "{self.target.triple}"', ""]
         parts += [f"{name} = {text}" for text, name in self.constants.items()]
-        parts += [*self.declarations.values(), "", *self.functions.values(), "", "!0 = !{}"]
+        parts += [*self.declarations.values(), "", *self.functions.values(), ""]
+        cpu = f'"target-cpu"="{self.target.cpu}" "target-features"="{self.target.features}"'
+        width = f'"prefer-vector-width"="{self.target.vector_bits}"'
+        parts += [f"attributes #0 = {{ {cpu} {width} }}", "!0 = !{}"]
         return "\n".join(parts) + "\n"
 
 
@@ -200,10 +203,8 @@ class Builder:
 
     def define(self, head: str, attributes: str = "nounwind") -> str:
         """The text of the function with the given head."""
-        cpu = f'"target-cpu"="{self.target.cpu}" "target-features"="{self.target.features}"'
-        width = f'"prefer-vector-width"="{self.target.vector_bits}"'
         lines = [
-            f"define {head} {attributes} {cpu} {width} {{",
+            f"define {head} {attributes} #0 {{",
             "entry:",
             *self.entry_lines,
             *self.lines,

@@ -59,9 +59,13 @@ class LoopEmitter:
         (value,) = _Work(self, nest, inner, [], list(nest.reduce_axes)).reduce(frame)
         use(self.b.extract(value, 0))
 
+    def begin(self) -> None:
+        """Give back the scratch memory of the nest before."""
+        self._scratch_used = 0
+
     def nest(self, nest: Nest) -> None:
         """Write one nest."""
-        self._scratch_used = 0
+        self.begin()
         if nest.product and product_kernel(self, nest):
             return
         axes, reduce_axes = list(nest.axes), list(nest.reduce_axes)

@@ -6,17 +6,20 @@ from collections import Counter
 from dataclasses import dataclass
 
 from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Target, Value, vector
+from symprop.emit.linear import emit_kernel
 from symprop.emit.loops import LoopEmitter
 from symprop.emit.math import ELEMENTARY
 from symprop.emit.table import address_of
 from symprop.emit.unrolled import UnrolledEmitter
-from symprop.schedule.ir import Buffer, Check, Schedule
+from symprop.schedule.ir import Buffer, Check, Kernel, Nest, Schedule
 
 __all__ = ["ENTRY", "Memory", "emit"]
 
 ENTRY = "symprop.entry"
 INLINE_LIMIT = 24  # uses of an elementary function up to which each is written out; more call one copy
 ALIGN = 64
+WHOLE = 48  # nests up to which they are one function
+PART = 1000  # lines of a function of nests, where there are more
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
     reads everything from one block of 64-bit words: the addresses of the inputs, of the outputs, of the
     workspace, the number of samples, and the distance between two entries of an output whose samples lie
     innermost. It returns 0, or the number (from 1) of the check of an index that failed, and then has written
-    nothing.
+    nothing, or behind these numbers that of the solve whose matrix is singular (`Schedule.solves`).
     """
     module = Module(target)
     b = Builder(module)
@@ -52,21 +55,85 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
         _check(b, check, number, schedule, inputs, samples, element)
     memory = Memory(0, 0)
     if schedule.mode == "unrolled":
-        UnrolledEmitter(b, schedule, element, outlined).run(inputs, outputs, samples, stride)
+        unrolled = UnrolledEmitter(b, schedule, element, workspace, outlined)
+        unrolled.run(inputs, outputs, samples, stride)
+        memory = Memory(unrolled.scratch, 0)
     else:
         pointers = _pointers(b, schedule, inputs, outputs)
         base = b.element(workspace, 0, I8)  # behind the scratch memory, whose size is known at the end
         line = len(b.lines) - 1
         memory = _workspace(b, schedule, base, samples, element, pointers)
         emitter = LoopEmitter(b, element, pointers, samples, workspace, outlined)
+        status = len(schedule.checks)
+        parts = _Parts(emitter, pointers, len(schedule.nests) > WHOLE)
         for nest in schedule.nests:
-            emitter.nest(nest)
+            if isinstance(nest, Kernel):
+                parts.end()
+                status += nest.node is not None
+                emit_kernel(emitter, nest, status)
+            else:
+                parts.nest(nest)
+        parts.end()
         scratch = _rounded(emitter.scratch_size)
         b.lines[line] = f"{base} = getelementptr i8, ptr {workspace}, i64 {scratch}"
         memory = Memory(memory.fixed + scratch, memory.per_sample)
     b.emit("ret i32 0")
     module.functions[ENTRY] = b.define(f"i32 @{ENTRY}(ptr noalias %block)")
     return module.text(), memory
+
+
+class _Parts:
+    """Writes nests into functions of their own, several in each, where a program has very many: the work of
+    LLVM on one function grows faster than its length.
+    """
+
+    def __init__(self, main: LoopEmitter, pointers: dict[Buffer, Value], apart: bool) -> None:
+        self.main = main
+        self.apart = apart
+        self.part: LoopEmitter | None = None
+        if apart:  # every part finds the addresses of the buffers in a table
+            self.places = {buffer: k for k, buffer in enumerate(pointers)}
+            self.table = main.b.alloca(PTR, max(1, len(pointers)))
+            for k, pointer in enumerate(pointers.values()):
+                main.b.store(pointer, main.b.element(self.table, k, I64))
+
+    def nest(self, nest: Nest) -> None:
+        """Write a nest."""
+        if not self.apart:
+            self.main.nest(nest)
+            return
+        if self.part is None:
+            main = self.main
+            samples, workspace = Value("%samples", I64), Value("%workspace", PTR)
+            self.part = LoopEmitter(Builder(main.b.module), main.element, {}, samples, workspace, main.outlined)
+        part = self.part
+        for step in [*nest.inner, *nest.body]:
+            if step.buffer is not None and step.buffer not in part.pointers:
+                value, slot = part.b.fresh(PTR), part.b.fresh(PTR)
+                place = self.places[step.buffer]
+                part.b.entry_lines += [
+                    f"{slot} = getelementptr i64, ptr %table, i64 {place}",
+                    f"{value} = load ptr, ptr {slot}, align 8, !invariant.load !0",
+                ]
+                part.pointers[step.buffer] = value
+        part.nest(nest)
+        if len(part.b.lines) > PART:
+            self.end()
+
+    def end(self) -> None:
+        """Close the part at hand and call it."""
+        part, main = self.part, self.main
+        if part is None:
+            return
+        self.part = None
+        main.scratch_size = max(main.scratch_size, part.scratch_size)
+        functions = main.b.module.functions
+        name = f"symprop.nests.{len(functions)}"
+        part.b.emit("ret void")
+        head = f"internal void @{name}(ptr noalias %table, ptr %workspace, i64 %samples)"
+        functions[name] = part.b.define(head, "noinline nounwind")
+        values = f"ptr {self.table}, ptr {main.workspace}, i64 {main.samples}"
+        main.b.emit(f"call void @{name}({values})")
 
 
 def _outlined(schedule: Schedule) -> frozenset[str]:

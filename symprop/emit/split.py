@@ -8,17 +8,19 @@ here they are kept in a frame, an array that every part gets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
-from symprop.emit.builder import PTR, Builder, Value, vector
+from symprop.emit.builder import PTR, Builder, Type, Value, vector
 
-__all__ = ["Cuts", "splitting"]
+__all__ = ["Cuts", "Room", "splitting"]
+
+Room = Callable[[Type, int], Value]  # room for so many values of a type: its address
 
 LONG = 3000  # lines of straight code up to which a function stays whole
 PART = 600  # lines of a part: the shorter, the less a part costs; the longer, the fewer values cross
-STORES = 16  # stores after which the order of memory accesses is fixed, see `_with_barriers`
-SLOT = 64  # bytes of a place in the frame: the widest vector
+STORES = 4  # stores after which the order of memory accesses is fixed, see `_with_barriers`
 
 _NAME = re.compile(r"%[\w.]+")
 
@@ -37,100 +39,132 @@ class Cuts:
 
 
 @contextmanager
-def splitting(b: Builder, name: str) -> Iterator[Cuts]:
+def splitting(b: Builder, name: str, room: Room, once: bool = False) -> Iterator[Cuts]:
     """Code written in this block is cut into functions `name.0`, `name.1` ... where it is long.
 
-    Nothing written after the block may use a value that the block defines.
+    Nothing written after the block may use a value that the block defines. `room` gives the frame. Code that runs `once` a call is
+    translated line by line (`optnone`): three times quicker than with the choice of instructions and their
+    order, which gains nothing where nearly every value goes through memory. The elementary functions that it
+    calls are functions of their own, with all care.
     """
     cuts = Cuts(b)
     yield cuts
     if len(b.lines) - cuts.start > LONG:
-        _split(b, cuts, name)
+        _Split(b, cuts, name, room, once).run()
 
 
-def _split(b: Builder, cuts: Cuts, name: str) -> None:
-    parts: list[list[str]] = []
-    begin = cuts.start
-    for place in [*cuts.places, len(b.lines)]:
-        if place - begin >= PART or place == len(b.lines):
-            parts.append("\n".join(b.lines[begin:place]).split("\n"))
-            begin = place
-    home = {}  # name of a value -> number of the part that defines it
-    for number, lines in enumerate(parts):
-        for line in lines:
-            if " = " in line:
-                home[line.split(" = ", 1)[0].strip()] = number
-    crossing: dict[str, int] = {}  # name -> slot
-    for number, lines in enumerate(parts):
-        for line in lines:
-            for used in _uses(line):
-                if home.get(used, -1) != number and used not in crossing:
-                    crossing[used] = len(crossing)
-    frame = b.alloca(vector("i8"), SLOT * max(1, len(crossing)))
-    del b.lines[cuts.start :]
-    for outside in (n for n in crossing if n not in home):
-        slot = b.element(frame, SLOT * crossing[outside], vector("i8"))
-        b.store(Value(outside, b.types.get(outside, PTR)), slot)
-    for number, lines in enumerate(parts):
-        b.emit(f"call void @{name}.{number}(ptr {frame})")
-        b.module.functions[f"{name}.{number}"] = _part(b, f"{name}.{number}", lines, number, home, crossing)
+class _Line(NamedTuple):
+    """A line of code with the value that it defines ("" for none) and those that it reads."""
+
+    text: str
+    name: str
+    uses: Sequence[str]
 
 
-def _uses(line: str) -> list[str]:
-    """The values that a line reads (labels excepted)."""
-    if line.endswith(":") or line.startswith("br label"):
-        return []
-    text = line.split(" = ", 1)[1] if " = " in line else line
-    if " phi " in f" {text}":
-        text = re.sub(r", %[\w.]+ \]", " ]", text)
-    if line.startswith("br i1"):
-        text = line.split(",", 1)[0]
-    return _NAME.findall(text)
+class _Split:
+    def __init__(self, b: Builder, cuts: Cuts, name: str, room: Room, once: bool) -> None:
+        self.b, self.cuts, self.name, self.room, self.once = b, cuts, name, room, once
+        self.home: dict[str, int] = {}  # name of a value -> number of the part that defines it
+        self.offsets: dict[str, int] = {}  # of a value that crosses from part to part -> place in the frame
+        self.size = 0
 
+    def run(self) -> None:
+        """Replace the code by calls of its parts."""
+        b, name = self.b, self.name
+        parts = self._parts()
+        for number, part in enumerate(parts):
+            for line in part:
+                if line.name:
+                    self.home[line.name] = number
+        home, offsets = self.home, self.offsets
+        for number, part in enumerate(parts):
+            for line in part:
+                for used in line.uses:
+                    if home.get(used, -1) != number and used not in offsets:
+                        self._place(used)
+        del b.lines[self.cuts.start :]
+        frame = self.room(vector("i8"), self.size)
+        for outside in (n for n in offsets if n not in home):
+            b.store(Value(outside, self._type(outside)), b.element(frame, offsets[outside], vector("i8")))
+        for number, part in enumerate(parts):
+            b.emit(f"call void @{name}.{number}(ptr {frame})")
+            b.module.functions[f"{name}.{number}"] = self._part(number, part)
 
-def _part(
-    b: Builder, name: str, lines: list[str], number: int, home: dict[str, int], crossing: dict[str, int]
-) -> str:
-    """The text of one part: it reads a value from the frame where it is used first and writes its own at
-    once.
-    """
-    out: list[str] = []
-    read: set[str] = set()
-    waiting: list[str] = []
+    def _parts(self) -> list[list[_Line]]:
+        parts: list[list[_Line]] = []
+        lines, begin = self.b.lines, self.cuts.start
+        for place in [*self.cuts.places, len(lines)]:
+            if place - begin >= PART or place == len(lines):
+                parts.append([_line(t) for text in lines[begin:place] for t in text.split("\n")])
+                begin = place
+        return parts
 
-    def slot(value: str) -> str:
-        out.append(f"{value}.slot = getelementptr i8, ptr %frame, i64 {SLOT * crossing[value]}")
-        return f"{value}.slot"
+    def _type(self, name: str) -> Type:
+        return self.b.types.get(name, PTR)
 
-    def fetch(value: str) -> None:
-        if value in crossing and home.get(value, -1) != number and value not in read:
-            read.add(value)
-            kind = b.types.get(value, PTR)
-            out.append(f"{value} = load {kind}, ptr {slot(value)}, align {max(1, kind.bits // 8)}")
+    def _place(self, name: str) -> None:
+        kind = self._type(name)
+        size = -(-kind.bits * kind.lanes // 64) * 8
+        self.size = -(-self.size // size) * size
+        self.offsets[name] = self.size
+        self.size += size
 
-    for line in lines:  # a phi must come first in its block: what it reads is read at the start
-        if " = phi " in line:
-            for value in _uses(line):
-                fetch(value)
-    for line in lines:
-        if " = phi " not in line:
-            for value in waiting:
-                kind = b.types[value]
-                out.append(f"store {kind} {value}, ptr {slot(value)}, align {max(1, kind.bits // 8)}")
+    def _part(self, number: int, lines: Sequence[_Line]) -> str:
+        """The text of one part: it reads a value from the frame where it is used first and writes its own
+        at once.
+        """
+        home, offsets = self.home, self.offsets
+        out: list[str] = []
+        read: set[str] = set()
+        waiting: list[str] = []
+
+        def access(name: str) -> tuple[str, str]:
+            kind = self._type(name)
+            out.append(f"{name}.slot = getelementptr i8, ptr %frame, i64 {offsets[name]}")
+            return kind.text, f"ptr {name}.slot, align {max(1, kind.bits // 8)}"
+
+        def fetch(name: str) -> None:
+            if name in offsets and name not in read and home.get(name, -1) != number:
+                read.add(name)
+                kind, where = access(name)
+                out.append(f"{name} = load {kind}, {where}")
+
+        def write() -> None:
+            for name in waiting:
+                kind, where = access(name)
+                out.append(f"store {kind} {name}, {where}")
             waiting.clear()
-            for value in _uses(line):
-                fetch(value)
-        out.append(line)
-        if " = " in line:
-            value = line.split(" = ", 1)[0].strip()
-            if value in crossing:
-                waiting.append(value)
-    for value in waiting:
-        kind = b.types[value]
-        out.append(f"store {kind} {value}, ptr {slot(value)}, align {max(1, kind.bits // 8)}")
-    part = Builder(b.module)
-    part.lines = [*_with_barriers(out), "ret void"]
-    return part.define(f"internal void @{name}(ptr noalias %frame)", "noinline nounwind")
+
+        for line in lines:  # a phi must come first in its block: what it reads is read at the start
+            if " = phi " in line.text:
+                for name in line.uses:
+                    fetch(name)
+        for line in lines:
+            if " = phi " not in line.text:
+                if waiting:
+                    write()
+                for name in line.uses:
+                    fetch(name)
+            out.append(line.text)
+            if line.name in offsets:
+                waiting.append(line.name)
+        write()
+        part = Builder(self.b.module)
+        part.lines = [*(out if self.once else _with_barriers(out)), "ret void"]
+        attributes = "noinline nounwind optnone" if self.once else "noinline nounwind"
+        return part.define(f"internal void @{self.name}.{number}(ptr noalias %frame)", attributes)
+
+
+def _line(text: str) -> _Line:
+    """A line with what it defines and reads (labels excepted)."""
+    name, equals, right = text.partition(" = ")
+    if not equals:
+        if text.endswith(":") or text.startswith("br label"):
+            return _Line(text, "", ())
+        return _Line(text, "", _NAME.findall(text.split(",", 1)[0] if text.startswith("br i1") else text))
+    if right.startswith("phi "):
+        right = re.sub(r", %[\w.]+ \]", " ]", right)
+    return _Line(text, name.strip(), _NAME.findall(right))
 
 
 def _with_barriers(lines: list[str]) -> Iterator[str]:
@@ -142,6 +176,7 @@ def _with_barriers(lines: list[str]) -> Iterator[str]:
     stores = 0
     for line in lines:
         yield line
-        stores += line.startswith("store")
-        if line.startswith("store") and stores % STORES == 0:
-            yield 'call void asm sideeffect "", "~{memory}"()'
+        if line.startswith("store"):
+            stores += 1
+            if stores % STORES == 0:
+                yield 'call void asm sideeffect "", "~{memory}"()'

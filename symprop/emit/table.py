@@ -26,7 +26,10 @@ KEPT_POINTERS = 16  # buffers up to which every address stays in a register
 def number(value: sp.Expr) -> float:
     """The double nearest to an exact constant."""
     if isinstance(value, (sp.Integer, sp.Rational)):
-        return int(value.p) / int(value.q)  # correctly rounded by Python
+        try:
+            return int(value.p) / int(value.q)  # correctly rounded by Python
+        except OverflowError:
+            return float("inf") if value.p > 0 else float("-inf")
     if isinstance(value, sp.Float) and value._prec == 53:
         return float(value)
     result = sp.N(value, 40)

@@ -64,6 +64,7 @@ class UnrolledEmitter:
                 for nest in self.before:
                     single.nest(nest)
                 single.finish()
+                single.overwrite()
             return
         single = _Straight(b, lanes, ins, outs, {}, samples)
         for nest in self.before:
@@ -73,6 +74,7 @@ class UnrolledEmitter:
         for nest in self.after:
             single.nest(nest)
         single.finish()
+        single.overwrite()
 
     def _room_in(self, b: Builder, workspace: Value) -> Room:
         """Gives room for some values: a small array on the stack, a large one in the workspace."""
@@ -144,9 +146,9 @@ class UnrolledEmitter:
         name = "symprop.samples"
         b = Builder(self.module)
         kinds = [PTR, PTR, PTR, PTR, PTR, I64, I64, I64]
-        ins, outs, common, part, workspace, size, stride, samples = [
-            Value(f"%a{k}", t) for k, t in enumerate(kinds)
-        ]
+        arguments = [Value(f"%a{k}", t) for k, t in enumerate(kinds)]
+        b.types.update((v.name, v.type) for v in arguments)  # parts of the code may read them
+        ins, outs, common, part, workspace, size, stride, samples = arguments
         lanes = Lanes(b, self.element, self.width, self.outlined)
         rows = Pointers(b, ins, self.schedule.inputs)
         columns = Pointers(b, outs, self.schedule.outputs)
@@ -259,6 +261,8 @@ class _Straight:
         self.stride = stride
         self.cuts = cuts
         self.loaded: dict[tuple[Buffer, tuple[int, ...]], Value] = {}
+        # values for the memory of inputs, written when everything has been read
+        self.waiting: list[tuple[Buffer, int, Value]] = []
         self.constants: dict[object, Value] = {}
         self.packing = Packing(lanes) if lanes.lanes == 1 else None
 
@@ -266,6 +270,14 @@ class _Straight:
         """Nothing may wait at the end."""
         if self.packing is not None:
             self.packing.finish()
+
+    def overwrite(self) -> None:
+        """Write the outputs that lie in the memory of inputs."""
+        for buffer, offset, value in self.waiting:
+            if self.cuts is not None:
+                self.cuts.here()
+            self.b.store(value, self.b.element(self.outs[buffer], offset, value.type))
+        self.waiting.clear()
 
     def nest(self, nest: Nest) -> None:
         """Every point of a nest; step by step for all points where functions of several points share a
@@ -380,7 +392,8 @@ class _Straight:
         offset = _row_major(buffer.shape, where)
         pointer = self.ins[buffer]
         if not buffer.batched or lanes.lanes == 1:
-            return b.splat(b.load(b.element(pointer, offset, kind), kind, True), lanes.lanes)
+            fixed = not buffer.overwritten  # a load from memory that never changes may come late
+            return b.splat(b.load(b.element(pointer, offset, kind), kind, fixed), lanes.lanes)
         full: Type = vector(kind.element, lanes.lanes)
         if buffer.entries == 1:
             return b.load(pointer, full, True)
@@ -436,6 +449,8 @@ class _Straight:
             if offset:
                 pointer = b.element(pointer, b.mul(self.stride, b.const(offset, I64)), value.type)
             b.store(value, pointer)
+        elif buffer.overwrites is not None:
+            self.waiting.append((buffer, offset, b.extract(value, 0)))
         else:
             b.store(b.extract(value, 0), b.element(pointer, offset, value.type))
 

@@ -424,34 +424,12 @@ declare_elementwise(
 )
 
 
-def _srelu(t: T, y: N) -> N:
-    x, t_right, a_right, t_left, a_left = y.args
-    right = t.add(t_right, t.mul(a_right, t.sub(x, t_right)))
-    left = t.add(t_left, t.mul(a_left, t.sub(x, t_left)))
-    return where(t, below(t, x, t_right), where(t, below(t, t_left, x), x, left), right)
-
-
-def _srelu_slopes(t: T, y: N) -> Slopes:
-    x, t_right, a_right, t_left, a_left = y.args
-    is_right, is_left = t.call("not", below(t, x, t_right)), t.call("not", below(t, t_left, x))
-    is_left = t.call("and", below(t, x, t_right), is_left)
-    return [
-        where(t, is_right, a_right, where(t, is_left, a_left, 1)),
-        where(t, is_right, one_minus(t, a_right), 0),
-        where(t, is_right, t.sub(x, t_right), 0),
-        where(t, is_left, one_minus(t, a_left), 0),
-        where(t, is_left, t.sub(x, t_left), 0),
-    ]
-
-
 declare_elementwise(
     "srelu",
-    _srelu,
-    _srelu_slopes,
-    lambda x, tr, ar, tl, al: sp.Piecewise(
-        (tr + ar * (x - tr), x >= tr), (x, x > tl), (tl + al * (x - tl), True)
-    ),
-    kinks=lambda t, y: [t.sub(y.args[0], y.args[1]), t.sub(y.args[0], y.args[3])],
-    summary="three slopes: t_r + a_r (x - t_r) for x >= t_r, x between, t_l + a_l (x - t_l) for x <= t_l",
-    source="Jin et al. 2016, Deep Learning with S-shaped Rectified Linear Activation Units",
+    lambda t, y: maximum(t, y.args[0], -1),
+    lambda t, y: [where(t, below(t, -1, y.args[0]), 1, 0)],
+    lambda x: sp.Max(-1, x),
+    kinks=lambda t, y: [t.add(y.args[0], t.full(1, y.shape))],
+    summary="the shifted rectifier max(x, -1); derivative 1 for x > -1, else 0",
+    source="Clevert et al. 2015, Fast and Accurate Deep Network Learning by Exponential Linear Units",
 )

@@ -154,30 +154,40 @@ def _maxout_shape(args: Sequence[Node], attrs: Attrs) -> tuple[Shape, str]:
 
 def _maxout(t: NodeTable, node: Node) -> Node:
     (x,) = node.args
-    return t.make("reduce_max", (x,), (_axes(node), True)) if x.shape else x
+    return t.make("reduce_max", (x,), (_axes(node), node.attrs[0] is not None)) if x.shape else x
+
+
+def _ranks(t: NodeTable, shape: Shape, axes: Sequence[int]) -> Node:
+    """Numbers that fall along the axes, in row-major order: the largest of them is the first entry's."""
+    ranks, weight = [], 1
+    for axis in reversed(axes):
+        size = shape[axis]
+        if not isinstance(size, int):
+            raise UnsupportedExpressionError(
+                f"the gradient of maxout goes to the first maximum, which needs a number of entries, "
+                f"found the size {size}; use ties='split'"
+            )
+        line = (size, 1) if axis == 0 else (1, size)
+        places = tuple((k, 0) if axis == 0 else (0, k) for k in range(size))
+        # the last axis counts from 1: zero is the rank of entries that are no maximum
+        first = size - 1 if ranks else size
+        numbers = [t.constant((first - k) * weight) for k in range(size)]
+        ranks.append(t.broadcast(t.make("place", numbers, (line, places)), shape))
+        weight *= size
+    return t.add(*ranks)
 
 
 def _winners(t: NodeTable, node: Node) -> Node:
     """The weight of each entry in the gradient: one at the first maximum along the axis, or even shares."""
     (x,) = node.args
-    dim, ties = node.attrs
-    axis = cast(int, dim)
-    is_top = t.call("equal", x, t.broadcast(node, x.shape))
+    axes = _axes(node)
+    is_top = t.call("equal", x, _spread(t, node, x.shape))
     hit = where(t, is_top, 1, 0)
-    if ties == "split":
-        return t.div(hit, t.broadcast(t.sum(hit, (axis,), True), x.shape))
-    size = x.shape[axis]
-    if not isinstance(size, int):
-        raise UnsupportedExpressionError(
-            f"the gradient of maxout goes to the first maximum, which needs a number of entries, "
-            f"found the size {size}; use ties='split'"
-        )
-    shape = (size, 1) if axis == 0 else (1, size)
-    places = tuple((k, 0) if axis == 0 else (0, k) for k in range(size))
-    rank = t.make("place", [t.constant(size - k) for k in range(size)], (shape, places))
-    rank = t.broadcast(rank, x.shape)
-    best = t.make("reduce_max", (where(t, is_top, rank, 0),), ((axis,), True))
-    first = t.call("equal", where(t, is_top, rank, 0), t.broadcast(best, x.shape))
+    if node.attrs[1] == "split":
+        return t.div(hit, t.broadcast(t.sum(hit, axes, True), x.shape))
+    rank = where(t, is_top, _ranks(t, x.shape, axes), 0)
+    best = t.make("reduce_max", (rank,), (axes, True))
+    first = t.call("equal", rank, t.broadcast(best, x.shape))
     return where(t, t.call("and", first, is_top), 1, 0)
 
 
@@ -185,7 +195,7 @@ def _maxout_jvp(t: NodeTable, node: Node, tangents: Sequence[Node | None]) -> No
     (tangent,) = tangents
     if tangent is None:
         return None
-    return t.sum(t.mul(_winners(t, node), tangent), _axes(node), True)
+    return t.sum(t.mul(_winners(t, node), tangent), _axes(node), node.attrs[0] is not None)
 
 
 register(
@@ -195,7 +205,7 @@ register(
         vjp=lambda t, node, up: [t.chain(t.broadcast(up, node.args[0].shape), _winners(t, node))],
         jvp=_maxout_jvp,
         expand=_maxout,
-        summary="the maximum along rows or columns; the gradient goes to the first maximum",
+        summary="the maximum along rows, columns or of all entries; the gradient goes to the first maximum",
         source="Goodfellow et al. 2013; torch.amax",
     )
 )
@@ -295,6 +305,8 @@ def _maxout_formula(x: Any, dim: Any, ties: str = "first") -> Any:
     rows, columns = shape_of(x)
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise UnsupportedExpressionError("maxout of a matrix of symbolic size has no formula in plain sympy")
+    if dim is None:
+        return sp.Max(*[x[i, j] for i in range(rows) for j in range(columns)])
     if dim == 0:
         return _matrix(1, columns, lambda i, j: sp.Max(*[x[k, j] for k in range(rows)]))
     return _matrix(rows, 1, lambda i, j: sp.Max(*[x[i, k] for k in range(columns)]))

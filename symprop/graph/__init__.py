@@ -1,5 +1,6 @@
 """The node table: every symbolic stage works on hash-consed nodes of declared operations."""
 
+from symprop.graph.collector import CollectorPaused
 from symprop.graph.nodes import Dim, Node, NodeTable, Shape, topological, users
 from symprop.graph.operations import OPERATIONS, Operation, operation, register
 

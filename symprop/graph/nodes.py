@@ -8,6 +8,7 @@ recurses.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import sympy as sp
@@ -337,14 +338,14 @@ def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
 
 def topological(roots: Iterable[Node]) -> list[Node]:
     """The nodes that the roots need, each after its arguments."""
-    seen: dict[int, Node] = {}
+    seen: set[Node] = set()
     todo = list(roots)
     while todo:
         node = todo.pop()
-        if node.serial not in seen:
-            seen[node.serial] = node
+        if node not in seen:
+            seen.add(node)
             todo.extend(node.args)
-    return [seen[serial] for serial in sorted(seen)]
+    return sorted(seen, key=_serial)
 
 
 def users(nodes: Iterable[Node]) -> dict[int, list[Node]]:
@@ -379,6 +380,9 @@ def _folded_product(table: NodeTable, a: Node, b: Node) -> Node | None:
         entry = table.mul(a.args[0], b.args[0], table.constant(a.shape[1]))
         return table.broadcast(entry, (a.shape[0], b.shape[1]))
     return None
+
+
+_serial = attrgetter("serial")
 
 
 def _order(node: Node) -> tuple[bool, int]:

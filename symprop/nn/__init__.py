@@ -60,6 +60,7 @@ from symprop.nn.losses import (
     squared_error,
 )
 from symprop.nn.networks import Network, mlp
+from symprop.nn.plots import plot
 
 __all__ = [
     "Network",
@@ -92,6 +93,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "one_hot",
+    "plot",
     "poisson_nll_loss",
     "prelu",
     "relu",

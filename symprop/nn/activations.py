@@ -230,16 +230,13 @@ def selu(x: Any) -> Expression:
     return _call("selu", {"x": x})
 
 
-def srelu(x: Any, t_right: Any, a_right: Any, t_left: Any, a_left: Any) -> Expression:
-    """S-shaped rectifier with learned thresholds and slopes (Jin et al. 2016); torch has none.
+def srelu(x: Any) -> Expression:
+    """`max(x, -1)`, the shifted rectifier; derivative 1 for x > -1, else 0. Clevert et al. 2015; torch has none.
 
-    `t_r + a_r (x - t_r)` for x >= t_r, x between, `t_l + a_l (x - t_l)` for x <= t_l; t_l <= t_r.
-
-    >>> srelu(sp.Symbol("x"), 1, sp.Rational(1, 2), -1, 0)
-    srelu(x, 1, 1/2, -1, 0)
+    >>> srelu(sp.Symbol("x")), srelu(sp.Symbol("x")).doit()
+    (srelu(x), Max(-1, x))
     """
-    given = {"x": x, "t_right": t_right, "a_right": a_right, "t_left": t_left, "a_left": a_left}
-    return _call("srelu", given)
+    return _call("srelu", {"x": x})
 
 
 def hardtanh(x: Any, min_val: Any = -1, max_val: Any = 1) -> Expression:
@@ -336,8 +333,10 @@ def _extreme(name: str, a: Any, b: Any, ties: str) -> Expression:
     return _call(name, {"a": a, "b": b}, ("split",) if split else ())
 
 
-def maxout(*pieces: Any, dim: int | None = None, ties: str = "first") -> Expression:
+def maxout(*pieces: Any, dim: int | tuple[int, ...] | None = None, ties: str = "first") -> Expression:
     """The maximum of its arguments, entry by entry; of one matrix the maximum along `dim` (1: of each row).
+
+    `dim=(0, 1)` is the largest of all entries, a scalar.
 
     At a tie the gradient goes to the first, or is shared (`ties="split"`). Goodfellow et al. 2013.
 
@@ -353,15 +352,17 @@ def maxout(*pieces: Any, dim: int | None = None, ties: str = "first") -> Express
             )
         along = dim if dim is None else axis(dim, x, "maxout")
         shape = shape_of(x)
-        if along is None:
+        if along is None and not isinstance(dim, tuple):
             along = next((k for k in (0, 1) if shape[1 - k] == 1), None) if dim is None else int(dim) % 2
-        if along is None:
+        if along is None and not isinstance(dim, tuple):
             raise ArgumentError("nn.maxout: dim is needed for a matrix; dim=1 is the maximum of each row")
         return named("maxout", [x], (along, choice(ties, ("first", "split"), "maxout", "ties")))
     if not pieces or dim is not None:
         raise ArgumentError(
             "nn.maxout: give several arguments of one shape, or one matrix with dim=0 or dim=1"
         )
+    if len(pieces) > 2 and choice(ties, ("first", "split"), "maxout", "ties") == "split":
+        return _call("shared_maximum", {f"piece {k + 1}": piece for k, piece in enumerate(pieces)})
     result = pieces[0]
     for piece in pieces[1:]:
         result = maximum(result, piece, ties)
@@ -386,8 +387,10 @@ def glu(x: Any, dim: int = -1) -> Expression:
 # -- softmax --------------------------------------------------------------------------------------
 
 
-def softmax(x: Any, dim: int | None = None) -> Expression:
+def softmax(x: Any, dim: int | tuple[int, ...] | None = None) -> Expression:
     """`s = exp(x)/sum(exp(x))` over the entries of a column, or along `dim` (1: each row). torch: `softmax`.
+
+    Over all entries of a matrix with `dim=(0, 1)`.
 
     Derivative `s∘(u - sum(s∘u))` for an upstream u.
 
@@ -397,7 +400,7 @@ def softmax(x: Any, dim: int | None = None) -> Expression:
     return _joined("softmax", x, dim)
 
 
-def log_softmax(x: Any, dim: int | None = None) -> Expression:
+def log_softmax(x: Any, dim: int | tuple[int, ...] | None = None) -> Expression:
     """`x - log(sum(exp(x)))`, without overflow; derivative `u - softmax(x) sum(u)`. torch: `log_softmax`.
 
     >>> log_softmax(sp.MatrixSymbol("z", 3, 1))
@@ -406,10 +409,10 @@ def log_softmax(x: Any, dim: int | None = None) -> Expression:
     return _joined("log_softmax", x, dim)
 
 
-def logsumexp(x: Any, dim: int | None = None) -> Expression:
+def logsumexp(x: Any, dim: int | tuple[int, ...] | None = None) -> Expression:
     """`log(sum(exp(x)))`, without overflow; derivative `softmax(x)`. torch: `logsumexp`.
 
-    A scalar for a column; along `dim` of a matrix a column (`dim=1`) or a row (`dim=0`).
+    A scalar for a column and for `dim=(0, 1)`; along `dim` of a matrix a column (`dim=1`) or a row (`dim=0`).
 
     >>> logsumexp(sp.MatrixSymbol("z", 3, 1)), logsumexp(sp.MatrixSymbol("Z", 2, 3), dim=1).shape
     (logsumexp(z), (2, 1))
@@ -417,10 +420,10 @@ def logsumexp(x: Any, dim: int | None = None) -> Expression:
     return _joined("logsumexp", x, dim)
 
 
-def _joined(name: str, x: Any, dim: int | None) -> Expression:
+def _joined(name: str, x: Any, dim: int | tuple[int, ...] | None) -> Expression:
     argument = operand(x, name, "x")
     along = axis(dim, argument, name)
-    if name == "logsumexp" and dim is not None:
+    if name == "logsumexp" and isinstance(dim, int):
         along = int(dim) % 2  # it keeps two dimensions where one was named
     return named(name, [argument], (along,))
 

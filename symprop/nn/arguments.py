@@ -49,17 +49,19 @@ def flag(value: Any, function: str, parameter: str) -> bool:
 
 
 def axis(value: Any, x: Any, function: str) -> int | None:
-    """The dimension: None for all entries of a column or row, 0 down each column, 1 along each row."""
+    """The dimension: None for all entries (of a matrix: `(0, 1)`), 0 down each column, 1 along each row."""
     shape = shape_of(x)
+    if isinstance(value, tuple | list) and shape and sorted(int(v) % 2 for v in value) == [0, 1]:
+        return None
     if value is None:
         if len(shape) == 2 and 1 not in shape:
             raise ArgumentError(
                 f"nn.{function}: dim is needed for a matrix, found {describe(x)}; "
-                f"dim=0 goes down each column, dim=1 along each row"
+                f"dim=0 goes down each column, dim=1 along each row, dim=(0, 1) over all entries"
             )
         return None
     if value not in (0, 1, -1, -2) or isinstance(value, bool):
-        raise ArgumentError(f"nn.{function}: dim is {value!r}; expected 0, 1, -1, -2 or None")
+        raise ArgumentError(f"nn.{function}: dim is {value!r}; expected 0, 1, -1, -2, (0, 1) or None")
     if not shape:
         raise ArgumentError(
             f"nn.{function}: dim is {value}, but {describe(x)} has no dimensions; leave dim out"

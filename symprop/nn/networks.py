@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -70,6 +70,8 @@ def mlp(
     >>> net.params, net.inputs, net.init(seed=1)[net.params[1]].shape
     ([W1, b1, W2, b2], [x], (4, 1))
     """
+    if not isinstance(sizes, Iterable) or isinstance(sizes, str):
+        raise ArgumentError(f"nn.mlp: sizes is {sizes!r}; expected a list of widths such as [784, 256, 10]")
     widths = [_width(size) for size in sizes]
     if len(widths) < 2:
         raise ArgumentError(

@@ -192,19 +192,39 @@ class Sweep:
 
     def run(self) -> list[Node]:
         """The rewritten roots."""
-        rules, done = self.rules, self.done
+        rules, done, uses = self.rules, self.done, self.uses
         if not any(node.op in rules for node in self.order):
             return list(self.roots)
-        for node in self.order:
-            if node.op not in rules:
-                for a in node.args:
-                    if done[a.serial] is not a:
-                        break
-                else:  # the common case: nothing below has changed, and there is nothing to try
-                    done[node.serial] = node
-                    continue
-            self._settle(node)
+        for node in self.order:  # each after its arguments; most settle at once
+            serial, current = node.serial, node
+            if serial in done:
+                continue
+            for a in node.args:
+                if done[a.serial] is not a:
+                    current = self._remade(node)
+                    break
+            result = done.get(current.serial)
+            if result is None:
+                rule = rules.get(current.op)
+                made = None if rule is None else rule(current, self)
+                if made is None or made is current:
+                    result = done[current.serial] = current
+                else:
+                    uses[made.serial] = uses.get(made.serial, 0) + uses.get(current.serial, 1)
+                    result = done.get(made.serial)
+                    if result is None:
+                        self._settle(node, current, made)
+                        continue
+                    done[current.serial] = result
+            done[serial] = result
         return [done[root.serial] for root in self.roots]
+
+    def _remade(self, node: Node) -> Node:
+        """The node over its rewritten arguments."""
+        done, uses = self.done, self.uses
+        current = self.table.make(node.op, [done[a.serial] for a in node.args], node.attrs)
+        uses[current.serial] = uses.get(current.serial, 0) + uses.get(node.serial, 1)
+        return current
 
     def single(self, node: Node) -> bool:
         """True if nothing but the node at hand uses `node`."""
@@ -214,10 +234,11 @@ class Sweep:
         """Note for the report that a rewrite was applied."""
         self.context.fired[name] += 1
 
-    def _settle(self, node: Node) -> None:
+    def _settle(self, node: Node, current: Node, made: Node) -> None:
+        """Sweep what a rule has made of `node` (of `current`, over rewritten arguments)."""
         done, uses = self.done, self.uses
-        todo = [node]
-        becomes: dict[int, Node] = {}
+        todo = [node, made]
+        becomes: dict[int, Node] = {node.serial: made, current.serial: made}
         while todo:
             node = todo[-1]
             serial = node.serial
@@ -235,8 +256,7 @@ class Sweep:
             current = node
             for a in node.args:
                 if done[a.serial] is not a:
-                    current = self.table.make(node.op, [done[b.serial] for b in node.args], node.attrs)
-                    uses[current.serial] = uses.get(current.serial, 0) + uses.get(serial, 1)
+                    current = self._remade(node)
                     break
             if current.serial in done:
                 result = done[current.serial]

@@ -11,6 +11,7 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.batch import batch_sums
 from symprop.rewrite.context import Context
 from symprop.rewrite.definitions import definitions
+from symprop.rewrite.linear import linear_systems
 from symprop.rewrite.lowering import contractions, two_operands
 from symprop.rewrite.powers import powers
 from symprop.rewrite.report import PassReport, Report
@@ -28,6 +29,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("simplify", simplify),
     ("stable forms", stable_forms),
     ("batch sums", batch_sums),
+    ("linear systems", linear_systems),
     ("simplify again", simplify),
     ("common parts", common_parts),
     ("powers", powers),

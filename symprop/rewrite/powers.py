@@ -51,6 +51,8 @@ def _integer(base: Node, exponent: int, sweep: Sweep) -> Node:
     """base**exponent by squaring: x**7 is (x**3)**2 * x, so that powers of one base share their squares."""
     bits = bin(exponent)[3:]
     value = base
+    if base.kind == "integer" and bits:  # 64 bits would overflow: |n| is a real number, and |n|**2 = n**2
+        value = sweep.table.make("abs", (base,))
     for bit in bits:
         value = sweep.table.make("mul", (value, value))
         if bit == "1":

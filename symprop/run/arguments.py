@@ -52,6 +52,7 @@ class Argument:
         """
         found = _as_numbers(value, self.name)
         if self.integer:
+            self.entry(found.shape)  # the shape first: numbers in the wrong place are often no whole numbers
             found = _as_labels(found, self.name)
         with np.errstate(all="ignore"):
             array = np.asarray(found, self.dtype, order="C")

@@ -22,7 +22,7 @@ from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Value
 from symprop.emit.target import host
 from symprop.run.engine import Code, compile_text
 
-__all__ = ["bound_call"]
+__all__ = ["Block", "Definition", "bound_call", "method_object"]
 
 PAYLOAD = bytes.__basicsize__ - 1  # where the bytes of a bytes object begin
 HEADER = 3  # words in front of the block: entry, None, callback
@@ -32,7 +32,7 @@ _MAKE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, c
 _API = ("Py_IncRef", "PyObject_CallNoArgs", "PyEval_SaveThread", "PyEval_RestoreThread")
 
 
-class _MethodDef(ctypes.Structure):
+class Definition(ctypes.Structure):
     """PyMethodDef of the C API."""
 
     _fields_ = (
@@ -43,7 +43,7 @@ class _MethodDef(ctypes.Structure):
     )
 
 
-class _Block(bytes):
+class Block(bytes):
     """The words of a step; keeps alive what their addresses point to."""
 
     held: Any
@@ -61,23 +61,28 @@ def bound_call(
     if made is None:
         return None
     header = (entry, id(None), id(failed))
-    block = _Block(b"".join(int(w).to_bytes(8, sys.byteorder) for w in (*header, *words)))
+    block = Block(b"".join(int(w).to_bytes(8, sys.byteorder) for w in (*header, *words)))
     definition = made[0 if short else 1]
     block.held = (held, failed, made)
+    return method_object(definition, block)
+
+
+def method_object(definition: Definition, block: Block) -> Callable[..., Any]:
+    """A builtin function of the interpreter, whose `self` is the block."""
     make = _MAKE(("PyCFunction_NewEx", ctypes.pythonapi))
-    call: Callable[[], None] = make(ctypes.addressof(definition), block, None)
-    return call
+    made: Callable[..., Any] = make(ctypes.addressof(definition), block, None)
+    return made
 
 
 @lru_cache(maxsize=1)
-def _methods() -> tuple[_MethodDef, _MethodDef, Code, Code] | None:
+def _methods() -> tuple[Definition, Definition, Code, Code] | None:
     """The definitions of the two kinds of steps, and their code."""
     if sys.implementation.name != "cpython" or not all(hasattr(ctypes.pythonapi, n) for n in _API):
         return None
     address = {n: ctypes.cast(getattr(ctypes.pythonapi, n), ctypes.c_void_p).value or 0 for n in _API}
     codes = [compile_text(_text(name, release), host(), 2, name, address) for name, release in _KINDS]
     first, second = (
-        _MethodDef(b"step", code.address, METH_NOARGS, b"Compute with the bound arrays.") for code in codes
+        Definition(b"step", code.address, METH_NOARGS, b"Compute with the bound arrays.") for code in codes
     )
     return first, second, codes[0], codes[1]
 

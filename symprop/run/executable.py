@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from symprop.declare.printing import text
 from symprop.emit.program import Memory, emit
 from symprop.emit.target import host
 from symprop.errors import ArgumentError
@@ -19,9 +20,11 @@ from symprop.graph import Node
 from symprop.graph.evaluate import evaluate
 from symprop.run.bound import bound_call
 from symprop.run.engine import assembly, compile_text
+from symprop.schedule.inplace import overwrite
 from symprop.schedule.ir import Buffer, Schedule
 from symprop.schedule.lower import lower
 from symprop.schedule.plan import plan
+from symprop.schedule.sink import sink
 
 __all__ = ["Executable", "Port", "build"]
 
@@ -30,6 +33,7 @@ __all__ = ["Executable", "Port", "build"]
 LONG_TEXT = 500_000
 KEPT_WORKSPACE = 1 << 26  # a workspace up to this size is kept for the next call of the same thread
 
+LONGEST_SHOWN = 80  # characters of a formula that a message shows
 SHORT_WORK = 50_000  # steps up to which a call keeps the interpreter's lock: about what giving it away costs
 
 _RELEASING = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
@@ -57,10 +61,22 @@ def build(
     dtype: str = "float64",
     threads: int = 1,
     name: str = "f",
+    overwrites: Mapping[int, sp.Basic] | None = None,
 ) -> Executable:
-    """Compile a lowered program: outputs in the order of `roots`, arguments in the order of `inputs`."""
-    schedule = plan(lower(roots, inputs, batched))
+    """Compile a lowered program: outputs in the order of `roots`, arguments in the order of `inputs`.
+
+    Output number `k` is written into the memory of the input `overwrites[k]`, after everything has read it: a
+    call passes the same address twice.
+    """
+    schedule = lower(roots, inputs, batched)
+    if overwrites:
+        schedule = overwrite(sink(schedule), overwrites)
+    schedule = plan(schedule)
     return Executable(schedule, frozenset(batched), dtype, name)
+
+
+class _SingularMatrixError(ArgumentError, np.linalg.LinAlgError):
+    """What callers of NumPy catch for a singular matrix, within the tree of symprop."""
 
 
 class Executable:
@@ -133,13 +149,13 @@ class Executable:
 
     def run(self, inputs: Sequence[int], outputs: Sequence[int], samples: int) -> None:
         """One call with addresses of arrays; raises `ArgumentError` where an index lies outside its
-        bounds.
+        bounds, or the matrix of a solve that is done once a call is singular.
         """
         workspace = self._workspace(self._memory.size(samples))
         block = self._pack(*inputs, *outputs, workspace, samples, self.stride(samples))
         status = (self._keeping if self._is_short(samples) else self._releasing)(block)
         if status:
-            self._out_of_range(status, inputs, samples)
+            self._failed(status, inputs, samples)
 
     def prepare(
         self, inputs: Sequence[np.ndarray[Any, Any]], outputs: Sequence[np.ndarray[Any, Any]], samples: int
@@ -158,7 +174,7 @@ class Executable:
         def step() -> None:
             status = entry(where)
             if status:
-                self._out_of_range(status, addresses, samples)
+                self._failed(status, addresses, samples)
 
         step.held = alive  # type: ignore[attr-defined]
         # the native step calls the one in Python only where a check failed: that runs it again, and raises
@@ -166,6 +182,16 @@ class Executable:
 
     def _is_short(self, samples: int) -> bool:
         return self._work * max(samples, 1) <= SHORT_WORK
+
+    @property
+    def short_samples(self) -> int:
+        """Samples up to which a call keeps the interpreter's lock."""
+        return SHORT_WORK // max(self._work, 1)
+
+    @property
+    def address(self) -> int:
+        """The address of the entry, which reads a block of words (see `emit.program.emit`)."""
+        return self._code.address
 
     def _workspace(self, size: int) -> int:
         """The address of scratch memory of this thread, aligned to 64 bytes."""
@@ -177,6 +203,20 @@ class Executable:
             kept.size = size if size <= KEPT_WORKSPACE else 0  # a large one serves this call alone
             kept.start = -(-kept.array.ctypes.data // 64) * 64
         return int(kept.start)
+
+    def _failed(self, status: int, addresses: Any, samples: int) -> None:
+        """Raise for a status that is not zero: an index out of range, or a singular matrix."""
+        if status <= len(self.schedule.checks):
+            self._out_of_range(status, addresses, samples)
+        matrix = self.schedule.solves[status - 1 - len(self.schedule.checks)].node
+        shown = text(matrix)
+        shown = f"the matrix {shown}" if len(shown) <= LONGEST_SHOWN else "a matrix of the program"
+        names = ", ".join(sorted(str(n.attrs[0]) for n in _inputs_of(matrix)))
+        raise _SingularMatrixError(
+            f"{shown} of shape {matrix.shape} is singular at these values of {names or 'its entries'}: it has no "
+            "inverse, and equations with it have no single solution; give other values, or add a multiple of the "
+            "identity"
+        )
 
     def _out_of_range(self, status: int, addresses: Any, samples: int) -> None:
         """Find the row and the value of the index that the native check refused, and raise."""

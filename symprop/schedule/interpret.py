@@ -12,7 +12,7 @@ import numpy as np
 import sympy as sp
 
 from symprop.graph import OPERATIONS
-from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
+from symprop.schedule.ir import SAMPLES, Axis, Buffer, Kernel, Nest, Schedule, Step
 
 __all__ = ["interpret"]
 
@@ -21,18 +21,37 @@ _KINDS = {"real": np.float64, "integer": np.int64, "boolean": np.bool_}
 
 
 def interpret(schedule: Schedule, inputs: Sequence[Any], samples: int = 1) -> list[Array]:
-    """The outputs, each of shape (samples, *shape) where batched, for inputs of such shapes."""
+    """The outputs, each of shape (samples, *shape) where batched, for inputs of such shapes, which stay as they
+    are: an input that an output overwrites is copied first."""
     memory: dict[Buffer, Array] = {}
     for buffer, value in zip(schedule.inputs, inputs, strict=True):
         shape = ((samples,) if buffer.batched else ()) + buffer.shape
         memory[buffer] = np.asarray(value, _KINDS[buffer.kind]).reshape(shape)
+        if buffer.overwritten:
+            memory[buffer] = memory[buffer].copy()
     for buffer in [*schedule.outputs, *schedule.temporaries]:
+        if buffer.overwrites is not None:
+            memory[buffer] = memory[buffer.overwrites]
+            continue
         shape = ((samples,) if buffer.batched else ()) + buffer.shape
         memory[buffer] = np.zeros(shape, _KINDS[buffer.kind])
     with np.errstate(all="ignore"):
         for nest in schedule.nests:
-            _run(nest, memory, samples)
+            if isinstance(nest, Kernel):
+                _whole(nest, memory, samples)
+            else:
+                _run(nest, memory, samples)
     return [memory[buffer] for buffer in schedule.outputs]
+
+
+def _whole(kernel: Kernel, memory: dict[Buffer, Array], samples: int) -> None:
+    """A kernel, one sample after the other."""
+    reference = OPERATIONS[kernel.operation].reference
+    assert reference is not None
+    for row in range(samples if kernel.batched else 1):
+        args = [memory[b][row] if b.batched else memory[b] for b in kernel.inputs]
+        target = memory[kernel.output]
+        target[row if kernel.batched else ...] = reference(kernel.attrs, *args)
 
 
 def _run(nest: Nest, memory: dict[Buffer, Array], samples: int) -> None:

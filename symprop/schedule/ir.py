@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["SAMPLES", "At", "Axis", "Buffer", "Check", "Nest", "Reduction", "Schedule", "Step"]
+__all__ = ["SAMPLES", "At", "Axis", "Buffer", "Check", "Kernel", "Nest", "Reduction", "Schedule", "Step"]
 
 
 class Axis(NamedTuple):
@@ -49,7 +49,8 @@ class Buffer:
     boolean.
 
     `role` is input, output or temporary. An output of a small network may be stored with the samples
-    innermost (`samples_last`), so that vectors over samples are stored whole.
+    innermost (`samples_last`), so that vectors over samples are stored whole. An output that `overwrites` an
+    input is written where the input lies (see `symprop/schedule/inplace.py`).
     """
 
     name: str
@@ -60,6 +61,8 @@ class Buffer:
     number: int = -1  # place among the inputs or outputs
     samples_last: bool = False
     symbol: Any = None
+    overwrites: Buffer | None = None  # the input in whose memory an output lies
+    overwritten: bool = False  # an input that an output overwrites
 
     @property
     def entries(self) -> int:
@@ -126,6 +129,50 @@ class Nest:
         return "\n".join(lines)
 
 
+@dataclass(eq=False)
+class Kernel(Nest):
+    """An operation on whole arrays in the place of a nest, for every sample or once: a factorisation, a solve.
+
+    Its body only names the buffers: a load of each input, a store of the output. `node` is the matrix whose
+    equations are solved, where a singular one is an error of the call.
+    """
+
+    operation: str = ""
+    attrs: tuple[Any, ...] = ()
+    node: Any = None
+
+    @staticmethod
+    def of(
+        operation: str, attrs: tuple[Any, ...], inputs: Iterable[Buffer], output: Buffer, node: Any = None
+    ) -> Kernel:
+        """The kernel that works on these buffers."""
+        body = [Step("load", (), buffer, kind=buffer.kind) for buffer in inputs]
+        body.append(Step("store", (0,), output))
+        axes = (SAMPLES,) if output.batched else ()
+        return Kernel(axes, body=body, operation=operation, attrs=attrs, node=node)
+
+    @property
+    def inputs(self) -> list[Buffer]:
+        """What it reads."""
+        return [s.buffer for s in self.body if s.op == "load" and s.buffer is not None]
+
+    @property
+    def output(self) -> Buffer:
+        """What it writes."""
+        buffer = self.body[-1].buffer
+        assert buffer is not None
+        return buffer
+
+    def points(self, samples: int = 1) -> int:
+        """An estimate of the work: for every entry of the output a row of the matrix."""
+        return super().points(samples) * max(1, self.output.entries) * self.inputs[0].shape[-1]
+
+    def __str__(self) -> str:
+        inputs = ", ".join(b.name for b in self.inputs)
+        attrs = "".join(f", {a}" for a in self.attrs)
+        return f"for {_text(self.axes)}:\n  {self.output.name} = {self.operation}({inputs}{attrs})"
+
+
 class Check(NamedTuple):
     """The values of an index, which must lie in 0 .. bound - 1 for every sample: a nest whose one reduction
     counts the values outside."""
@@ -147,6 +194,11 @@ class Schedule:
     mode: str = "loops"  # "unrolled": every index is static, values stay in registers, samples lie in lanes
     reasons: list[str] = field(default_factory=list)
 
+    @property
+    def solves(self) -> list[Kernel]:
+        """The kernels that report a singular matrix, in order."""
+        return [n for n in self.nests if isinstance(n, Kernel) and n.node is not None]
+
     def work(self, samples: int = 1) -> int:
         """Steps of a call with that many samples."""
         return sum(
@@ -156,7 +208,11 @@ class Schedule:
     def __str__(self) -> str:
         parts = [f"mode: {self.mode}", *self.reasons]
         for role, buffers in (("in", self.inputs), ("out", self.outputs), ("temporary", self.temporaries)):
-            parts += [f"{role} {b.name}{' N x' if b.batched else ''} {b.shape} {b.kind}" for b in buffers]
+            parts += [
+                f"{role} {b.name}{' N x' if b.batched else ''} {b.shape} {b.kind}"
+                f"{f' in place of {b.overwrites.name}' if b.overwrites is not None else ''}"
+                for b in buffers
+            ]
         parts += [
             f"check 0 <= {c.node.attrs[0] if c.node.op == 'symbol' else 'index'} < {c.bound}"
             for c in self.checks

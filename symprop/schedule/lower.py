@@ -16,7 +16,7 @@ import sympy as sp
 from symprop.errors import UnsupportedExpressionError
 from symprop.functions.structure import symbol_type
 from symprop.graph import OPERATIONS, Node, topological
-from symprop.schedule.ir import SAMPLES, At, Axis, Buffer, Check, Nest, Reduction, Schedule, Step
+from symprop.schedule.ir import SAMPLES, At, Axis, Buffer, Check, Kernel, Nest, Reduction, Schedule, Step
 
 __all__ = ["lower"]
 
@@ -25,6 +25,9 @@ VIEWS = frozenset({"broadcast", "reshape", "transpose", "slice", "index", "take"
 FORMULAS = frozenset({"constant", "eye", "one_hot", "diag", "batch_size"})
 STORED = frozenset({"place", "pad"})  # written entry by entry, read from memory
 REDUCTIONS = frozenset({"sum", "reduce_max", "matmul", "batch_sum"})
+# work on whole arrays, which are read from memory and written to it
+KERNELS = frozenset({"lu", "lu_solve", "lu_determinant", "cofactor", "cofactor_slope", "kronecker"})
+IN_MEMORY = STORED | KERNELS
 
 INLINE = (
     -2
@@ -76,6 +79,7 @@ class _Lowering:
         self.pure: set[int] = set()  # positions of nests that anything over the same points may join
         self.temporaries: list[Buffer] = []
         self.checks: dict[tuple[int, int], Check] = {}
+        self.copies: dict[int, Buffer] = {}  # serial of a view -> its copy for kernels
 
     # -- the whole ---------------------------------------------------------------------------------------
 
@@ -106,7 +110,7 @@ class _Lowering:
             self.buffers[key] = buffer
 
     def _refuse(self, node: Node) -> None:
-        known = node.op in VIEWS | FORMULAS | STORED | REDUCTIONS or node.op == "symbol"
+        known = node.op in VIEWS | FORMULAS | IN_MEMORY | REDUCTIONS or node.op == "symbol"
         if not known and not OPERATIONS[node.op].elementwise:
             raise UnsupportedExpressionError(
                 f"{node.op} has no native code yet; write it with supported operations"
@@ -133,7 +137,7 @@ class _Lowering:
     # -- grouping ----------------------------------------------------------------------------------------
 
     def _is_computed(self, node: Node) -> bool:
-        if node.op in STORED or node.op in REDUCTIONS:
+        if node.op in IN_MEMORY or node.op in REDUCTIONS:
             return True
         return node.op not in VIEWS and node.op not in FORMULAS and node.op != "symbol"
 
@@ -183,13 +187,13 @@ class _Lowering:
         point.
         """
         space = self._space(node)
-        reduces = self._is_reduction(node) or node.op in STORED
+        reduces = self._is_reduction(node) or node.op in IN_MEMORY
         found: dict[int, tuple[Node, bool]] = {}
         todo = [(arg, not reduces) for arg in node.args]
         while todo:
             arg, same = todo.pop()
             if self._is_computed(arg) and arg.serial not in self.host:
-                here = same and self._space(arg) == space and arg.op not in STORED
+                here = same and self._space(arg) == space and arg.op not in IN_MEMORY
                 before = found.get(arg.serial)
                 found[arg.serial] = (arg, here and (before is None or before[1]))
                 continue
@@ -210,6 +214,9 @@ class _Lowering:
             return
         if node.op in STORED:
             self._stored(node, earliest)
+            return
+        if node.op in KERNELS:
+            self._kernel(node)
             return
         position = joins if joins >= earliest else self._nest_for(self._space(node), earliest)
         self.owner[node.serial] = position
@@ -322,6 +329,37 @@ class _Lowering:
             scope.step(Step("store", (value,), buffer, shifted))
         self.owner[node.serial] = position
 
+    # -- kernels -----------------------------------------------------------------------------------------
+
+    def _kernel(self, node: Node) -> None:
+        """A kernel in the place of a nest, behind the nests that store what it reads."""
+        inputs = [self._in_memory(arg) for arg in node.args]
+        output = self._temporary(node)
+        matrix = None
+        if node.op == "lu_solve" and not output.batched:
+            matrix = node.args[0].args[0]
+        self.owner[node.serial] = len(self.nests)
+        self.scopes[len(self.nests)] = _Scope([])
+        self.nests.append(Kernel.of(node.op, node.attrs, inputs, output, matrix))
+
+    def _in_memory(self, node: Node) -> Buffer:
+        """A buffer that holds the node row by row: its own, or a copy of what is seen through its shape."""
+        if node.op == "symbol" or node.serial in self.owner:
+            return self._buffer(node)
+        if node.serial not in self.copies:
+            earliest = max((self.owner[d.serial] + 1 for d, _ in self._dependencies(node)), default=0)
+            position = self._nest_for(self._space(node), earliest)
+            index = _index_of(node, _axes_of(node, self.batched[node.serial]))
+            scope = self.scopes[position]
+            value = self._value(scope, node, index, position)
+            number = len(self.temporaries)
+            shape, batched = _static(node), self.batched[node.serial]
+            buffer = Buffer(f"t{number}", shape, batched, node.kind, "temporary", number)
+            self.temporaries.append(buffer)
+            scope.step(Step("store", (value,), buffer, index))
+            self.copies[node.serial] = buffer
+        return self.copies[node.serial]
+
     def _temporary(self, node: Node) -> Buffer:
         number = len(self.temporaries)
         buffer = Buffer(
@@ -337,9 +375,9 @@ class _Lowering:
         axes = _axes_of(root, buffer.batched)
         index = _index_of(root, axes)
         position = self.owner.get(root.serial, -1)
-        if position < 0 or root.op in STORED:
+        if position < 0 or root.op in IN_MEMORY:
             earliest = max((self.owner[d.serial] + 1 for d, _ in self._dependencies(root)), default=0)
-            if root.op in STORED:
+            if root.op in IN_MEMORY:
                 earliest = max(earliest, position + 1)
             position = self._nest_for(self._space(root), earliest)
         scope = self.scopes[position]
@@ -359,7 +397,7 @@ class _Lowering:
             if key in done:
                 continue
             kept = self.owner.get(here.serial, -1) if position != INLINE else -1
-            if here.op == "symbol" or (kept >= 0 and (kept != position or here.op in STORED)):
+            if here.op == "symbol" or (kept >= 0 and (kept != position or here.op in IN_MEMORY)):
                 done[key] = scope.step(Step("load", (), self._buffer(here), at, kind=here.kind))
                 continue
             needs = self._needs(scope, here, at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from symprop.schedule.ir import SAMPLES, Buffer, Schedule
+from symprop.schedule.ir import SAMPLES, Buffer, Kernel, Schedule
 
 __all__ = ["plan"]
 
@@ -16,7 +16,10 @@ def plan(schedule: Schedule) -> Schedule:
     straight = schedule.work()
     written = sum(len(nest.inner) + len(nest.body) for nest in schedule.nests)
     reads_sums = _reads_sums(schedule)
-    if reads_sums:
+    if any(isinstance(nest, Kernel) for nest in schedule.nests):
+        schedule.mode = "loops"
+        schedule.reasons.append("loops: a kernel works on a whole matrix")
+    elif reads_sums:
         schedule.mode = "loops"
         schedule.reasons.append("loops: a sum over the samples is needed for every sample")
     elif straight <= max(WRITTEN_OUT, 2 * written):

@@ -13,6 +13,7 @@ import numpy as np
 import sympy as sp
 from mpmath.libmp import from_man_exp
 
+from symprop.errors import ArgumentError
 from symprop.graph import OPERATIONS, Node, NodeTable
 from symprop.graph.evaluate import node_value
 
@@ -171,6 +172,8 @@ class Exact:
         if definition is not None:
             return np.broadcast_to(self._get(definition, new), shape_of(node))
         args = [self._get(a, new) for a in node.args]
+        if node.op in ("take", "one_hot"):
+            _check_indices(node, args)
         self.spent += operation_cost(node, math.prod(shape_of(node)))
         declared = OPERATIONS[node.op]
         if not node.shape and declared.elementwise and declared.exact is not None:
@@ -244,6 +247,20 @@ class Exact:
         if serial not in self._integers:
             self._integers[serial] = (array, integers(array))
         return self._integers[serial][1]
+
+
+def _check_indices(node: Node, args: list[Any]) -> None:
+    """An index outside the array is an error, as in a compiled call."""
+    sizes = (node.attrs[0],) if node.op == "one_hot" else shape_of(node.args[0])
+    indices = node.args if node.op == "one_hot" else node.args[1:]
+    for index, value, size in zip(indices, args[len(args) - len(indices) :], sizes, strict=False):
+        found, extent = int(value[()]), int(size)  # type: ignore[call-overload]
+        if not 0 <= found < extent:
+            what = f"argument {index.attrs[0]}" if index.op == "symbol" else "an index that is computed"
+            raise ArgumentError(
+                f"{what}: index {found} is out of range, expected 0 to {extent - 1}; check the labels or the "
+                "number of classes"
+            )
 
 
 def _other(value: Any, old: Any) -> Any:

@@ -57,6 +57,8 @@ def read_values(
     given, as a compiled function does. Raises ArgumentError for values that are missing, unknown or not real,
     and ShapeError for shapes that do not fit.
     """
+    if not isinstance(at, Mapping):
+        raise ArgumentError(f"at takes a mapping {{symbol: value}}, found {type(at).__name__} {at!r:.60}")
     known = {name_of(s): s for s in (*more, *inputs)}
     raw: dict[sp.Basic, Any] = {}
     for key, value in at.items():

@@ -88,7 +88,8 @@ def slope(
                     return Slope(nan, nan, nan, nan, finite=False, note=_ALONE)
                 side = (right, right_error) if sides[0] else (left, left_error)
                 return _border(*side, h, digits)
-            rounding = 8 * noise(digits) / h
+            largest = max(abs(v) for v in values)  # beside a zero of phi they are far larger than phi there
+            rounding = 8 * (noise(digits) + largest * mp.mpf(10) ** -digits) / h
             coarse, fine = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / h
             value, truncation = (4 * fine - coarse) / 3, abs(coarse - fine)
             error = truncation + rounding

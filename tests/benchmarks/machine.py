@@ -42,10 +42,11 @@ def described() -> str:
 
     bits = host().vector_bits
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "sympy", "llvmlite"))
+    kernels = os.environ.get("OPENBLAS_CORETYPE")
     return (
         f"Machine: {model()} (for LLVM {llvm.get_host_cpu_name()}), {os.cpu_count()} cores, "
-        f"vectors of {bits} bits. "
+        f"vectors of {bits} bits.\n"
         f"symprop {__version__}, Python {platform.python_version()}, {versions}, "
-        f"LLVM {'.'.join(map(str, llvm.llvm_version_info))}; "
-        f"`OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}`."
+        f"LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+        + (f"; NumPy with `OPENBLAS_CORETYPE={kernels}`." if kernels else ".")
     )

@@ -44,9 +44,9 @@ class Row:
         return self.workload.name
 
 
-def measured(workload: Workload, turns: int) -> Row:
-    """Race the contestants of one workload."""
-    times = race(workload.calls, turns)
+def measured(workload: Workload, turns: int, block: float = 0.04) -> Row:
+    """Race the contestants of one workload, in blocks of so many seconds."""
+    times = race(workload.calls, turns, block)
     seconds = {name: statistics.median(values) for name, values in times.items()}
     return Row(workload, seconds, {name: ratio(times, name, "numpy") for name in ("bind", "call")})
 
@@ -160,6 +160,12 @@ matrices.
 {peers}
 """
 
+PEERS = """Each in an environment of its own, between two measurements of ours, each in its strongest variant.
+`peer / symprop` over 1 means that symprop is faster. Peers choose the layout of their arrays, several use
+fast-math, and none checks class indices. `ready` is their time to derive and compile, where it is known.
+
+"""
+
 NO_PEERS = """Not measured here. With the environment variable `{variable}` the same command measures casadi,
 gcc, heyoka, jax, numba, pytensor, symengine and torch in the same run: see `tests/benchmarks/peers.py`."""
 
@@ -171,7 +177,7 @@ def document(groups: dict[str, list[Row]], options: argparse.Namespace) -> str:
     network = next(row.workload for row in rows if row.name == "W3-64")
     beside = NO_PEERS.format(variable=peers.VARIABLE)
     if any(row.others for row in everything):
-        beside = peer_table(everything)
+        beside = PEERS + peer_table(everything)
     return TEXT.format(
         command="python tests/benchmarks/run.py",
         date=datetime.datetime.now(tz=datetime.UTC).date(),

@@ -289,7 +289,7 @@ def growing(kind: str, n: int) -> tuple[Any, list[sp.Symbol], list[sp.Symbol]]:
         for j in range(width):
             total = sp.Add(biases[j], *(a * weights[i * width + j] for i, a in enumerate(below)))
             above.append(sp.Symbol(f"h{layer}_{j}"))
-            equations.append((above[-1], sp.tanh(total) if width > 1 else total))
+            equations.append((above[-1], nn.tanh(total) if width > 1 else total))
         below = above
     return symprop.Graph(equations), v, x
 

@@ -8,10 +8,13 @@ import sympy as sp
 
 from symprop import nn
 from symprop.declare import Graph
+from symprop.functions.symbols import named
+from symprop.functions.symbols import named
 from symprop.graph import OPERATIONS, NodeTable
 
 u, v, w = (sp.MatrixSymbol(n, 4, 1) for n in "uvw")
 X = sp.MatrixSymbol("X", 4, 3)
+Q = sp.MatrixSymbol("Q", 4, 4)
 x, y, a, b, c, d = sp.symbols("x y a b c d")
 k = sp.Symbol("k", integer=True)
 POINTS = {
@@ -19,13 +22,15 @@ POINTS = {
     v: np.array([[1.24], [0.45], [0.66], [0.27]]),
     w: np.array([[0.81], [0.92], [0.33], [0.14]]),
     X: np.linspace(-2, 2, 12).reshape(4, 3) ** 3 / 3 + 0.05,
+    Q: np.array([[2.1, 0.3, -0.4, 0.1], [0.2, -1.7, 0.5, 0.6], [0.7, 0.1, 1.3, -0.2], [0.4, 0.9, 0.8, 1.9]]),
     **dict(zip((x, y, a, b, c, d), (-0.45, 0.65, 0.15, 1.35, -0.75, 0.25), strict=True)),
     k: 2,
 }
 UNARY = [
     "exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc cbrt sigmoid",
     "softplus abs sign floor ceiling normal_cdf relu selu silu gelu mish log_sigmoid relu6 hardsigmoid",
-    "hardswish softsign tanhshrink",
+    "hardswish softsign tanhshrink gamma loggamma digamma trigamma polygamma_2 polygamma_3 j0 j1 sinc log2",
+    "log10 exp2",
 ]
 SCORES = (u - v) * 3
 COMPOSITE = [
@@ -39,11 +44,13 @@ COMPOSITE = [
     nn.hardtanh(SCORES, -1, 1),
     nn.hardshrink(SCORES),
     nn.softshrink(SCORES),
-    nn.srelu(SCORES, b, a, c, d),
+    nn.srelu(SCORES),
     nn.maximum(u, v),
     nn.minimum(u, v),
     nn.maxout(u, v, w),
+    nn.maxout(u, v, w, ties="split"),
     nn.maxout(X, dim=1),
+    nn.maxout(X, dim=(0, 1)),
     nn.glu(SCORES),
     nn.softmax(SCORES),
     nn.log_softmax(SCORES),
@@ -69,7 +76,19 @@ COMPOSITE = [
     nn.hinge_loss(SCORES, 1 * w),
     nn.poisson_nll_loss(u, v),
     nn.gaussian_nll_loss(u, v, w),
+    named("shared_minimum", [u, v, w]),
+    named("beta", [u, v]),
+    named("hypot", [u, v]),
+    named("mod", [3 * u, v]),
+    named("spherical_ratio", [SCORES], (1,)),
+    named("bessel_ratio", [SCORES], (2,)),
     sp.atan2(x, y) * sp.Abs(x) ** y,
+    sp.Inverse(Q) * u,
+    sp.Determinant(Q),
+    sp.log(sp.Abs(sp.Determinant(Q))),
+    named("cofactor", [Q]),
+    named("cofactor_slope", [Q, u * v.T]),
+    sp.KroneckerProduct(u.T, X),
 ]
 
 
@@ -113,5 +132,5 @@ def test_none_is_missing():
     structure = (
         "add mul pow select constant symbol eye batch_size batch_sum broadcast reshape transpose slice pad"
     )
-    structure += " index place take one_hot diag diagonal trace sum matmul user user_formula"
+    structure += " polygamma_4 index place take one_hot diag diagonal trace sum matmul user user_formula"
     assert declared - tested - set(structure.split()) == set()

@@ -27,7 +27,14 @@ LIMITS = {
     "loggamma": 4.0,
     "gamma": 4.0,
     "digamma": 4.0,
+    "trigamma": 6.0,
+    "polygamma_2": 8.0,  # at negative arguments, from powers of a cotangent; half of it at positive ones
+    "polygamma_3": 10.0,
+    "polygamma_4": 12.0,
+    "j0": 4.5,
+    "j1": 4.5,
 }
+SPECIAL = (*sweep.GAMMA_FAMILY, "j0", "j1")
 FMA = sweep.make_target("host").fma
 X86 = sweep.make_target("host").triple.startswith("x86_64")
 
@@ -45,7 +52,7 @@ def targets() -> list[str]:
 @pytest.mark.parametrize("element", ELEMENTS)
 @pytest.mark.parametrize("name", ELEMENTARY)
 def test_accuracy(name, element):
-    count = 40 if name in ("loggamma", "gamma", "digamma") else 160
+    count = 40 if name in SPECIAL else 160
     error, at = sweep.worst(library("host", element), name, count, long=False)
     assert error <= LIMITS.get(name, 1.5), at
 
@@ -122,7 +129,7 @@ def test_special_values_are_those_of_c(target, element):
     kind = sweep.NUMPY_TYPE[element]
     values = special_points(element)
     for name in ELEMENTARY:
-        if name in ("loggamma", "gamma", "digamma"):
+        if name in SPECIAL:
             continue
         if name in sweep.TWO_ARGUMENTS:
             pairs = np.array(list(itertools.product(values, values)), kind)
@@ -220,3 +227,23 @@ def test_poles_and_limits_of_the_gamma_family():
     )
     np.testing.assert_array_equal(code("loggamma", x[-2:]), [0.0, 0.0])
     np.testing.assert_array_equal(code("digamma", x[:8]), [-inf, inf, nan, nan, nan, inf, nan, nan])
+
+
+def test_poles_and_limits_of_the_derivatives_of_digamma():
+    inf, nan = math.inf, math.nan
+    x = np.array([0.0, -0.0, -1.0, -3.0, inf, -inf, nan, 1e-320])
+    code = library("host", "double", 4)
+    for name in ("trigamma", "polygamma_3"):
+        np.testing.assert_array_equal(code(name, x), [inf, inf, inf, inf, 0, nan, nan, inf])
+    for name in ("polygamma_2", "polygamma_4"):
+        np.testing.assert_array_equal(code(name, x), [-inf, inf, nan, nan, 0, nan, nan, -inf])
+
+
+def test_bessel_functions_at_the_ends_of_the_range():
+    x = np.array([0.0, -0.0, math.inf, -math.inf, math.nan, 1e-300, -1e-300])
+    code = library("host", "double", 4)
+    np.testing.assert_array_equal(code("j0", x), [1, 1, 0, 0, math.nan, 1, 1])
+    np.testing.assert_array_equal(code("j1", x), [0, -0.0, 0, -0.0, math.nan, 0.5e-300, -0.5e-300])
+    zeros = np.array([2.404825557695773, 5.520078110286311])  # near its zeros j0 keeps its digits
+    for value, point in zip(code("j0", zeros), zeros, strict=True):
+        assert sweep.ulp_error(value, sweep.reference("j0", float(point)), "double") < 2

@@ -12,6 +12,7 @@ import sympy as sp
 from symprop import nn
 from symprop.declare.intake import Intake
 from symprop.differentiate import forward, reverse
+from symprop.functions.symbols import named
 from symprop.graph import OPERATIONS, NodeTable, topological
 from symprop.graph.evaluate import evaluate
 
@@ -47,10 +48,23 @@ CASES = {
     "tanhshrink": nn.tanhshrink(A),
     "hardshrink": nn.hardshrink(A),
     "softshrink": nn.softshrink(A, sp.Rational(1, 3)),
-    "srelu": nn.srelu(A, B, C, D, E),
+    "srelu": nn.srelu(3 * A),
     "maximum": nn.maximum(A, B),
     "minimum": nn.minimum(P, Q),
     "maxout": nn.maxout(P, Q, R),
+    "maxout shared": nn.maxout(P, Q, R, ties="split"),
+    "minimum shared": named("shared_minimum", [P, Q, R]),
+    "maxout of all": nn.maxout(M, dim=(0, 1)),
+    "maxout of all shared": nn.maxout(M, dim=(0, 1), ties="split"),
+    "softmax of all": nn.softmax(M, dim=(0, 1)),
+    "log_softmax of all": nn.log_softmax(M, dim=(0, 1)),
+    "logsumexp of all": nn.logsumexp(M, dim=(0, 1)),
+    "sinc": named("sinc", [A]),
+    "spherical_ratio": named("spherical_ratio", [2 * A], (2,)),
+    "bessel_ratio": named("bessel_ratio", [A], (3,)),
+    "beta": named("beta", [A, B]),
+    "hypot": named("hypot", [A, B]),
+    "mod": named("mod", [3 * A, B]),
     "maxout of rows": nn.maxout(M, dim=1),
     "maxout of columns": nn.maxout(M, dim=0),
     "glu": nn.glu(M),

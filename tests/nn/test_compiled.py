@@ -37,7 +37,7 @@ SCALARS = [
     *[total(function(3 * p)) for function in ACTIVATIONS],
     total(nn.gelu(p, approximate="tanh")),
     total(nn.prelu(p, q)),
-    total(nn.srelu(p, sp.Rational(1, 2), b, -1, a)),
+    total(nn.srelu(2 * p)),
     total(nn.maxout(p, q, w)),
     total(nn.maxout(M, dim=1)),
     total(nn.glu(M)),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import sympy as sp
@@ -104,7 +105,7 @@ def _parameters(name: str, rows: int, columns: int) -> tuple[sp.Matrix, list[sp.
 def _network(sizes: Sequence[int], loss: Callable[[list[sp.Expr]], sp.Expr]) -> Case:
     values: list[sp.Expr] = list(sp.symbols(f"x:{sizes[0]}"))
     wrt: list[sp.Symbol] = []
-    for k, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for k, (n, m) in enumerate(pairwise(sizes)):
         w, b = _parameters(f"w{k}", m, n)
         wrt += [*w, *b]
         values = _affine(w, values, b)

@@ -14,15 +14,20 @@ import numpy as np
 
 ACTIVATIONS = """
 sigmoid tanh leaky_relu_0.01 prelu_0.25 elu_1 selu celu_2 silu gelu_none gelu_tanh hardtanh_-2_3 softsign
-relu6 hardshrink softshrink
+relu6 hardshrink softshrink exp log1p_abs erf erfc abs square lgamma sinc
 """
-JOINED = ("act/glu", "act/maxout", "act/softmax", "act/log_softmax", "act/logsumexp")
+JOINED = (
+    *("act/glu", "act/maxout", "act/softmax", "act/log_softmax", "act/logsumexp"),
+    *("act/normalize_l2", "act/linear", "act/mlp_tanh_ce", "act/lstm_cell"),
+)
 LOSSES = """
 mse_mean l1_mean l1_none huber_d0.5_sum smooth_l1_b1_mean smooth_l1_b0.3_mean cross_entropy_ls0.0_none
 cross_entropy_extreme_ls0.0_sum cross_entropy_extreme_ls0.1_none cross_entropy_ls0.5_none
 cross_entropy_soft_none cross_entropy_weight_none cross_entropy_ignore_mean nll_none bce_edge_sum
 bce_logits_none bce_logits_posw_none kl_div_mean hinge_none
-poisson_nll_nolog_full_sum poisson_nll_log_none kl_div_logtarget_none
+poisson_nll_nolog_full_sum poisson_nll_log_none kl_div_logtarget_none squared_hinge_mean soft_margin_mean
+hinge_embedding_none margin_ranking_sum cosine_embedding_none triplet_none multi_margin_none focal_g2_none
+nll_mean cross_entropy_ls0.1_mean
 """
 
 

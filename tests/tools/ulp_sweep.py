@@ -136,12 +136,19 @@ MP: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "normal_cdf": normal_cdf, "tanh_prime": lambda x: mpmath.sech(x) ** 2, "sigmoid_prime": sigmoid_prime,
     "loggamma": mp_log_gamma, "gamma": mpmath.gamma, "digamma": mpmath.digamma,
+    "trigamma": lambda x: mpmath.polygamma(1, x), "polygamma_2": lambda x: mpmath.polygamma(2, x),
+    "polygamma_3": lambda x: mpmath.polygamma(3, x), "polygamma_4": lambda x: mpmath.polygamma(4, x),
+    "j0": mpmath.j0, "j1": mpmath.j1,
 }  # fmt: skip
+
+
+POLYGAMMA = ("trigamma", "polygamma_2", "polygamma_3", "polygamma_4")
+GAMMA_FAMILY = ("loggamma", "gamma", "digamma", *POLYGAMMA)
 
 
 def digits_for(name: str, x: float) -> int:
     """Decimal digits that a reference at x needs."""
-    if name in ("sin", "cos", "tan"):
+    if name in ("sin", "cos", "tan", "j0", "j1"):
         return 60 + max(0, int(math.log10(abs(x) + 1)))
     return 60
 
@@ -176,6 +183,10 @@ def ulp_error(got: float, exact: Any, element: str, scale: float = 0.0) -> float
 
 def scale_of(name: str, x: float) -> float:
     """Next to their zeros at negative arguments some functions promise an absolute error only."""
+    if name in ("j0", "j1"):
+        return 0.0 if abs(x) < 8 else math.sqrt(2 / (math.pi * abs(x)))
+    if name.startswith("polygamma_") and x < 0:  # the sum of two terms of about this size
+        return float(abs(mpmath.polygamma(int(name[-1]), 1 - x)))
     return 1.0 if name in ("loggamma", "digamma") and x < 0 else 0.0
 
 
@@ -235,6 +246,9 @@ def domain(name: str, element: str) -> list[tuple[float, float]]:
         "loggamma": [(1e-5, 30), (1, 3), (-20, 0), (1, 1e5)],
         "gamma": [(-20, 5), (0.1, 171) if double else (0.1, 35)],
         "digamma": [(1e-5, 30), (1, 2), (-20, 0)],
+        **{name: [(1e-5, 30), (1, 1e6), (-20, 0)] for name in POLYGAMMA},
+        "j0": [(-40, 40), (0, 1e4), (0, 9)],
+        "j1": [(-40, 40), (0, 1e4), (0, 9)],
     }
     return table[name]
 
@@ -268,7 +282,7 @@ def sample(name: str, element: str, count: int, seed: int = 1) -> tuple[Array, A
         else:
             found.append(spread(rng, count, low, high))
     x = np.concatenate(found).astype(kind)
-    return x[(x > 0) | (x != np.rint(x))] if name in ("loggamma", "gamma", "digamma") else x, None
+    return x[(x > 0) | (x != np.rint(x))] if name in GAMMA_FAMILY else x, None
 
 
 POINTS = (
@@ -286,8 +300,8 @@ def valid(name: str, x: float) -> bool:
     """Is the function's value at x a finite number within reach of the reference."""
     if not math.isfinite(x):
         return False
-    if name in ("log", "log2", "log10", "loggamma", "gamma", "digamma"):
-        return x > 0 and (name not in ("gamma",) or x < 1000)
+    if name in ("log", "log2", "log10", *GAMMA_FAMILY):
+        return x > 0 and (name != "gamma" or x < 1000) and (name not in POLYGAMMA or 1e-30 < x < 1e22)
     if name == "log1p":
         return x > -1
     if name in ("asin", "acos"):

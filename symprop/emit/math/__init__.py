@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symprop.emit.builder import Builder, Value
+from symprop.emit.math.bessel import j0, j1
 from symprop.emit.math.error import erf, erfc, normal_cdf
 from symprop.emit.math.exponential import exp, exp2, expm1
 from symprop.emit.math.gamma import digamma, gamma, loggamma
@@ -27,6 +28,7 @@ from symprop.emit.math.hyperbolic import (
 )
 from symprop.emit.math.inverse_trigonometric import acos, asin, atan, atan2
 from symprop.emit.math.logarithm import log, log1p, log2, log10
+from symprop.emit.math.polygamma import polygamma
 from symprop.emit.math.power import cbrt, integer_power, pow_
 from symprop.emit.math.trigonometric import cos, sin, sin_cos, tan
 
@@ -72,4 +74,8 @@ ELEMENTARY: dict[str, Callable[..., Value]] = {
     "loggamma": loggamma,
     "gamma": gamma,
     "digamma": digamma,
+    "trigamma": polygamma(1),
+    **{f"polygamma_{n}": polygamma(n) for n in (2, 3, 4)},
+    "j0": j0,
+    "j1": j1,
 }

@@ -1,0 +1,427 @@
+"""Special functions: the gamma family, Bessel functions, sinc and its derivatives, hypot and the remainder.
+
+Quotients such as sin(x)/x or J1(x)/x have families that are closed under differentiation, so that derivatives
+of any order are right at zero too and lose no digits next to it: with S(n, x) = j_n(x)/x**n of the spherical
+Bessel functions, S(0, x) = sinc(x) and S(n)' = -x S(n + 1); J_n(x)/x**n obeys the same rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import sympy as sp
+
+from symprop.errors import UnsupportedExpressionError
+from symprop.functions.composite import below, where
+from symprop.functions.elementwise import elementwise, real
+from symprop.functions.symbols import define_formula
+from symprop.graph import Node, NodeTable
+
+__all__ = ["POLYGAMMA"]
+
+T = NodeTable
+N = Node
+DLMF = "NIST Digital Library of Mathematical Functions, "
+
+
+def _numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of mpmath on arrays of float64."""
+    return np.vectorize(lambda *v: float(function(*[mp.mpf(float(x)) for x in v])), otypes=[float])
+
+
+def _declare(
+    name: str,
+    derivative: Callable[[T, N, N], N],
+    exact: Callable[..., Any],
+    formula: Callable[..., Any],
+    **more: Any,
+) -> None:
+    """A function of one argument, by its derivative at (table, x, value)."""
+    value = real(exact)
+    define_formula(name, formula)
+    elementwise(name, lambda t, y: [derivative(t, y.args[0], y)], _numpy(value), value, **more)
+
+
+# -- the gamma family -----------------------------------------------------------------------------
+
+# the operation of each order of polygamma
+POLYGAMMA = ("digamma", "trigamma", "polygamma_2", "polygamma_3", "polygamma_4")
+
+
+def _is_pole(x: Any) -> bool:
+    return bool(x <= 0 and x == mp.floor(x))
+
+
+def _exact_gamma(x: Any) -> Any:
+    if mp.isinf(x) or x == 0:
+        return mp.inf if x >= 0 else mp.nan
+    return mp.nan if _is_pole(x) else mp.gamma(x)
+
+
+def _exact_loggamma(x: Any) -> Any:
+    return mp.inf if mp.isinf(x) or _is_pole(x) else mp.re(mp.loggamma(x))
+
+
+def _exact_polygamma(order: int) -> Callable[..., Any]:
+    def value(x: Any) -> Any:
+        if _is_pole(x):
+            return mp.inf if order % 2 else (mp.nan if x else mp.ninf)
+        if mp.isinf(x):
+            return mp.nan if x < 0 else (mp.mpf(0) if order else mp.inf)
+        return mp.polygamma(order, x)
+
+    return value
+
+
+def _next_polygamma(order: int) -> Callable[[T, N, N], N]:
+    def derivative(t: T, x: N, y: N) -> N:
+        if order + 1 == len(POLYGAMMA):
+            raise UnsupportedExpressionError(
+                f"the derivative of polygamma({order}, x) is polygamma({order + 1}, x), for which there is no "
+                f"native code: gamma, loggamma and beta have derivatives up to polygamma({order}, x)"
+            )
+        return t.call(POLYGAMMA[order + 1], x)
+
+    return derivative
+
+
+_declare(
+    "gamma",
+    lambda t, x, y: t.mul(y, t.call("digamma", x)),
+    _exact_gamma,
+    sp.gamma,
+    latex=r"\Gamma\left({0}\right)",
+    summary="Γ(x); derivative Γ(x) ψ(x), ψ = digamma",
+    source=DLMF + "5.2.1",
+)
+_declare(
+    "loggamma",
+    lambda t, x, y: t.call("digamma", x),
+    _exact_loggamma,
+    lambda x: sp.log(sp.Abs(sp.gamma(x))),
+    latex=r"\log\left|\Gamma\left({0}\right)\right|",
+    summary="log |Γ(x)|; derivative ψ(x) = digamma(x)",
+    source=DLMF + "5.2.1",
+)
+for _order, _name in enumerate(POLYGAMMA):
+    _declare(
+        _name,
+        _next_polygamma(_order),
+        _exact_polygamma(_order),
+        lambda x, order=_order: sp.polygamma(order, x),
+        latex=r"\psi\left({0}\right)" if _order == 0 else rf"\psi^{{({_order})}}\left({{0}}\right)",
+        summary=f"the derivative of order {_order} of ψ = Γ'/Γ; derivative that of order {_order + 1}",
+        source=DLMF + "5.2.2, 5.15.1",
+    )
+
+
+def _sign_of_gamma(t: T, x: N) -> N:
+    """-1 where Γ(x) is negative: x < 0 and floor(x) odd."""
+    half = t.mul(t.constant(sp.Rational(1, 2)), t.call("floor", x))
+    odd = t.call("not_equal", t.call("floor", half), half)
+    return where(t, t.call("and", below(t, x, 0), odd), -1, 1)
+
+
+def _beta(t: T, node: N) -> N:
+    """Γ(a) Γ(b)/Γ(a + b); beyond the range of Γ by logarithms."""
+    a, b = node.args
+    total = t.add(a, b)
+    parts = (a, b, total)
+    small = [below(t, t.call("abs", v), 160) for v in parts]
+    ga, gb, gt = (t.call("gamma", v) for v in parts)
+    la, lb, lt = (t.call("loggamma", v) for v in parts)
+    sa, sb, st = (_sign_of_gamma(t, v) for v in parts)
+    by_logarithms = t.mul(sa, sb, st, t.call("exp", t.add(la, lb, t.neg(lt))))
+    in_range = t.call("and", t.call("and", small[0], small[1]), small[2])
+    return where(t, in_range, t.div(t.mul(ga, gb), gt), by_logarithms)
+
+
+def _beta_partials(t: T, y: N) -> list[N | None]:
+    a, b = y.args
+    total = t.call("digamma", t.add(a, b))
+    return [t.mul(y, t.sub(t.call("digamma", v), total)) for v in (a, b)]
+
+
+_exact_beta = real(mp.beta)
+define_formula("beta", lambda a, b: sp.gamma(a) * sp.gamma(b) / sp.gamma(a + b))
+elementwise(
+    "beta",
+    _beta_partials,
+    _numpy(_exact_beta),
+    _exact_beta,
+    expand=_beta,
+    latex=r"\operatorname{B}\left({0}, {1}\right)",
+    summary="B(a, b) = Γ(a) Γ(b)/Γ(a + b); derivative B(a, b) (ψ(a) - ψ(a + b)) with respect to a",
+    source=DLMF + "5.12.1",
+)
+
+# -- quotients that are smooth at zero ------------------------------------------------------------
+
+
+def _series(t: T, x: N, start: int, first: sp.Expr, cut: float, half: int) -> N:
+    """first (1 - u/(2m) + ...), u = x**2, in Horner form: the term of u**k is that before it divided by
+    -2 k (2 start + 2 k + half); right to the last digit for |x| <= cut."""
+    terms, size, k = [first], 1.0, 0
+    while size > 1e-18:
+        k += 1
+        below_it = 2 * k * (2 * start + 2 * k + half)
+        terms.append(-terms[-1] / below_it)
+        size *= cut**2 / below_it
+    square = t.mul(x, x)
+    total = t.constant(terms[-1])
+    for term in reversed(terms[:-1]):
+        total = t.add(t.constant(term), t.mul(square, total))
+    return total
+
+
+def _away(t: T, x: N, near: N) -> N:
+    """x, and 1 where it is near zero: what is divided by it is not taken there."""
+    return where(t, near, 1, x)
+
+
+def _sinc(t: T, node: N) -> N:
+    (x,) = node.args
+    near = t.call("equal", x, t.constant(0))
+    return where(t, near, 1, t.div(t.call("sin", x), _away(t, x, near)))
+
+
+def _order(node: N) -> int:
+    order = node.attrs[0]
+    assert isinstance(order, int)
+    return order
+
+
+def _spherical(t: T, node: N) -> N:
+    """A series up to |x| = n + 1/2, beyond it the recurrence x**2 S(n + 1) = (2 n + 1) S(n) - S(n - 1)."""
+    (x,), n = node.args, _order(node)
+    cut = n + 0.5
+    near = below(t, t.call("abs", x), sp.Rational(2 * n + 1, 2))
+    series = _series(t, x, n, sp.Rational(1, sp.factorial2(2 * n + 1)), cut, 1)
+    away = _away(t, x, near)
+    square = t.mul(away, away)
+    before, value = t.call("cos", x), t.div(t.call("sin", x), away)
+    for k in range(n):
+        before, value = value, t.div(t.sub(t.mul(t.constant(2 * k + 1), value), before), square)
+    return where(t, near, series, value)
+
+
+def _bessel(t: T, node: N) -> N:
+    """A series up to |x| = n, beyond it x**2 T(n + 1) = 2 n T(n) - T(n - 1), T(n) = J_n(x)/x**n."""
+    (x,), n = node.args, _order(node)
+    near = below(t, t.call("abs", x), n)
+    first = sp.Rational(1, 2**n * math.factorial(n))
+    series = _series(t, x, n, first, float(n), 0)
+    away = _away(t, x, near)
+    square = t.mul(away, away)
+    before, value = t.call("j0", x), t.div(t.call("j1", x), away)
+    for k in range(1, n):
+        before, value = value, t.div(t.sub(t.mul(t.constant(2 * k), value), before), square)
+    return where(t, near, series, value)
+
+
+def _limit(x: Any, series: Callable[[Any], Any]) -> Any:
+    return mp.mpf(0) if mp.isinf(x) else series(-x * x / 4)
+
+
+def _exact_spherical(n: int, x: Any) -> Any:
+    return _limit(x, lambda u: mp.hyp0f1(n + mp.mpf(3) / 2, u) / mp.fac2(2 * n + 1))
+
+
+def _exact_bessel(n: int, x: Any) -> Any:
+    return _limit(x, lambda u: mp.hyp0f1(n + 1, u) / (mp.mpf(2) ** n * mp.fac(n)))
+
+
+def _ratio(
+    name: str, expand: Any, exact: Callable[[int, Any], Any], formula: Any, latex: str, letter: str, source: str
+) -> None:
+    """The family f_n(x)/x**n with the order n as attribute."""
+
+    def partials(t: T, y: N) -> Sequence[N | None]:
+        return [t.neg(t.mul(y.args[0], t.make(name, y.args, (_order(y) + 1,))))]
+
+    define_formula(name, formula, attrs=[("n", None)])
+    elementwise(
+        name,
+        partials,
+        lambda attrs, x: _numpy(lambda v: exact(attrs[0], v))(x),
+        lambda attrs, x: exact(attrs[0], x),
+        takes_attrs=True,
+        expand=expand,
+        latex=latex,
+        summary=f"{letter}_n(x)/x^n, smooth at 0; derivative -{letter}_(n+1)(x)/x^n",
+        source=source,
+    )
+
+
+def _sinc_value(x: Any) -> Any:
+    return mp.nan if mp.isinf(x) else mp.sinc(x)
+
+
+define_formula("sinc", lambda x: sp.Piecewise((sp.sin(x) / x, sp.Ne(x, 0)), (1, True)))
+elementwise(
+    "sinc",
+    lambda t, y: [t.neg(t.mul(y.args[0], t.make("spherical_ratio", y.args, (1,))))],
+    lambda x: np.sinc(np.asarray(x, float) / np.pi),
+    real(_sinc_value),
+    expand=_sinc,
+    summary="sin(x)/x, 1 at 0; derivative (cos(x) - sin(x)/x)/x = -j_1(x)",
+    source=DLMF + "10.49.3",
+)
+_ratio(
+    "spherical_ratio",
+    _spherical,
+    _exact_spherical,
+    lambda x, n: sp.expand_func(sp.jn(n, x)) / x**n,
+    r"\frac{j_{1}\left({0}\right)}{{{0}}^{1}}",
+    "j",
+    DLMF + "10.51.5",
+)
+_ratio(
+    "bessel_ratio",
+    _bessel,
+    _exact_bessel,
+    lambda x, n: sp.besselj(n, x) / x**n,
+    r"\frac{J_{1}\left({0}\right)}{{{0}}^{1}}",
+    "J",
+    DLMF + "10.6.6",
+)
+
+
+def _exact_j(order: int) -> Callable[..., Any]:
+    return lambda x: mp.mpf(0) if mp.isinf(x) else mp.besselj(order, x)
+
+
+_declare(
+    "j0",
+    lambda t, x, y: t.neg(t.call("j1", x)),
+    _exact_j(0),
+    lambda x: sp.besselj(0, x),
+    latex=r"J_0\left({0}\right)",
+    summary="the Bessel function J_0(x); derivative -J_1(x)",
+    source=DLMF + "10.2.2",
+)
+_declare(
+    "j1",
+    lambda t, x, y: t.sub(t.call("j0", x), t.make("bessel_ratio", (x,), (1,))),
+    _exact_j(1),
+    lambda x: sp.besselj(1, x),
+    latex=r"J_1\left({0}\right)",
+    summary="the Bessel function J_1(x); derivative J_0(x) - J_1(x)/x",
+    source=DLMF + "10.2.2",
+)
+
+# -- other logarithms, hypot, the remainder -------------------------------------------------------
+
+
+def _over(constant: sp.Expr) -> Callable[[T, N, N], N]:
+    return lambda t, x, y: t.mul(t.constant(1 / constant), t.pow(x, -1))
+
+
+def _logarithm(base: int) -> Callable[..., Any]:
+    return lambda x: mp.ninf if x == 0 else mp.log(x, base)
+
+
+_declare("log2", _over(sp.log(2)), _logarithm(2), lambda x: sp.log(x) / sp.log(2), summary="log(x)/log(2)")
+_declare("log10", _over(sp.log(10)), _logarithm(10), lambda x: sp.log(x) / sp.log(10), summary="log(x)/log(10)")
+_declare(
+    "exp2",
+    lambda t, x, y: t.mul(t.constant(sp.log(2)), y),
+    lambda x: mp.power(2, x),
+    lambda x: 2**x,
+    summary="2^x; derivative log(2) 2^x",
+)
+
+
+def _hypot(t: T, node: N) -> N:
+    """m sqrt(1 + (r/m)**2), m the larger and r the smaller size: neither overflow nor underflow."""
+    a, b = (t.call("abs", v) for v in node.args)
+    top, rest = t.call("maximum", a, b), t.call("minimum", a, b)
+    flat = t.call("or", t.call("equal", top, t.constant(0)), t.call("equal", top, t.constant(sp.oo)))
+    ratio = t.div(rest, where(t, flat, 1, top))
+    root = t.pow(t.add(t.full(1, node.shape), t.pow(ratio, 2)), sp.Rational(1, 2))
+    return where(t, flat, top, t.mul(top, root))
+
+
+def _hypot_partials(t: T, y: N) -> list[N | None]:
+    inside = t.call("not_equal", y, t.constant(0))
+    return [where(t, inside, t.div(v, y), 0) for v in y.args]
+
+
+define_formula("hypot", lambda a, b: sp.sqrt(a**2 + b**2))
+elementwise(
+    "hypot",
+    _hypot_partials,
+    np.hypot,
+    lambda a, b: mp.inf if mp.isinf(a) or mp.isinf(b) else mp.hypot(a, b),
+    expand=_hypot,
+    kinks=lambda t, y: [y],
+    summary="sqrt(a² + b²) without overflow; derivative a/sqrt(a² + b²), 0 at the origin",
+)
+
+
+def _mod(t: T, node: N) -> N:
+    """a - b floor(a/b); the quotient may be rounded up to a whole number: then b is added back."""
+    a, b = node.args
+    rest = t.sub(a, t.mul(b, t.call("floor", t.div(a, b))))
+    return where(t, below(t, t.mul(rest, t.call("sign", b)), 0), t.add(rest, b), rest)
+
+
+def _exact_mod(a: Any, b: Any) -> Any:
+    return mp.nan if b == 0 or mp.isinf(a) or mp.isinf(b) else a - b * mp.floor(a / b)
+
+
+define_formula("mod", sp.Mod)
+elementwise(
+    "mod",
+    lambda t, y: [t.constant(1), t.neg(t.call("floor", t.div(y.args[0], y.args[1])))],
+    np.mod,
+    real(_exact_mod),
+    expand=_mod,
+    latex=r"{0} \bmod {1}",
+    summary="a - b floor(a/b), of the sign of b; derivative 1 with respect to a",
+)
+
+
+# -- a maximum that is shared ---------------------------------------------------------------------
+
+
+def _shared(name: str, pair: str, formula: Callable[..., Any], pick: Callable[..., Any], ufunc: Any) -> None:
+    """The maximum or minimum of any number of operands; at a tie the gradient is shared evenly."""
+
+    def expand(t: T, node: N) -> N:
+        value = node.args[0]
+        for other in node.args[1:]:
+            value = t.make(pair, (value, other))
+        return t.broadcast(value, node.shape)
+
+    def partials(t: T, y: N) -> list[N | None]:
+        one, zero = t.constant(1), t.constant(0)
+        hits = [t.call("equal", a, y) for a in y.args]
+        share = t.pow(t.add(*[t.select(hit, one, zero) for hit in hits]), -1)
+        return [t.select(hit, share, zero) for hit in hits]
+
+    def exact(*values: Any) -> Any:
+        return mp.nan if any(mp.isnan(v) for v in values) else pick(values)
+
+    def kinks(t: T, y: N) -> list[N]:
+        return [t.sub(a, b) for a, b in zip(y.args, y.args[1:], strict=False)]
+
+    define_formula(name, formula)
+    elementwise(
+        name,
+        partials,
+        lambda *values: ufunc.reduce(np.broadcast_arrays(*values)),
+        exact,
+        expand=expand,
+        kinks=kinks,
+        summary=f"the {pair} of its operands; at a tie the gradient is shared evenly",
+        source="torch.amax, torch.amin",
+    )
+
+
+_shared("shared_maximum", "maximum", sp.Max, max, np.maximum)
+_shared("shared_minimum", "minimum", sp.Min, min, np.minimum)

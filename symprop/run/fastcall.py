@@ -1,0 +1,283 @@
+"""Ordinary calls as native objects of the interpreter: arguments that fit go straight to the code.
+
+For a program whose results are numbers and gradients of unbatched arguments, a builtin function (flags
+METH_FASTCALL and METH_KEYWORDS) is generated: it checks type, dtype, layout and shape of each argument, makes
+the result arrays, runs the entry and packs `(value, gradients)`. Whatever it does not know (lists, other
+dtypes, keywords, errors) it hands to the general path in Python, which converts or explains.
+
+This relies on the layout of CPython's and NumPy's objects, which `_layout_holds` checks once; elsewhere
+`fast_call` gives None.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from symprop.emit.builder import F64, I32, I64, PTR, Builder, Module, Type, Value, vector
+from symprop.emit.target import host
+from symprop.run.bound import PAYLOAD, Block, Definition, method_object
+from symprop.run.engine import compile_text
+from symprop.run.executable import Executable
+
+__all__ = ["Gradient", "fast_call"]
+
+METH_FASTCALL_KEYWORDS = 0x0080 | 0x0002
+DATA, NDIM, DIMS, DESCR, FLAGS = 16, 24, 32, 56, 64  # fields of PyArrayObject
+OBJECT_TYPE, FLOAT_VALUE = 8, 16  # fields of PyObject, PyFloatObject (and of NumPy's float64 scalars)
+READY = 0x101  # C-contiguous and aligned
+NAME = "symprop.call"
+# words of the block: the general path, the objects that are compared with, the code
+FALLBACK, ARRAY, REAL, LABEL, FLOAT, SCALAR, ENTRY = range(7)
+
+_PYTHON = ("PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "Py_DecRef")
+_NUMPY = {"PyArray_New": 93, "PyArray_Scalar": 60}  # places in NumPy's table of its C interface
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """A result after the values: the gradient with respect to the argument at a position."""
+
+    position: int
+
+
+def fast_call(
+    executable: Executable,
+    values: int,
+    gradients: Sequence[Gradient],
+    single: bool,
+    fallback: Callable[..., Any],
+) -> Callable[..., Any] | None:
+    """A callable `(*args) -> (value, gradients)` for a program with `values` numbers and then `gradients`.
+
+    `single` gives the one gradient itself instead of a tuple. `fallback` is called with the same arguments
+    where they do not fit. None where the program or the interpreter is of another kind.
+    """
+    api = _interface()
+    if api is None or not _is_plain(executable, values, gradients):
+        return None
+    text = _Writer(executable, values, gradients, single).text()
+    code = compile_text(text, host(), 1, NAME, api)
+    objects = [fallback, np.ndarray, np.dtype(executable.dtype), np.dtype(np.int64), float, np.float64]
+    words = [*map(id, objects), executable.address]
+    block = Block(b"".join(w.to_bytes(8, sys.byteorder) for w in words))
+    definition = Definition(b"call", code.address, METH_FASTCALL_KEYWORDS, b"A compiled function.")
+    block.held = (executable, objects, definition, code)
+    return method_object(definition, block)
+
+
+def _is_plain(executable: Executable, values: int, gradients: Sequence[Gradient]) -> bool:
+    """True for numbers as values, gradients of unbatched arguments, and a workspace that fits on the
+    stack.
+    """
+    outputs = executable.outputs
+    if any(o.batched or o.kind != "real" for o in outputs) or executable.memory.size(1) > 0:
+        return False
+    if any(o.shape != () for o in outputs[:values]):
+        return False
+    for port in executable.inputs:
+        if port.shape == (1, 1) or len(port.shape) not in (0, 2):
+            return False
+        if port.kind == "integer" and not port.batched:
+            return False
+        if port.shape == () and not port.batched and executable.dtype != np.float64:
+            return False
+    return not any(executable.inputs[g.position].batched for g in gradients)
+
+
+class _Writer:
+    """Writes the function."""
+
+    def __init__(
+        self, executable: Executable, values: int, gradients: Sequence[Gradient], single: bool
+    ) -> None:
+        self.executable = executable
+        self.values = values
+        self.gradients = gradients
+        self.single = single
+        self.module = Module(host())
+        self.b = Builder(self.module)
+        self.real: Type = vector("double" if executable.dtype == np.float64 else "float")
+        self.slow = "slow"
+
+    def text(self) -> str:
+        b, module = self.b, self.module
+        args, count, names = Value("%args", PTR), Value("%count", I64), Value("%names", PTR)
+        module.declare("PyObject_Vectorcall", PTR, [PTR, PTR, I64, PTR])
+        module.declare("PyTuple_New", PTR, [I64])
+        module.declare("PyTuple_SetItem", I32, [PTR, I64, PTR])
+        module.declare("Py_DecRef", None, [PTR])
+        module.declare("PyArray_New", PTR, [PTR, I32, PTR, I32, PTR, PTR, I32, I32, PTR])
+        module.declare("PyArray_Scalar", PTR, [PTR, PTR, PTR])
+        inputs, outputs = self.executable.inputs, self.executable.outputs
+        words = b.element(Value("%self", PTR), PAYLOAD, vector("i8"))
+        self.word = [b.load(b.element(words, k, I64), PTR, True) for k in range(7)]
+        block = b.alloca(I64, len(inputs) + len(outputs) + 3)
+        numbers = b.alloca(self.real, max(1, len(outputs)))
+        null = Value("null", PTR)
+        self.require(b.icmp("eq", names, null))
+        self.require(b.icmp("eq", count, b.const(len(inputs), I64)))
+        self.samples: Value | None = None
+        objects = [b.load(b.element(args, k, I64), PTR) for k in range(len(inputs))]
+        for k, (port, item) in enumerate(zip(inputs, objects, strict=True)):
+            b.store(self.argument(port, item), b.element(block, k, I64))
+        samples = self.samples or b.const(1, I64)
+        self.require(b.icmp("sle", samples, b.const(self.executable.short_samples, I64)))
+        made: dict[int, Value] = {}
+        for k in range(len(outputs)):
+            slot = b.element(block, len(inputs) + k, I64)
+            position = self.gradients[k - self.values].position if k >= self.values else -1
+            if position < 0 or inputs[position].shape == ():
+                b.store(b.element(numbers, k, self.real), slot)
+                continue
+            like = objects[position]
+            made[k] = self.array(like)
+            b.store(self.field(made[k], DATA, PTR), slot)
+        tail = len(inputs) + len(outputs)
+        for k, value in enumerate((b.const(0, I64), samples, samples)):
+            b.store(value, b.element(block, tail + k, I64))
+        status = b.assign(I32, f"call i32 {self.word[ENTRY]}(ptr {block})")
+        good, bad = b.label("good"), b.label("bad")
+        b.branch(b.icmp("eq", status, b.const(0, I32)), good, bad)
+        b.start(bad)  # the general path finds out what was wrong, and raises
+        for array in made.values():
+            b.emit(f"call void @Py_DecRef(ptr {array})")
+        b.jump(self.slow)
+        b.start(good)
+        results = [made[k] if k in made else self.number(numbers, k) for k in range(len(outputs))]
+        value = results[0] if self.values == 1 else self.tuple(results[: self.values])
+        rest = results[self.values :]
+        grads = rest[0] if self.single else self.tuple(rest)
+        b.emit(f"ret ptr {self.tuple([value, grads])}")
+        b.start(self.slow)
+        general = b.call("PyObject_Vectorcall", PTR, [self.word[FALLBACK], args, count, names])
+        b.emit(f"ret ptr {general}")
+        module.functions[NAME] = b.define(f"ptr @{NAME}(ptr %self, ptr %args, i64 %count, ptr %names)")
+        return module.text()
+
+    # -- pieces ---------------------------------------------------------------------------------------------
+
+    def require(self, condition: Value) -> None:
+        """Go on where the condition holds, else take the general path."""
+        following = self.b.label("next")
+        self.b.branch(condition, following, self.slow)
+        self.b.start(following)
+
+    def field(self, item: Value, offset: int, kind: Type) -> Value:
+        """A field of an object."""
+        return self.b.load(self.b.element(item, offset, vector("i8")), kind)
+
+    def argument(self, port: Any, item: Value) -> Value:
+        """The address of an argument's numbers, after the checks."""
+        b = self.b
+        kind = self.field(item, OBJECT_TYPE, PTR)
+        if port.shape == () and not port.batched:
+            exact, scalar = (b.icmp("eq", kind, self.word[w]) for w in (FLOAT, SCALAR))
+            self.require(b.or_(exact, scalar))
+            return b.element(item, FLOAT_VALUE, vector("i8"))
+        self.require(b.icmp("eq", kind, self.word[ARRAY]))
+        wanted = self.word[LABEL if port.kind == "integer" else REAL]
+        self.require(b.icmp("eq", self.field(item, DESCR, PTR), wanted))
+        flags = b.and_(self.field(item, FLAGS, I32), b.const(READY, I32))
+        self.require(b.icmp("eq", flags, b.const(READY, I32)))
+        self.shape(port, item)
+        return self.field(item, DATA, PTR)
+
+    def shape(self, port: Any, item: Value) -> None:
+        """The shape of one sample, with the sample axis first where there is one; a column in either form."""
+        b = self.b
+        fixed = list(port.shape)
+        column = len(fixed) == 2 and fixed[1] == 1
+        axes = len(fixed) + port.batched
+        rank = self.field(item, NDIM, I32)
+        full = b.icmp("eq", rank, b.const(axes, I32))
+        self.require(b.or_(full, b.icmp("eq", rank, b.const(axes - 1, I32))) if column else full)
+        dims = self.field(item, DIMS, PTR)
+        sizes = [b.load(b.element(dims, k, I64), I64) for k in range(axes - column)]
+        if port.batched:
+            if self.samples is None:
+                self.samples = sizes[0]
+            else:
+                self.require(b.icmp("eq", sizes[0], self.samples))
+        for size, expected in zip(sizes[port.batched :], fixed, strict=False):
+            self.require(b.icmp("eq", size, b.const(expected, I64)))
+        if column:  # without a last axis its place holds a stride, which is read but not looked at
+            last = b.icmp("eq", b.load(b.element(dims, axes - 1, I64), I64), b.const(1, I64))
+            self.require(b.or_(last, b.not_(full)))
+
+    def array(self, like: Value) -> Value:
+        """A new array of the shape of another."""
+        b = self.b
+        number = b.const(12 if self.real == F64 else 11, I32)  # NPY_DOUBLE, NPY_FLOAT
+        null, zero = Value("null", PTR), b.const(0, I32)
+        rank, dims = self.field(like, NDIM, I32), self.field(like, DIMS, PTR)
+        args = [self.word[ARRAY], rank, dims, number, null, null, zero, zero, null]
+        made = b.call("PyArray_New", PTR, args)
+        self.require(b.icmp("ne", made, null))
+        return made
+
+    def number(self, numbers: Value, k: int) -> Value:
+        """A result that is a number, as a NumPy scalar."""
+        place = self.b.element(numbers, k, self.real)
+        return self.b.call("PyArray_Scalar", PTR, [place, self.word[REAL], Value("null", PTR)])
+
+    def tuple(self, items: Sequence[Value]) -> Value:
+        """A tuple, which takes over the references."""
+        b = self.b
+        made = b.call("PyTuple_New", PTR, [b.const(len(items), I64)])
+        for k, item in enumerate(items):
+            b.call("PyTuple_SetItem", I32, [made, b.const(k, I64), item])
+        return made
+
+
+@lru_cache(maxsize=1)
+def _interface() -> dict[str, int] | None:
+    """The addresses of the functions of the two C interfaces; None where the layouts are not the known
+    ones.
+    """
+    if sys.implementation.name != "cpython" or not _layout_holds():
+        return None
+    try:
+        found = {n: ctypes.cast(getattr(ctypes.pythonapi, n), ctypes.c_void_p).value or 0 for n in _PYTHON}
+        core = sys.modules.get("numpy._core._multiarray_umath") or sys.modules["numpy.core._multiarray_umath"]
+        pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+            ("PyCapsule_GetPointer", ctypes.pythonapi)
+        )
+        table = pointer(core._ARRAY_API, None)
+    except (AttributeError, KeyError, ValueError):
+        return None
+    for name, place in _NUMPY.items():
+        found[name] = ctypes.c_void_p.from_address(table + 8 * place).value or 0
+    return found
+
+
+def _layout_holds() -> bool:
+    """Read the fields of known objects where this module expects them."""
+    if sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return False
+    array = np.arange(6.0).reshape(2, 3)
+    turned, scalar = array.T, np.float64(1.5)
+    word, short, real = (
+        ctypes.c_uint64.from_address,
+        ctypes.c_int32.from_address,
+        ctypes.c_double.from_address,
+    )
+    return (
+        word(id(array) + OBJECT_TYPE).value == id(np.ndarray)
+        and word(id(array) + DATA).value == array.ctypes.data
+        and short(id(array) + NDIM).value == 2
+        and word(word(id(array) + DIMS).value + 8).value == 3
+        and word(id(array) + DESCR).value == id(array.dtype)
+        and short(id(array) + FLAGS).value & READY == READY
+        and short(id(turned) + FLAGS).value & READY != READY
+        and real(id(2.5) + FLOAT_VALUE).value == 2.5
+        and real(id(scalar) + FLOAT_VALUE).value == 1.5
+        and word(id(2.5) + OBJECT_TYPE).value == id(float)
+        and ctypes.c_char.from_address(id(b"symprop") + PAYLOAD).value == b"s"
+    )
