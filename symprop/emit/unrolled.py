@@ -49,7 +49,7 @@ class UnrolledEmitter:
         self.schedule = schedule
         self.element = element
         self.outlined = outlined
-        self.width = builder.target.lanes(element)
+        self.width = builder.target.block(element)
         self.before, self.during, self.after = _phases(schedule)
 
     def run(self, inputs: Value, outputs: Value, samples: Value, stride: Value) -> None:

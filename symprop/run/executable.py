@@ -89,7 +89,7 @@ class Executable:
         self.dtype = np.dtype(dtype)
         self.name = name
         self._target = host()
-        element = "double" if dtype == "float64" else "float"
+        self._element = element = "double" if dtype == "float64" else "float"
         self.llvm_ir, self._memory = emit(schedule, element, self._target)
         self._level = 1 if len(self.llvm_ir) > LONG_TEXT else 2
         self._code = compile_text(self.llvm_ir, self._target, self._level)
@@ -116,11 +116,11 @@ class Executable:
         return assembly(self.llvm_ir, self._target, self._level)
 
     def stride(self, samples: int) -> int:
-        """Distance between two entries of an output whose samples lie innermost: whole vectors, and no
+        """Distance between two entries of an output whose samples lie innermost: whole blocks, and no
         multiple of a page, since equally placed lines of many pages share a few places of the cache."""
-        lanes = self._target.vector_bits // 8 // self.dtype.itemsize
-        rounded = -(-max(samples, 1) // lanes) * lanes
-        return rounded + lanes if rounded * self.dtype.itemsize % 512 == 0 else rounded
+        block = self._target.block(self._element)
+        rounded = -(-max(samples, 1) // block) * block
+        return rounded + block if rounded * self.dtype.itemsize % 512 == 0 else rounded
 
     def allocate(self, number: int, samples: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """A buffer for an output, and the view of it that the user gets, of shape (samples, *shape) where
@@ -213,9 +213,9 @@ class Executable:
         shown = f"the matrix {shown}" if len(shown) <= LONGEST_SHOWN else "a matrix of the program"
         names = ", ".join(sorted(str(n.attrs[0]) for n in _inputs_of(matrix)))
         raise _SingularMatrixError(
-            f"{shown} of shape {matrix.shape} is singular at these values of {names or 'its entries'}: it has no "
-            "inverse, and equations with it have no single solution; give other values, or add a multiple of the "
-            "identity"
+            f"{shown} of shape {matrix.shape} is singular at these values of {names or 'its entries'}: it "
+            "has no inverse, and equations with it have no single solution; give other values, or add a "
+            "multiple of the identity"
         )
 
     def _out_of_range(self, status: int, addresses: Any, samples: int) -> None:
