@@ -126,7 +126,7 @@ class Data:
         for buffer, array in zip(self._buffers, self.arrays, strict=True):
             part = buffer[: len(rows)]
             if array.dtype == part.dtype:
-                np.take(array, rows, axis=0, out=part, mode="clip")  # without "clip" NumPy makes a copy more
+                array.take(rows, 0, part, "clip")  # without "clip" NumPy makes a copy more
             else:
                 with np.errstate(all="ignore"):
                     np.copyto(part, array[rows], casting="unsafe")

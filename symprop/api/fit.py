@@ -96,7 +96,7 @@ def fit(
     shuffle: bool = True,
     early_stopping: EarlyStopping | int | None = None,
     callbacks: Iterable[Callable[[FitResult], Any]] = (),
-    progress: bool | None = None,
+    progress: bool = True,
     dtype: Any = "float64",
     threads: int | str = 1,
 ) -> FitResult:
@@ -109,8 +109,8 @@ def fit(
     mean over the samples counts) or a function whose arguments are called as the names that it wants:
     `{"accuracy": lambda z, y: (z.argmax(1) == y).mean()}`. shuffle: every epoch in a new random order, from
     `seed`. early_stopping: an `EarlyStopping`, or its patience. callbacks: called with the `FitResult`
-    after each epoch; one that gives True ends the training. progress: a bar in the terminal (default: where
-    rich is installed). dtype, threads: those of `compile`. The same call gives the same result, bit for
+    after each epoch; one that gives True ends the training. progress: a bar where the output is a terminal and
+    rich is installed (extra `progress`), else quiet. dtype, threads: those of `compile`. The same call gives the same result, bit for
     bit.
 
     Ctrl-C ends the training after the running step and gives what was reached. Raises `TrainingError` where
@@ -395,7 +395,7 @@ class _Stopper:
         row = result.history[-1]
         value = float(row[self.monitor]) * (1 if self.rule.mode == "min" else -1)
         best = None if self._best is None else self._best * (1 if self.rule.mode == "min" else -1)
-        if best is None or value < best - self.rule.min_delta:
+        if best is None or best != best or value < best - self.rule.min_delta:
             self._best, self._epoch = float(row[self.monitor]), int(row["epoch"])
             if self.rule.restore:
                 self._params = result.params

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import html
 import functools
+import html
 import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -235,7 +235,7 @@ class Function:
 
     @property
     def backward(self) -> Graph:
-        """The adjoint `Graph`: the forward equations, then one adjoint equation per node, and the gradients."""
+        """The adjoint `Graph`: the forward equations, then one adjoint equation per node, the gradients."""
         self._needs_gradient("backward")
         with self._lock:
             if self._backward is None:
@@ -250,7 +250,7 @@ class Function:
 
     @property
     def program(self) -> Graph:
-        """The `Graph` that is compiled: forward and backward after rewriting, every shared term named once."""
+        """The `Graph` that is compiled: forward and backward, rewritten, every shared term named once."""
         return program_graph(self._family().program(), self._declaration)
 
     # -- the native side -----------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class Function:
         >>> x, y, z = sp.symbols("x y z")
         >>> f = symprop.compile((x + y) * z, args=[x, y, z])
         >>> f.draw(-2.0, 5.0, -4.0)
-        <Drawing 466 x 163: computational graph of 2 operations with forward values and gradients>
+        <Drawing: computational graph of 2 boxes with forward values and gradients>
         """
         values: Sequence[Any] = self._ordered(args, named)
         if sample is not None:

@@ -98,7 +98,7 @@ class Source:
         return roots, [Result(s, None, spread) for s in self.declaration.graph.outputs]
 
     def gradients(self) -> tuple[list[Node], list[Result]]:
-        """The gradients of the first output with respect to `wrt`; raises `ShapeError` where it is no scalar."""
+        """The gradients of the first output by `wrt`; raises `ShapeError` where it is no scalar."""
         declaration = self.declaration
         wanted = [self.nodes[s] for s in declaration.wrt if s in self.nodes]
         adjoints = self._adjoints(wanted)
@@ -145,6 +145,7 @@ class Source:
     # -- over the samples ----------------------------------------------------------------------------------
 
     def reduced(self, node: Node) -> Node:
+        """The mean or the sum of a node over the samples; the node itself without `reduce`."""
         if self.declaration.reduce is None:
             return node
         if self.declaration.reduce == "sum":

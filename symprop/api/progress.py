@@ -67,7 +67,9 @@ class _RichBar(Bar):
     def end(self, row: Mapping[str, Any]) -> None:
         self._last = {k: v for k, v in row.items() if k not in ("epoch", "seconds", "samples_per_second")}
         self._rate = float(row.get("samples_per_second", self._rate))
-        self._draw(time.perf_counter())
+        now = time.perf_counter()
+        if now - self._drawn >= _PAUSE:  # epochs may be short beside a drawing
+            self._draw(now)
 
     def close(self) -> None:
         self._draw(time.perf_counter())
@@ -88,10 +90,9 @@ class _RichBar(Bar):
         self._progress.refresh()
 
 
-def bar(wanted: bool | None, epochs: int, samples: int) -> Bar:
-    """The bar: None draws one where a terminal and rich are there, True too but raises `MissingExtraError`
-    where rich is not, False draws none."""
-    if wanted is False:
+def bar(wanted: bool, epochs: int, samples: int) -> Bar:
+    """The bar, where one is wanted, a terminal is there and rich is installed; else one that shows nothing."""
+    if not wanted:
         return Bar()
     try:
         rich = extra("rich.progress", "progress", "the progress bar (progress=True)")
@@ -99,8 +100,6 @@ def bar(wanted: bool | None, epochs: int, samples: int) -> Bar:
             file=sys.stderr
         )
     except MissingExtraError:
-        if wanted:
-            raise
         return Bar()
     if not console.is_terminal:
         return Bar()

@@ -18,10 +18,10 @@ from symprop.declare import Graph
 from symprop.errors import ArgumentError, ShapeError
 from symprop.functions.structure import is_integer_symbol
 from symprop.graph import Node, NodeTable
-from symprop.optim import Optimizer, p, starts, updates
+from symprop.optim import SGD, Optimizer, p, starts, updates
 from symprop.rewrite import optimise
 from symprop.run import Executable, build
-from symprop.run.arguments import Argument, Sizes, address, bind_sizes, sample_count
+from symprop.run.arguments import Sizes, address, bind_sizes, sample_count
 
 __all__ = ["TrainingStep", "compile_step"]
 
@@ -83,8 +83,6 @@ def compile_step(
 
 def _optimizer(optimizer: Any) -> Optimizer:
     if optimizer is None:
-        from symprop.optim import SGD
-
         return SGD()
     if isinstance(optimizer, Optimizer):
         return optimizer
@@ -190,9 +188,7 @@ class TrainingStep:
         self._check_shapes(params)
         arrays = {s: np.array(a, order="C") for s, a in zip(self.params, params, strict=True)}
         slots: dict[str, dict[sp.Basic, Array]] = {
-            name.name: {
-                s: np.array(rest[k], order="C") for s, rest in zip(self.params, memory, strict=True)
-            }
+            name.name: {s: np.array(rest[k], order="C") for s, rest in zip(self.params, memory, strict=True)}
             for k, name in enumerate(self.optimizer.state)
         }
         return State(self.about, arrays, slots, count)
@@ -214,7 +210,11 @@ class TrainingStep:
             self._data_arguments, data, self._fast, strict=True
         ):
             array = value
-            if type(array) is not np.ndarray or array.dtype is not dtype or array.flags.num & _READY != _READY:
+            if (
+                type(array) is not np.ndarray
+                or array.dtype is not dtype
+                or array.flags.num & _READY != _READY
+            ):
                 array = argument.array(value)
             shape = array.shape
             if (shape[1:] if batched and shape else shape) not in fitting and not self._sizes:
@@ -225,18 +225,18 @@ class TrainingStep:
         n = sample_count(self._data_arguments, shapes) if self._batched else 1
         if n == 0:
             raise ArgumentError(
-                f"{', '.join(map(name_of, self._declaration.batch))}: an empty batch has no gradient; pass at "
-                f"least one sample"
+                f"{', '.join(map(name_of, self._declaration.batch))}: an empty batch has no gradient; pass "
+                f"at least one sample"
             )
         latest = self._latest
         if self._sizes:
             latest = self._for_sizes(self._bound(state, arrays, shapes))
         assert latest is not None
         executable, _ = latest
-        outputs = [np.empty(port.shape, self._declaration.dtype) for port in executable.outputs[: self._values]]
-        executable.run(
-            [*pointers, *state.pointers], [*(address(o) for o in outputs), *state.pointers], n
-        )
+        outputs = [
+            np.empty(port.shape, self._declaration.dtype) for port in executable.outputs[: self._values]
+        ]
+        executable.run([*pointers, *state.pointers], [*(address(o) for o in outputs), *state.pointers], n)
         found = [_shown(o) for o in outputs]
         return found[0] if len(found) == 1 else tuple(found)
 
@@ -244,7 +244,7 @@ class TrainingStep:
 
     @property
     def program(self) -> Graph:
-        """The `Graph` that is compiled: loss, gradients and updates after rewriting, shared terms named once."""
+        """The `Graph` that is compiled: loss, gradients and updates after rewriting."""
         return program_graph(self._compiled()[1], self._declaration)
 
     @property
@@ -322,8 +322,8 @@ class TrainingStep:
     def _wrong_state(self, state: Any) -> ArgumentError:
         if not isinstance(state, State):
             return ArgumentError(
-                f"a step takes the state first, found {type(state).__name__}; make one with step.init(params) or "
-                f"step.load(path)"
+                f"a step takes the state first, found {type(state).__name__}; make one with "
+                f"step.init(params) or step.load(path)"
             )
         about = self.about
         unlike = [key for key in about if state.about.get(key) != about[key]]

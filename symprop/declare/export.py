@@ -72,7 +72,9 @@ class Export:
             todo.pop()
             made = self._make(current)
             hash(made)  # of one level, as the parts have theirs: later no hash recurses into the depth
-            _ = getattr(made, "is_commutative", None)  # likewise: products ask for it, functions ask their parts
+            _ = getattr(
+                made, "is_commutative", None
+            )  # likewise: products ask for it, functions ask their parts
             memo[current.serial] = made
         return memo[node.serial]
 
@@ -161,13 +163,17 @@ def _sum(export: Export, node: Node, args: Sequence[Any]) -> Any:
 
 
 def _product(export: Export, node: Node, args: Sequence[Any]) -> Any:
-    return sp.Mul(*args, evaluate=export.small(node))
+    return sp.Mul(*args, evaluate=export.small(node) and not any(_is_tower(a) for a in args))
 
 
 def _pow(export: Export, node: Node, args: Sequence[Any]) -> Any:
-    base, exponent = args  # of roots of roots of roots sympy asks exponentially many questions
-    nested = base.is_Pow and base.base.is_Pow and not exponent.is_Integer
-    return sp.Pow(base, exponent, evaluate=export.small(node) and not nested)
+    tower = _is_tower(args[0]) and not args[1].is_Integer
+    return sp.Pow(*args, evaluate=export.small(node) and not tower)
+
+
+def _is_tower(expression: Any) -> bool:
+    """True for a root of a root: of more of them sympy asks exponentially many questions."""
+    return bool(expression.is_Pow and expression.base.is_Pow)
 
 
 def _function(kind: Any) -> Build:
@@ -321,6 +327,7 @@ _FUNCTIONS: dict[str, Any] = {
     "gamma": sp.gamma,
     "loggamma": sp.loggamma,
     "beta": sp.beta,
+    "rising": sp.RisingFactorial,
     "sinc": sp.sinc,
     "mod": sp.Mod,
     **{op: partial(sp.polygamma, order) for order, op in enumerate(POLYGAMMA)},

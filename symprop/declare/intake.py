@@ -214,7 +214,7 @@ def _named(intake: Intake, expression: Any, *operands: Node) -> Node:
 
 
 def _shared(intake: Intake, expression: Any, operands: Sequence[Node]) -> Node:
-    """A maximum (minimum) that shares its gradient; one that is written in another is one with more operands."""
+    """A maximum (minimum) that shares its gradient; one written in another is one with more operands."""
     shared = f"shared_{expression.operation}"
     flat: list[Node] = []
     for written, node in zip(expression.operands, operands, strict=True):

@@ -165,7 +165,7 @@ def _kronecker(intake: Intake, expression: Any, *factors: Node) -> Node:
 
 def _written_out(expression: Any) -> Sequence[Any]:
     """The entries of a matrix that is given by a rule for them."""
-    if not all(d.is_Integer for d in expression.shape):
+    if not all(isinstance(d, int) for d in shape(expression)):
         raise refusals.refuse(expression, "it needs numbers as sizes")
     return _entries(expression.as_explicit().as_immutable())
 
@@ -330,8 +330,8 @@ def _element(intake: Intake, expression: Any, parent: Node, *indices: Node) -> N
             advice = (
                 f"declare it as sympy.Symbol({brief(place_)!r}, integer=True)"
                 if place_.is_Symbol
-                else "an index is made of numbers and integer symbols by + - *; pass any other as an argument of "
-                "its own, declared as sympy.Symbol(name, integer=True)"
+                else "an index is made of numbers and integer symbols by + - *; pass any other as an "
+                "argument of its own, declared as sympy.Symbol(name, integer=True)"
             )
             raise refusals.refuse(expression, f"the index {brief(place_)} is no integer; {advice}")
     row, column = indices

@@ -13,7 +13,19 @@ from typing import Any
 import sympy as sp
 
 from symprop.declare.intake import Intake
-from symprop.declare.styles import ATOM, CONDITION, LATEX, POWER, PRODUCT, SUM, TEXT, Piece, Style, joined
+from symprop.declare.styles import (
+    ATOM,
+    CONDITION,
+    LATEX,
+    LONG,
+    POWER,
+    PRODUCT,
+    SUM,
+    TEXT,
+    Piece,
+    Style,
+    joined,
+)
 from symprop.functions.symbols import printed_arguments
 from symprop.graph import Node, NodeTable, topological, users
 from symprop.graph.nodes import constant_value
@@ -239,7 +251,7 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     number = -number if negative else number
     top: list[Piece] = []
     bottom: list[Piece] = []
-    if number.is_Rational and number.q != 1:
+    if number.is_Rational and 1 < number.q <= LONG:
         bottom.append(style.number(sp.Integer(number.q)))
         number = sp.Integer(number.p)
     if number != 1:
@@ -406,6 +418,21 @@ def _transpose(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     return style.transpose(args[0])
 
 
+def _inverse(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
+    return style.power(args[0], Piece("-1"))
+
+
+def _log_determinant(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
+    inner = style.operation("determinant", list(args), True)
+    return style.operation("log", [style.operation("abs", [inner], True) if node.attrs else inner], True)
+
+
+def _kronecker(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
+    if not style.kronecker:
+        return style.call("kronecker", args)
+    return Piece(*joined(style.kronecker, [style.at(a, POWER) for a in args]), level=PRODUCT, closed=False)
+
+
 def _identity(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     return style.identity(node.shape)
 
@@ -438,4 +465,7 @@ _RULES: dict[str, Callable[[Style, Node, Sequence[Piece]], Piece]] = {
     "sum": _sum,
     "transpose": _transpose,
     "eye": _identity,
+    "inverse": _inverse,
+    "log_determinant": _log_determinant,
+    "kronecker": _kronecker,
 }

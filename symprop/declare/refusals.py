@@ -63,7 +63,7 @@ def refusal(expression: Any) -> UnsupportedExpressionError:
         )
     if text is None and isinstance(expression, sp.Function):
         text = (
-            "there is no native code for this function; write it with elementary functions, erf, erfc, gamma, "
+            "there is no native code for this function; write it with elementary functions, erf, gamma, "
             "loggamma, digamma, beta, besselj(0, x), besselj(1, x), or define a class of sympy.Function with "
             "doit (the value as an expression) and fdiff (the derivative)"
         )

@@ -15,9 +15,9 @@ from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 from symprop.declare import refusals
 from symprop.declare.forms import Scalar, brief
 from symprop.errors import UnsupportedExpressionError
+from symprop.functions.linear import log_of_determinant
 from symprop.functions.special import POLYGAMMA
 from symprop.functions.symbols import describe
-from symprop.functions.linear import log_of_determinant
 from symprop.graph import Node
 from symprop.graph.nodes import constant_value
 
@@ -102,7 +102,7 @@ def _sizes(t: Any, written: Any, base: Node, root: Any) -> Node | None:
         total = constant_value(node.args[1]) * root
         even = total.is_Integer and total % 2 == 0
         factors.append(t.pow(node.args[0] if even else t.call("abs", node.args[0]), total))
-    return t.mul(*factors) if len(factors) > 1 else factors[0]
+    return t.mul(*factors)  # type: ignore[no-any-return]
 
 
 def _is_even(written: Any) -> bool:
@@ -146,7 +146,7 @@ def _call(name: str) -> Build:
 
 
 def _log(intake: Intake, expression: Any, x: Node) -> Node:
-    """The logarithm; of a determinant as one operation (where the determinant has a name, it keeps its place)."""
+    """The logarithm; of a determinant as one operation (one that has a name keeps its place)."""
     inner = expression.args[0]
     inner = inner.args[0] if isinstance(inner, sp.Abs) else inner
     whole = log_of_determinant(intake.table, x) if isinstance(inner, sp.Determinant) else None
@@ -222,12 +222,8 @@ def _binomial(t: Any, n: Node, k: Node) -> Node:
     return t.pow(t.mul(_plus(t, n, 1), beta), -1)  # type: ignore[no-any-return]
 
 
-def _rising(t: Any, x: Node, k: Node) -> Node:
-    return t.div(t.call("gamma", t.add(x, k)), t.call("gamma", x))  # type: ignore[no-any-return]
-
-
 def _falling(t: Any, x: Node, k: Node) -> Node:
-    return _rising(t, _plus(t, t.sub(x, k), 1), k)
+    return t.call("rising", _plus(t, t.sub(x, k), 1), k)  # type: ignore[no-any-return]
 
 
 def _harmonic(intake: Intake, expression: Any, n: Node, m: Node | None = None) -> Node:
@@ -418,7 +414,7 @@ RULES: dict[type, tuple[Parts, Build]] = {
     sp.beta: (None, _beta),
     sp.factorial: (None, _formula(_factorial)),
     sp.binomial: (None, _formula(_binomial)),
-    sp.RisingFactorial: (None, _formula(_rising)),
+    sp.RisingFactorial: (None, _call("rising")),
     sp.FallingFactorial: (None, _formula(_falling)),
     sp.harmonic: (None, _harmonic),
     sp.besselj: _of_order(_ORDERS, f"besselj is compiled for the orders 0 to {_ORDERS - 1}", _bessel),

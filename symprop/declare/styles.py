@@ -14,8 +14,9 @@ import sympy as sp
 from symprop.functions.symbols import latex_name
 from symprop.graph import OPERATIONS, Shape
 
-__all__ = ["ATOM", "CONDITION", "LATEX", "POWER", "PRODUCT", "SUM", "TEXT", "Piece", "Style"]
+__all__ = ["ATOM", "CONDITION", "LATEX", "LONG", "POWER", "PRODUCT", "SUM", "TEXT", "Piece", "Style"]
 
+LONG = 10**12  # an exact fraction with a larger denominator is shown as the nearest double
 CONDITION, SUM, PRODUCT, POWER, ATOM = range(5)  # from loose to tight
 
 
@@ -89,6 +90,7 @@ class Style:
 
     times = "*"
     hadamard = "∘"
+    kronecker = ""  # a sign between the factors, or none: a call
     relations = {"less": "<", "less_equal": "<=", "equal": "==", "not_equal": "!="}  # noqa: RUF012
     turned = {"less": ">", "less_equal": ">="}  # noqa: RUF012
     words = {"and": " and ", "or": " or ", "not": "not "}  # noqa: RUF012
@@ -112,6 +114,8 @@ class Style:
             return Piece("-", inner, level=SUM, positive=inner, rank=0)
         if value.is_Integer:
             return Piece(str(int(value)), rank=0)
+        if value.is_Rational and value.q > LONG:
+            return Piece(repr(float(value)), rank=0)
         if value.is_Rational:
             return self.fraction(Piece(str(value.p)), Piece(str(value.q)), rank=0)
         if value.is_Float:
@@ -215,6 +219,7 @@ class Latex(Style):
 
     times = r" "
     hadamard = r" \circ "
+    kronecker = r" \otimes "
     relations = {"less": "<", "less_equal": r"\leq", "equal": "=", "not_equal": r"\neq"}  # noqa: RUF012
     turned = {"less": ">", "less_equal": r"\geq"}  # noqa: RUF012
     words = {"and": r" \wedge ", "or": r" \vee ", "not": r"\neg "}  # noqa: RUF012

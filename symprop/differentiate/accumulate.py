@@ -13,6 +13,7 @@ from symprop.graph.nodes import constant_value
 
 __all__ = ["Contributions", "Guards", "add_terms", "fit", "is_zero", "times_partial"]
 
+_SHORT = 8  # terms of a sum that is looked into
 _FINITE = frozenset(("symbol", "constant", "eye", "one_hot", "sign"))
 # operations whose values are finite wherever their arguments are; powers are looked at one by one
 _SMOOTH = {"sin", "cos", "tanh", "atan", "asinh", "cbrt", "erf", "erfc", "normal_cdf", "sigmoid", "softmax"}
@@ -193,6 +194,8 @@ def add_terms(table: NodeTable, terms: Sequence[Node]) -> Node | None:
 
 def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
     """The sum, multiples of one term added up."""
+    if any(term.op == "add" for term in terms):
+        terms = _opened(terms)
     counts: dict[Hashable, Any] = {}
     shortest: dict[Hashable, tuple[Any, Node]] = {}  # a term for each key, with the number in front of it
     for term in terms:
@@ -214,6 +217,26 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
             ratio = sp.sympify(total_number) / number
             parts.append(table.broadcast(table.mul(table.constant(ratio), term), term.shape))
     return table.add(*parts) if parts else None
+
+
+def _opened(terms: Sequence[Node]) -> list[Node]:
+    """The terms, where a sum among them that shares a term with the others is replaced by its terms."""
+    seen: dict[Hashable, int] = {}
+    parts = [_parts(term) for term in terms]
+    for own in parts:
+        for key in {_split(part)[1] for part in own}:
+            seen[key] = seen.get(key, 0) + 1
+    result: list[Node] = []
+    for term, own in zip(terms, parts, strict=True):
+        shared = len(own) > 1 and any(seen[_split(part)[1]] > 1 for part in own)
+        result.extend(own if shared else [term])
+    return result
+
+
+def _parts(term: Node) -> Sequence[Node]:
+    """The terms of a short sum, all of its shape; any other node alone."""
+    whole = term.op == "add" and len(term.args) <= _SHORT and all(a.shape == term.shape for a in term.args)
+    return term.args if whole else (term,)
 
 
 def _split(term: Node) -> tuple[Any, Hashable]:

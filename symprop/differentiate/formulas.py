@@ -270,9 +270,10 @@ class _Problem:
 
     def directions(self, given: Any, nodes: Sequence[Node], what: str, of: str) -> list[Node]:
         """The nodes of cotangents or tangents, checked against the shapes of `nodes`."""
-        values = (
-            _entries(given) if _is_several(given) and not (len(nodes) == 1 and nodes[0].shape) else [given]
-        )
+        one = len(nodes) == 1 and bool(nodes[0].shape)
+        if isinstance(given, list | tuple) and len(given) == 1:
+            one = False  # a list of one vector
+        values = _entries(given) if _is_several(given) and not one else [given]
         if len(values) != len(nodes):
             raise ArgumentError(
                 f"one {what} for each {of} is expected, found {len(values)} for {len(nodes)}; give a list in "

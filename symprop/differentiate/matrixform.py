@@ -4,11 +4,12 @@ target.
 The Jacobian of a node with k entries by a column of n is a (k, n) matrix: `A*J` for a product with a constant
 matrix, `DiagMatrix(f'(u))*J` for a function of every entry, `p*J` for a scalar. It is kept as a sum of
 `DiagMatrix(scale)*base`, so that derivatives of one entry multiply and add up as columns. Where a node has no
-such form the Jacobian is put together column by column from directional derivatives.
+such form the Jacobian is put together from directional derivatives, one for each column, or from
+gradients, one for each row, whichever are fewer.
 
-Matrices in between (an inverse, an outer product) have no Jacobian of this kind, but a column `M*w` has one: with
-w held fixed it is followed down into M, `d(P*Q) w = dP (Q w) + P dQ w` and `d(M**-1) w = -M**-1 dM M**-1 w`. A
-scalar of such matrices (a trace, a determinant) has the row that reverse mode gives.
+Matrices in between (an inverse, an outer product) have no Jacobian of this kind, but a column `M*w` has one:
+with w held fixed it is followed down into M, `d(P*Q) w = dP (Q w) + P dQ w` and `d(M**-1) w = -M**-1 dM M**-1
+w`. A scalar of such matrices (a trace, a determinant) has the row that reverse mode gives.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ def jacobian_node(table: NodeTable, target: Node, x: Node) -> Node:
         jacobian = _carry(table, target, x)
         return table.full(0, (_size(target), _size(x))) if jacobian is None else jacobian
     except _NoMatrixForm:
+        rows, columns = _size(target), _size(x)
+        if isinstance(rows, int) and isinstance(columns, int) and rows < columns:
+            return _by_rows(table, target, x)
         return _by_columns(table, target, x)
 
 
@@ -113,6 +117,19 @@ def _by_columns(table: NodeTable, target: Node, x: Node) -> Node:
         found = tangents(table, [target], {x.serial: unit})[target.serial]
         columns.append(table.full(0, (m, 1)) if found is None else table.reshape(found, (m, 1)))
     return _stack(table, columns, (m, n), 1)
+
+
+def _by_rows(table: NodeTable, target: Node, x: Node) -> Node:
+    """Row i is the gradient of entry i."""
+    m, n = _number(target), _number(x)
+    rows = []
+    for i in range(m):
+        unit = table.constant(1)
+        if target.shape:
+            unit = table.make("place", (unit,), (target.shape, ((i, 0),)))
+        found = adjoints(table, target, [x], unit)[x.serial]
+        rows.append(table.full(0, (1, n)) if found is None else table.transpose(found))
+    return _stack(table, rows, (m, n), 0)
 
 
 # a Jacobian as the sum of DiagMatrix(scale)*base: base, and the scale as a column, a scalar, or None for one
@@ -307,7 +324,7 @@ class _Following:
         self.todo: list[tuple[Node, Node, bool, Node | None]] = []
 
     def follow(self, matrix: Node, column: Node, turned: bool) -> None:
-        """Add the parts; each path down into the matrix is one, behind the product of what stands left of it."""
+        """Add the parts: one for each path down into the matrix, behind what stands left of it."""
         self.todo.append((matrix, column, turned, None))
         steps = 0
         while self.todo:
@@ -324,7 +341,7 @@ class _Following:
         self.parts.append(part if left is None else _times(self.table, left, part))
 
     def _line(self, node: Node, w: Node, turned: bool) -> Node:
-        """A column c or row r as the matrix: c*w is the multiple w of c, r*w the row w.T times its Jacobian."""
+        """A column c or row r as the matrix: c*w is a multiple of c, r*w is w.T times its Jacobian."""
         terms = self.found[node.serial]
         if w.shape == (1, 1):
             return times_partial(self.table, _whole(self.table, terms), self.table.reshape(w, ()))
@@ -391,8 +408,8 @@ class _Following:
                 self._add(left, table.matmul(table.mul(*others, column), row))
 
     def follow_diagonal(self, matrix: Node) -> None:
-        """Add the parts of the Jacobian of the diagonal: each path leads to the diagonal of L*dN*R, for a diagonal
-        matrix N of the column u that is (L o R.T)*du.
+        """Add the parts of the Jacobian of the diagonal: each path leads to the diagonal of L*dN*R, which for
+        a diagonal matrix N of the column u is (L o R.T)*du.
         """
         table = self.table
         size = matrix.shape[0]

@@ -147,7 +147,7 @@ class _Kernel:
             block(b.mul(number, b.const(BLOCK, I64)), blocks)
 
     def solve_one(self, matrix: _Matrix, n: int, x: Value, lower: bool, unit: bool) -> None:
-        """The same for one right-hand side, contiguous: by rows of the matrix, or by columns, whichever are."""
+        """The same for one contiguous right-hand side: by rows of the matrix, or by columns."""
         b = self.b
         vector = _Matrix(x, 1)
         with b.loop(b.const(0, I64), b.const(n, I64)) as loop:
@@ -266,11 +266,10 @@ def _lu(k: _Kernel) -> None:
             _pivot(k, f, n, column.index, last)
         with b.when(b.icmp("slt", last, size)):
             beside = b.sub(size, last)
-            with b.loop(first, last) as upper:
-                with b.loop(k.shifted(upper.index, 1), last) as row:
-                    factor = k.get(f, row.index, upper.index)
-                    target = k.at(f, row.index, last)
-                    k.rows.subtract(target, k.at(f, upper.index, last), beside, factor)
+            with b.loop(first, last) as upper, b.loop(k.shifted(upper.index, 1), last) as row:
+                factor = k.get(f, row.index, upper.index)
+                target = k.at(f, row.index, last)
+                k.rows.subtract(target, k.at(f, upper.index, last), beside, factor)
             left = (k.at(f, last, first), f.row, f.column)
             rest, top = (k.at(f, last, last), f.row), (k.at(f, first, last), f.row)
             k.rows.subtract_product(rest, left, top, (beside, beside, b.sub(last, first)))
@@ -369,14 +368,12 @@ def _cofactor_slope(k: _Kernel) -> None:
     with b.loop(zero, size) as i:
         k.solve_one(found.work.turned, n, k.at(inner, i.index, 0), lower=True, unit=True)
     k.clear(middle, n)
-    with b.loop(zero, size) as i:
-        with b.loop(zero, size) as j:
-            with b.when(b.icmp("ne", i.index, j.index)):
-                rest = k.others(found.work, n, i.index, j.index)
-                k.put(b.fneg(b.fmul(k.get(inner, j.index, i.index), rest)), middle, i.index, j.index)
-                before = k.get(middle, j.index, j.index)
-                value = b.fma(k.get(inner, i.index, i.index), rest, before)
-                k.put(value, middle, j.index, j.index)
+    with b.loop(zero, size) as i, b.loop(zero, size) as j, b.when(b.icmp("ne", i.index, j.index)):
+        rest = k.others(found.work, n, i.index, j.index)
+        k.put(b.fneg(b.fmul(k.get(inner, j.index, i.index), rest)), middle, i.index, j.index)
+        before = k.get(middle, j.index, j.index)
+        value = b.fma(k.get(inner, i.index, i.index), rest, before)
+        k.put(value, middle, j.index, j.index)
     k.around(found, middle, n)
 
 

@@ -105,7 +105,9 @@ class _Parts:
         if self.part is None:
             main = self.main
             samples, workspace = Value("%samples", I64), Value("%workspace", PTR)
-            self.part = LoopEmitter(Builder(main.b.module), main.element, {}, samples, workspace, main.outlined)
+            self.part = LoopEmitter(
+                Builder(main.b.module), main.element, {}, samples, workspace, main.outlined
+            )
         part = self.part
         for step in [*nest.inner, *nest.body]:
             if step.buffer is not None and step.buffer not in part.pointers:

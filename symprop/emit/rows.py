@@ -60,8 +60,8 @@ class Rows:
         b: tuple[Value, Size],
         sizes: tuple[Size, Size, Size],
     ) -> None:
-        """C -= A*B for C of (m, n), A of (m, k), with `sizes` (m, n, k); C and B are a pointer and the distance
-        of their rows, A has that of its columns as well.
+        """C -= A*B for C of (m, n), A of (m, k), with `sizes` (m, n, k); C and B are a pointer and the
+        distance of their rows, A has that of its columns as well.
         """
         args = [c[0], self.size(c[1]), a[0], self.size(a[1]), self.size(a[2]), b[0], self.size(b[1])]
         args += [self.size(s) for s in sizes]
@@ -164,7 +164,7 @@ def _dot(b: Builder, real: Type, width: int, args: list[Value]) -> Value:
 
 
 def _product(b: Builder, real: Type, width: int, args: list[Value]) -> None:
-    """Tiles of C, some rows by two vectors, stay in registers while t runs; then the columns that are left."""
+    """Tiles of C, some rows by two vectors, stay in registers while t runs; then the columns left."""
     m, n = args[7], args[8]
     tall = 8 if b.target.registers >= 32 else 4
     zero, high = b.const(0, I64), b.and_(m, b.const(-tall, I64))

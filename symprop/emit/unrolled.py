@@ -313,8 +313,7 @@ class _Straight:
             for point in _points(axes):
                 x, y = map(self._need, self._steps(nest.inner[:2], outer | point, []))
                 total = self.b.fmul(x, y) if total is None else self.b.fma(x, y, total)
-            assert total is not None
-            return [total]
+            return [self.lanes.constant(0) if total is None else total]
         terms: list[list[Value]] = [[] for _ in nest.reductions]
         for point in _points(axes):
             values = self._steps(nest.inner, outer | point, [])
@@ -323,7 +322,9 @@ class _Straight:
         return [self._tree(r.kind, row) for r, row in zip(nest.reductions, terms, strict=True)]
 
     def _tree(self, kind: str, terms: list[Value]) -> Value:
-        """Terms combined in pairs."""
+        """Terms combined in pairs; of no terms (a size that is zero) the sum is 0, the maximum -inf."""
+        if not terms:
+            return self.lanes.constant(float("-inf") if kind == "max" else 0)
         while len(terms) > 1:
             pairs = zip(terms[::2], terms[1::2], strict=False)
             combined = [

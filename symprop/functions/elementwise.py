@@ -37,8 +37,8 @@ def elementwise(
 ) -> Operation:
     """Declare an elementwise operation: scalars go with any shape, other shapes must be equal.
 
-    `reference` and `exact` take the operands alone (the attributes first, where `takes_attrs`). With `whole` the
-    result of integers (labels, indices and whole constants) is an integer.
+    `reference` and `exact` take the operands alone (the attributes first, where `takes_attrs`). With `whole`
+    the result of integers (labels, indices and whole constants) is an integer.
     """
 
     def infer(args: Sequence[Node], attrs: tuple[Any, ...]) -> tuple[Shape, str]:

@@ -52,7 +52,7 @@ def _largest(values: Array) -> int:
 
 
 def lu(attrs: Any, a: Array) -> Array:
-    """L (below the diagonal, ones on it) and U in one matrix; in a last row the row exchanged at each step."""
+    """L (below the diagonal, ones on it) and U in one matrix; in a last row the row exchanged at each."""
     size = len(a)
     result = _zeros((size + 1, size), _copy(a))
     result[:size] = a

@@ -79,7 +79,6 @@ _declare(
     elimination.inverse,
     vjp=_inverse_vjp,
     jvp=_inverse_jvp,
-    latex="{0}^{-1}",
     summary="inverse(A): the matrix with inverse(A)*A = I; NaN in every entry where A is singular",
     source=COOKBOOK + ", section 2.2",
 )
@@ -146,7 +145,6 @@ _declare(
     elimination.log_determinant,
     vjp=_log_determinant_vjp,
     jvp=_log_determinant_jvp,
-    latex=r"\log\det\left({0}\right)",
     summary="log(det A) without overflow of the determinant; NaN where it is negative, -oo where it is zero",
     source=COOKBOOK + ", section 2.1.2",
 )
@@ -256,7 +254,7 @@ def kronecker(t: T, a: N, b: N) -> N:
 
 
 def _kronecker_vjp(t: T, node: N, upstream: N) -> list[N | None]:
-    """Sums over blocks, and over equal places of all blocks, as products with Kronecker products of I and 1."""
+    """Sums over blocks, and over equal places of all blocks: products with Kronecker products of I and 1."""
     a, b = node.args
     (m, n), (p, q) = a.shape, b.shape
 
@@ -286,7 +284,6 @@ _declare(
     elimination.kronecker,
     vjp=_kronecker_vjp,
     jvp=_kronecker_jvp,
-    latex=r"{0} \otimes {1}",
     summary="kronecker(A, B): the blocks A[i, j]*B",
     source=COOKBOOK + ", section 10.2",
 )
@@ -312,7 +309,7 @@ _declare(
     _factors_shape,
     elimination.lu,
     lowered=True,
-    summary="lu(A): L and U of the factorisation with row exchanges in one matrix, below it the rows exchanged",
+    summary="lu(A): L and U of the factorisation in one matrix, below it the rows exchanged",
 )
 _declare(
     "lu_solve",

@@ -159,7 +159,8 @@ def _maxout(t: NodeTable, node: Node) -> Node:
 
 def _ranks(t: NodeTable, shape: Shape, axes: Sequence[int]) -> Node:
     """Numbers that fall along the axes, in row-major order: the largest of them is the first entry's."""
-    ranks, weight = [], 1
+    ranks: list[Node] = []
+    weight = 1
     for axis in reversed(axes):
         size = shape[axis]
         if not isinstance(size, int):

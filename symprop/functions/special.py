@@ -81,8 +81,8 @@ def _next_polygamma(order: int) -> Callable[[T, N, N], N]:
     def derivative(t: T, x: N, y: N) -> N:
         if order + 1 == len(POLYGAMMA):
             raise UnsupportedExpressionError(
-                f"the derivative of polygamma({order}, x) is polygamma({order + 1}, x), for which there is no "
-                f"native code: gamma, loggamma and beta have derivatives up to polygamma({order}, x)"
+                f"the derivative of polygamma({order}, x) is polygamma({order + 1}, x), for which there "
+                f"is no native code: gamma, loggamma and beta have derivatives up to polygamma({order}, x)"
             )
         return t.call(POLYGAMMA[order + 1], x)
 
@@ -159,6 +159,38 @@ elementwise(
     source=DLMF + "5.12.1",
 )
 
+
+def _rising(t: T, node: N) -> N:
+    """Γ(x + k)/Γ(x); beyond the range of Γ by logarithms."""
+    x, k = node.args
+    total = t.add(x, k)
+    parts = (total, x)
+    small = [below(t, t.call("abs", v), 160) for v in parts]
+    quotient = t.div(*[t.call("gamma", v) for v in parts])
+    logarithm = t.sub(*[t.call("loggamma", v) for v in parts])
+    signs = [_sign_of_gamma(t, v) for v in parts]
+    return where(t, t.call("and", *small), quotient, t.mul(*signs, t.call("exp", logarithm)))
+
+
+def _rising_partials(t: T, y: N) -> list[N | None]:
+    x, k = y.args
+    total = t.call("digamma", t.add(x, k))
+    return [t.mul(y, t.sub(total, t.call("digamma", x))), t.mul(y, total)]
+
+
+_exact_rising = real(mp.rf)
+define_formula("rising", lambda x, k: sp.gamma(x + k) / sp.gamma(x))
+elementwise(
+    "rising",
+    _rising_partials,
+    _numpy(_exact_rising),
+    _exact_rising,
+    expand=_rising,
+    latex=r"\left({0}\right)_{{1}}",
+    summary="the rising factorial Γ(x + k)/Γ(x); derivative by x: its value times ψ(x + k) - ψ(x)",
+    source=DLMF + "5.2.5",
+)
+
 # -- quotients that are smooth at zero ------------------------------------------------------------
 
 
@@ -189,7 +221,7 @@ def _sinc(t: T, node: N) -> N:
     return where(t, near, 1, t.div(t.call("sin", x), _away(t, x, near)))
 
 
-def _order(node: N) -> int:
+def _order_of(node: N) -> int:
     order = node.attrs[0]
     assert isinstance(order, int)
     return order
@@ -197,7 +229,7 @@ def _order(node: N) -> int:
 
 def _spherical(t: T, node: N) -> N:
     """A series up to |x| = n + 1/2, beyond it the recurrence x**2 S(n + 1) = (2 n + 1) S(n) - S(n - 1)."""
-    (x,), n = node.args, _order(node)
+    (x,), n = node.args, _order_of(node)
     cut = n + 0.5
     near = below(t, t.call("abs", x), sp.Rational(2 * n + 1, 2))
     series = _series(t, x, n, sp.Rational(1, sp.factorial2(2 * n + 1)), cut, 1)
@@ -211,7 +243,7 @@ def _spherical(t: T, node: N) -> N:
 
 def _bessel(t: T, node: N) -> N:
     """A series up to |x| = n, beyond it x**2 T(n + 1) = 2 n T(n) - T(n - 1), T(n) = J_n(x)/x**n."""
-    (x,), n = node.args, _order(node)
+    (x,), n = node.args, _order_of(node)
     near = below(t, t.call("abs", x), n)
     first = sp.Rational(1, 2**n * math.factorial(n))
     series = _series(t, x, n, first, float(n), 0)
@@ -236,12 +268,18 @@ def _exact_bessel(n: int, x: Any) -> Any:
 
 
 def _ratio(
-    name: str, expand: Any, exact: Callable[[int, Any], Any], formula: Any, latex: str, letter: str, source: str
+    name: str,
+    expand: Any,
+    exact: Callable[[int, Any], Any],
+    formula: Any,
+    latex: str,
+    letter: str,
+    source: str,
 ) -> None:
     """The family f_n(x)/x**n with the order n as attribute."""
 
     def partials(t: T, y: N) -> Sequence[N | None]:
-        return [t.neg(t.mul(y.args[0], t.make(name, y.args, (_order(y) + 1,))))]
+        return [t.neg(t.mul(y.args[0], t.make(name, y.args, (_order_of(y) + 1,))))]
 
     define_formula(name, formula, attrs=[("n", None)])
     elementwise(
@@ -326,7 +364,9 @@ def _logarithm(base: int) -> Callable[..., Any]:
 
 
 _declare("log2", _over(sp.log(2)), _logarithm(2), lambda x: sp.log(x) / sp.log(2), summary="log(x)/log(2)")
-_declare("log10", _over(sp.log(10)), _logarithm(10), lambda x: sp.log(x) / sp.log(10), summary="log(x)/log(10)")
+_declare(
+    "log10", _over(sp.log(10)), _logarithm(10), lambda x: sp.log(x) / sp.log(10), summary="log(x)/log(10)"
+)
 _declare(
     "exp2",
     lambda t, x, y: t.mul(t.constant(sp.log(2)), y),

@@ -231,7 +231,7 @@ def selu(x: Any) -> Expression:
 
 
 def srelu(x: Any) -> Expression:
-    """`max(x, -1)`, the shifted rectifier; derivative 1 for x > -1, else 0. Clevert et al. 2015; torch has none.
+    """`max(x, -1)`, the shifted rectifier; derivative 1 for x > -1, else 0. Clevert et al. 2015.
 
     >>> srelu(sp.Symbol("x")), srelu(sp.Symbol("x")).doit()
     (srelu(x), Max(-1, x))

@@ -24,8 +24,8 @@ def plot(
 ) -> Any:
     """Plot an activation and its derivative between `low` and `high`; returns the axes of matplotlib.
 
-    `activation` is a function of one scalar (`nn.gelu`, `sympy.tanh`, `lambda x: nn.leaky_relu(x, 0.2)`) or an
-    expression in one symbol; `ax` are axes to draw on (default: new ones). Needs the extra `plot`.
+    `activation` is a function of one scalar (`nn.gelu`, `sympy.tanh`, `lambda x: nn.leaky_relu(x, 0.2)`) or
+    an expression in one symbol; `ax` are axes to draw on (default: new ones). Needs the extra `plot`.
 
     >>> from symprop import nn
     >>> axes = plot(nn.sigmoid)  # doctest: +SKIP
@@ -65,13 +65,13 @@ def _function(activation: Any) -> tuple[Any, Any, str]:
     if isinstance(activation, sp.Expr):
         symbols = [s for s in as_graph(activation).inputs if isinstance(s, sp.Symbol)]
         if len(symbols) != 1:
-            raise ArgumentError(
-                f"nn.plot: the expression has the symbols {', '.join(map(str, symbols)) or 'none'}; expected one"
-            )
+            found = ", ".join(map(str, symbols)) or "none"
+            raise ArgumentError(f"nn.plot: the expression has the symbols {found}; expected one")
         return symbols[0], activation, "f"
     if not callable(activation):
         raise ArgumentError(
-            f"nn.plot takes a function such as nn.gelu, or an expression in one symbol, found {activation!r:.60}"
+            "nn.plot takes a function such as nn.gelu, or an expression in one symbol, found "
+            f"{activation!r:.60}"
         )
     x = sp.Symbol("x")
     name = getattr(activation, "__name__", "f")

@@ -20,7 +20,12 @@ g = sp.Symbol("g")  # the gradient of the loss with respect to it
 step = sp.Symbol("t")  # the number of the step, 1 in the first
 norm = sp.Symbol("norm")  # the norm of the gradients of all parameters together
 
-GIVEN = (p, g, step, norm)
+GIVEN = {
+    p: "the parameter",
+    g: "the gradient",
+    step: "the number of the step",
+    norm: "the norm of the gradients",
+}
 LOOKED_AT = (1, 2, 10, 100, 1000, 10_000)  # steps at which a learning rate may begin to be positive
 
 Pair = tuple[sp.Symbol, sp.Expr]
@@ -115,11 +120,7 @@ class Equations:
             raise self._error(f"{option} holds {symbol!r}, expected symbols (of one entry, not matrices)")
         own = sp.Symbol(name)
         if own in GIVEN:
-            raise self._error(
-                f"{option} names {own}, which stands for "
-                f"{dict(zip(GIVEN, ('the parameter', 'the gradient', 'the step', 'the norm of the gradients'), strict=True))[own]}"
-                f"; choose another name"
-            )
+            raise self._error(f"{option} names {own}, which stands for {GIVEN[own]}; choose another name")
         if own in taken:
             raise self._error(f"{own} is declared twice; a name is either a state or a hyper-parameter")
         return own
@@ -127,9 +128,7 @@ class Equations:
     def _equation(self, left: Any, right: Any) -> Pair:
         name = left if isinstance(left, str) else getattr(left, "name", None)
         if not isinstance(name, str) or getattr(left, "is_Matrix", False):
-            raise self._error(
-                f"the left side of an equation is a symbol (of one entry), found {left!r:.60}"
-            )
+            raise self._error(f"the left side of an equation is a symbol (of one entry), found {left!r:.60}")
         return sp.Symbol(name), right
 
     def _hyper_value(self, symbol: sp.Symbol, value: Any) -> sp.Expr:
@@ -149,15 +148,16 @@ class Equations:
         matrices = [s for s in found if getattr(s, "is_Matrix", False)]
         if matrices:
             raise self._error(
-                f"{where} uses the matrix {matrices[0]}; the equations of an optimizer are for one entry of a "
-                f"parameter: write them with scalar symbols"
+                f"{where} uses the matrix {matrices[0]}; the equations of an optimizer are for one entry of "
+                f"a parameter: write them with scalar symbols"
             )
         own = {s: sp.Symbol(s.name) for s in found}
         unknown = sorted({s for s in own.values() if s not in known}, key=str)
         if unknown:
             raise self._error(
-                f"{where} uses {_listed(unknown)}, which {'is' if len(unknown) == 1 else 'are'} unknown; known "
-                f"there: {_listed(known)}; declare it in state= or hyper=, or define it by an equation before"
+                f"{where} uses {_listed(unknown)}, which {'is' if len(unknown) == 1 else 'are'} unknown; "
+                f"known there: {_listed(known)}; declare it in state= or hyper=, or define it by an "
+                f"equation before"
             )
         changed = {s: o for s, o in own.items() if s != o}
         result = expression.xreplace(changed) if changed else expression
@@ -183,8 +183,8 @@ class Equations:
             rates = [_number(value, k) for k in LOOKED_AT]
             if not (first >= 0 and math.isfinite(first)) or not any(r > 0 for r in rates):
                 raise self._error(
-                    f"the learning rate lr = {value} is {first:g} at step 1, expected a positive number (or a "
-                    f"schedule that starts from zero and becomes positive)"
+                    f"the learning rate lr = {value} is {first:g} at step 1, expected a positive number (or "
+                    f"a schedule that starts from zero and becomes positive)"
                 )
 
 

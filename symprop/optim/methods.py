@@ -31,9 +31,7 @@ def _check(name: str, values: dict[str, Any], what: str, good: Callable[[float],
             raise ArgumentError(f"{name}: {key} is {value}, expected {what}")
 
 
-def _check_ranges(
-    name: str, not_negative: dict[str, Any], fractions: dict[str, Any] | None = None
-) -> None:
+def _check_ranges(name: str, not_negative: dict[str, Any], fractions: dict[str, Any] | None = None) -> None:
     _check(name, not_negative, "zero or a positive number", lambda x: x >= 0)
     _check(name, fractions or {}, "a number from 0 up to, not including, 1", lambda x: 0 <= x < 1)
 
@@ -100,7 +98,9 @@ class SGD(_Method):
                 rule.append((b, sp.Piecewise((g, step <= 1), (_momentum * b + (1 - _dampening) * g, True))))
             rule.append((p, p - _lr * (g + _momentum * b if nesterov else b)))
         state = [] if _is_zero(momentum) else [b]
-        self._declare(rule, state, {_lr: lr, _momentum: momentum, _dampening: dampening, _decay: weight_decay})
+        self._declare(
+            rule, state, {_lr: lr, _momentum: momentum, _dampening: dampening, _decay: weight_decay}
+        )
 
 
 class Adam(_Method):

@@ -92,7 +92,8 @@ def sequence(*parts: Any) -> sp.Expr:
     """
     if not parts or any(not isinstance(x, (tuple, list)) or len(x) != 2 for x in parts[:-1]):
         raise ArgumentError(
-            "sequence takes pairs (schedule, steps) and at the end a schedule, such as sequence((0.1, 100), 0.01)"
+            "sequence takes pairs (schedule, steps) and at the end a schedule, such as "
+            "sequence((0.1, 100), 0.01)"
         )
     begin, pieces = sp.Integer(0), []
     for schedule, count in parts[:-1]:

@@ -40,7 +40,9 @@ def clip_norm(max_norm: Any) -> Transformation:
     """
     bound = sp.Symbol("max_norm")
     factor = sp.Min(1, bound / (norm + sp.Float(1e-6)))
-    return Transformation([(g, g * factor)], hyper={bound: _positive("clip_norm", max_norm)}, name="clip_norm")
+    return Transformation(
+        [(g, g * factor)], hyper={bound: _positive("clip_norm", max_norm)}, name="clip_norm"
+    )
 
 
 def l1(factor: Any) -> Transformation:

@@ -63,11 +63,12 @@ def starts(
         value: Any = start
         if symbols_in(start):
             table = NodeTable()
-            entry, t = sp.Symbol("entry"), sp.Symbol("t")
+            entry = sp.MatrixSymbol("entries", param.size, 1)
             names: dict[Any, Node] = {p: table.symbol(entry)}
             at_first = Intake(table, {step: table.constant(1)})
             names |= {s: at_first.node(rate) for s, rate in equations.hyper.items()}
             node = Intake(table, names).node(start)
-            value = evaluate([node], {entry: param.astype(np.float64), t: 1})[0]
+            entries = evaluate([node], {entry: param.reshape(-1, 1)})[0]
+            value = entries.reshape(param.shape) if node.shape else entries
         result[symbol] = np.array(np.broadcast_to(np.asarray(value, param.dtype), param.shape))
     return result

@@ -13,9 +13,9 @@ __all__ = ["linear_systems"]
 
 def linear_systems(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
     """`A**-1 * B --> lu_solve(lu(A), B)`, `A**-T * B --> lu_solve(lu(A), B, turned)`, `B * A**-1 -->
-    (A**-T * B.T).T`, `det(A) --> lu_determinant(lu(A))`, `log(det(A)) --> sum(log|diagonal(lu(A))|)`, NaN where
-    the determinant is negative. A matrix is factorised once, for its transpose too; an inverse is formed only
-    where its entries are wanted."""
+    (A**-T * B.T).T`, `det(A) --> lu_determinant(lu(A))`, `log(det(A)) --> sum(log|diagonal(lu(A))|)`, NaN
+    where the determinant is negative. A matrix is factorised once, for its transpose too; an inverse is
+    formed only where its entries are wanted."""
     return Sweep(context, roots, _RULES).run()
 
 

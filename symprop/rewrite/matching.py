@@ -73,7 +73,7 @@ class Rule:
 
 
 # by the results that are functions
-_MADE = frozenset({"sigmoid", "softplus", "exp", "log", "sum", "add", "mul", "pow"})
+_MADE = frozenset({"sigmoid", "softplus", "exp", "log", "sum", "add", "mul", "pow", "expm1"})
 
 
 def _operations(pattern: Pattern) -> set[str]:

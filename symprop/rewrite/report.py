@@ -146,6 +146,11 @@ def count_operations(nodes: Iterable[Node], weighted: bool = False) -> Operation
         elif op in ("sum", "batch_sum", "trace", "reduce_max"):
             work = max(_entries(node.args[0]) - (size if op != "batch_sum" else 0), 1) if weighted else 1
             counts["comparisons" if op == "reduce_max" else "additions"] += work
+        elif op in ("lu", "lu_solve", "cofactor", "cofactor_slope"):
+            products, quotients = _elimination(node) if weighted else (1, 0)
+            counts["additions"] += products
+            counts["multiplications"] += products
+            counts["divisions"] += quotients
         elif op == "fma":
             counts["additions"] += size
             counts["multiplications"] += size
@@ -171,6 +176,16 @@ def _signs_of_fma(nodes: Sequence[Node]) -> set[int]:
     for node in nodes:
         (free if node.op == "fma" else used).update(a.serial for a in node.args if a.op == "neg")
     return free - used
+
+
+def _elimination(node: Node) -> tuple[int, int]:
+    """Multiplications with an addition, and divisions, of a factorisation or of solves with one."""
+    rows, columns = (d if isinstance(d, int) else 1 for d in node.shape)
+    if node.op == "lu":
+        return (columns**3 - columns) // 3, columns * (columns - 1) // 2
+    if node.op == "lu_solve":
+        return rows * (rows - 1) * columns, rows * columns
+    return (2 if node.op == "cofactor" else 4) * rows**3, rows * (rows - 1)
 
 
 def _count_power(exponent: object, size: int, counts: dict[str, int]) -> None:

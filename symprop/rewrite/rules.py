@@ -7,6 +7,8 @@ beside arrays.
 
 from __future__ import annotations
 
+import sympy as sp
+
 from symprop.graph import Node
 from symprop.rewrite.context import Context
 from symprop.rewrite.matching import Bindings, Rule
@@ -132,6 +134,18 @@ def _negative_integer(bound: Bindings, context: Context) -> bool:
     return isinstance(number, int) and number < 0
 
 
+def _is_positive(bound: Bindings, context: Context) -> bool:
+    base = context.number(bound["b"])
+    return base is not None and base > 0 and base != 1 and context.number(bound["x"]) is None
+
+
+def _minus_expm1(bound: Bindings, context: Context) -> Node:
+    t, base = context.table, context.number(bound["b"])
+    assert base is not None
+    rate = t.constant(sp.log(sp.Rational(base.numerator, base.denominator), evaluate=False).evalf(40))
+    return context.negate(t.make("expm1", (t.make("mul", (rate, bound["x"])),)))
+
+
 STABLE: tuple[Rule, ...] = (
     Rule(
         "softplus",
@@ -224,5 +238,13 @@ STABLE: tuple[Rule, ...] = (
         ("add", 1, ("neg", _EXP), "..."),
         ("neg", ("expm1", "x")),
         "exp(x) rounds to 1 where x is small",
+    ),
+    Rule(
+        "-expm1 of a power",
+        ("add", 1, ("neg", ("pow", "b", "x")), "..."),
+        _minus_expm1,
+        "b**x rounds to 1 where x is small, or b close to 1",
+        _is_positive,
+        "-expm1(log(b)*x), b a positive number",
     ),
 )

@@ -32,7 +32,9 @@ def overwrite(schedule: Schedule, pairs: Mapping[int, Any]) -> Schedule:
         if output.batched or source.batched:
             raise ValueError(f"output {number} or {symbol} has a sample axis and cannot be overwritten")
         if (output.shape, output.kind) != (source.shape, source.kind):
-            raise ValueError(f"output {number} {output.shape} does not fit the memory of {symbol} {source.shape}")
+            raise ValueError(
+                f"output {number} {output.shape} does not fit the memory of {symbol} {source.shape}"
+            )
         output.overwrites, source.overwritten = source, True
         readers = [k for k, nest in enumerate(nests) if source in _loads(nest)]
         (writer,) = [k for k, nest in enumerate(nests) if output in _stores(nest)]
@@ -159,7 +161,8 @@ def _redirect(nest: Nest, output: Buffer, temporary: Buffer) -> None:
 
 def _copy(source: Buffer, target: Buffer) -> Nest:
     """A nest that copies a buffer."""
-    axes, at = [], []
+    axes: list[Axis] = []
+    at: list[At] = []
     for extent in source.shape:
         axes += [Axis(f"i{len(axes)}", extent)] if extent != 1 else []
         at.append(At(axes[-1].name) if extent != 1 else At())

@@ -21,8 +21,10 @@ _KINDS = {"real": np.float64, "integer": np.int64, "boolean": np.bool_}
 
 
 def interpret(schedule: Schedule, inputs: Sequence[Any], samples: int = 1) -> list[Array]:
-    """The outputs, each of shape (samples, *shape) where batched, for inputs of such shapes, which stay as they
-    are: an input that an output overwrites is copied first."""
+    """The outputs, each of shape (samples, *shape) where batched, for inputs of such shapes.
+
+    The inputs stay as they are: one that an output overwrites is copied first.
+    """
     memory: dict[Buffer, Array] = {}
     for buffer, value in zip(schedule.inputs, inputs, strict=True):
         shape = ((samples,) if buffer.batched else ()) + buffer.shape

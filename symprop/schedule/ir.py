@@ -131,7 +131,7 @@ class Nest:
 
 @dataclass(eq=False)
 class Kernel(Nest):
-    """An operation on whole arrays in the place of a nest, for every sample or once: a factorisation, a solve.
+    """An operation on whole arrays in the place of a nest, per sample or once: a factorisation, a solve.
 
     Its body only names the buffers: a load of each input, a store of the output. `node` is the matrix whose
     equations are solved, where a singular one is an error of the call.

@@ -1,8 +1,8 @@
 """Cheap values move to the one nest that reads them, instead of passing through memory.
 
-The lowering puts an elementwise value into the first nest over the same points. What is made of inputs alone
-is so computed early (`beta*m` of an optimizer, long before the gradient that it is added to), stored, and read
-again by the nest that needs it. Here its steps move into that nest.
+The lowering puts an elementwise value into the first nest over the same points. What is made of inputs
+alone is so computed early (`beta*m` of an optimizer, long before the gradient that it is added to), stored,
+and read again by the nest that needs it. Here its steps move into that nest.
 """
 
 from __future__ import annotations
@@ -15,17 +15,25 @@ from symprop.schedule.ir import At, Buffer, Nest, Schedule, Step
 __all__ = ["sink"]
 
 # steps that cost no more than the memory access they replace
-CHEAP = frozenset(
-    "load constant batch_size add sub mul neg fma abs maximum minimum select less less_equal equal not_equal "
-    "and or not sign".split()
-)
+CHEAP = {"load", "constant", "batch_size", "add", "sub", "mul", "neg", "fma", "abs", "sign"} | {
+    "maximum",
+    "minimum",
+    "select",
+    "less",
+    "less_equal",
+    "equal",
+    "not_equal",
+    "and",
+    "or",
+    "not",
+}
 
 
 def sink(schedule: Schedule) -> Schedule:
     """The schedule in which temporary values of cheap steps are computed where they are read.
 
-    A value moves if one nest alone reads it, over the same axes, at the point at which it is made, and outside
-    of its reductions.
+    A value moves if one nest alone reads it, over the same axes, at the point at which it is made, and
+    outside of its reductions.
     """
     readers: dict[Buffer, set[int]] = {}
     writers: dict[Buffer, int] = {}

@@ -89,10 +89,12 @@ class Drawing:
         return self.svg
 
     def __repr__(self) -> str:
-        return f"<Drawing {self.width:.0f} x {self.height:.0f}: {self._content.description}>"
+        return f"<Drawing: {self._content.description}>"
 
 
-def draw(scene: Scene | Graph, numbers: Numbers | None = None, theme: str = "auto", legend: bool = True) -> Drawing:
+def draw(
+    scene: Scene | Graph, numbers: Numbers | None = None, theme: str = "auto", legend: bool = True
+) -> Drawing:
     """The drawing of a scene with its numbers; of a `Graph`, its structure without numbers."""
     _checked(theme)
     if isinstance(scene, Graph):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -188,9 +189,7 @@ def _gradient_parts(value: Array, samples: int | None) -> list[Part]:
     return [Row(plain(f"norm {number_text(_norm(value))}"), "gradient"), _heat(value)]
 
 
-def _bundle(
-    nodes: Sequence[Node], gradients: Sequence[Node | None] | None, numbers: Numbers
-) -> Label:
+def _bundle(nodes: Sequence[Node], gradients: Sequence[Node | None] | None, numbers: Numbers) -> Label:
     values = [np.ravel(np.asarray(numbers.of(n)[0], float)) for n in nodes]
     result = Label(
         [
@@ -235,7 +234,7 @@ def _coarser(table: Array, axis: int) -> Array:
     if size <= _CELLS:
         return table
     bounds = [size * k // _CELLS for k in range(_CELLS + 1)]
-    blocks = [np.take(table, range(a, b), axis) for a, b in zip(bounds, bounds[1:], strict=False)]
+    blocks = [np.take(table, range(a, b), axis) for a, b in pairwise(bounds)]
     picked = []
     for block in blocks:
         at = np.expand_dims(np.argmax(np.abs(block), axis), axis)

@@ -207,8 +207,8 @@ def _set_heights(items: list[Item], links: Sequence[Link], columns: Sequence[Seq
                 here += above.down + items[item].up + _distance(above, items[item])
             start.append(here)
         starts.append(start)
-        for item, y in zip(column, start, strict=True):
-            items[item].y = y - here / 2
+        for member, y in zip(column, start, strict=True):
+            items[member].y = y - here / 2
     for sweep in range(_SETTLING):
         last = sweep >= _SETTLING - 12
         numbers = range(len(columns)) if sweep % 2 else range(len(columns) - 1, -1, -1)
@@ -225,8 +225,8 @@ def _set_heights(items: list[Item], links: Sequence[Link], columns: Sequence[Seq
     for _ in range(3):
         _straighten(items, links, columns, starts)
     top = min((i.y - i.up for i in items), default=0.0)
-    for item in items:
-        item.y -= top
+    for each in items:
+        each.y -= top
 
 
 def _straighten(

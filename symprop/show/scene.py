@@ -1,4 +1,4 @@
-"""What is drawn: the operations of a declared graph as boxes, the values that go from one to another as wires.
+"""What is drawn: the operations of a declared graph as boxes, the values between them as wires.
 
 Nothing is computed here. A wire knows the nodes whose values it carries and the nodes that are its part of
 their gradients: of several wires from one box each has its own contribution, and their sum is the gradient.
@@ -24,7 +24,10 @@ from symprop.show.text import pretty, shortened
 
 __all__ = ["Box", "Scene", "Wire", "arrange"]
 
-AUTOMATIC_BOXES, AUTOMATIC_DEPTH = 48, 14  # a graph of more operations, or a longer one, is drawn by equations
+AUTOMATIC_BOXES, AUTOMATIC_DEPTH = (
+    48,
+    14,
+)  # a graph of more operations, or a longer one, is drawn by equations
 BY_LAYER = 48  # more equations than that are drawn by layers
 MOST_BOXES = 3000
 _TITLE = 400  # characters of a formula in a tooltip
@@ -192,9 +195,7 @@ class _Arranger:
         return {serial: node for serial, node in seen.items() if serial not in whole}
 
     def _entries_of_inputs(self) -> dict[int, set[int]]:
-        """The entries `x[i, j]` of each input of which nothing else is used: leaves of their own where all are
-        seen.
-        """
+        """The entries `x[i, j]` of each input of which nothing else is used: leaves where all are seen."""
         users: dict[int, list[Node]] = {}
         for node in topological(self.defined):
             for arg in node.args:
@@ -256,7 +257,9 @@ class _Arranger:
 
     # -- boxes and wires -----------------------------------------------------------------------------------
 
-    def _one_box_each(self, order: Sequence[int], cells: Mapping[int, tuple[list[Node], list[Node]]]) -> Scene:
+    def _one_box_each(
+        self, order: Sequence[int], cells: Mapping[int, tuple[list[Node], list[Node]]]
+    ) -> Scene:
         boxes: list[Box] = []
         wires: list[Wire] = []
         box_of: dict[int, int] = {}
@@ -327,7 +330,9 @@ class _Arranger:
                 boxes.append(Box("function", "", gate, [gate.label], "over the samples"))
                 wires.append(Wire(source, len(boxes) - 1, [node], back))
                 source, node = len(boxes) - 1, total[1]
-                back = None if back is None else [self.table.full(1, node.shape) if seed is not None else None]
+                back = (
+                    None if back is None else [self.table.full(1, node.shape) if seed is not None else None]
+                )
             boxes.append(Box("output", self.names[ends[k].serial], title=self._shape_text(ends[k])))
             wires.append(Wire(source, len(boxes) - 1, [node], back, final=total is not None))
 

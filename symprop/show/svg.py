@@ -83,7 +83,7 @@ class _Painter:
         if legend:
             width, height = self._legend(width, height)
         count = sum(1 for b in self.scene.boxes if b.kind not in ("leaf", "number", "output"))
-        text = f"computational graph of {count} operations with forward values and gradients"
+        text = f"computational graph of {count} boxes with forward values and gradients"
         return Picture("\n".join(self.out), width + 2 * _MARGIN, height + 2 * _MARGIN, text)
 
     # -- shapes --------------------------------------------------------------------------------------------
@@ -242,8 +242,7 @@ class _Painter:
         self.out.append(f'<path class="{end.classes}" d="{"".join(parts)}"/>')
         if end.arrow:
             self.out.append(
-                f'<path class="{end.classes.replace("wire", "tip")}" '
-                f'd="M{_n(x_end)} {_n(y)}l-7 -3.2v6.4z"/>'
+                f'<path class="{end.classes.replace("wire", "tip")}" d="M{_n(x_end)} {_n(y)}l-7 -3.2v6.4z"/>'
             )
 
     def _box(self, shape: _Shape) -> None:
@@ -277,7 +276,9 @@ class _Painter:
                 baseline = y + 0.36 * size + (k - (len(rows) - 1) / 2) * _FORMULA_ROW
                 self._text(middle, baseline, plain(row), "sign", size, "middle")
             if box.caption:
-                self._text(middle, y + shape.height / 2 + 11, plain(box.caption), "caption", _CAPTION, "middle")
+                self._text(
+                    middle, y + shape.height / 2 + 11, plain(box.caption), "caption", _CAPTION, "middle"
+                )
         self.out.append("</g>")
 
     def _label(self, shape: _Shape) -> None:
@@ -346,7 +347,9 @@ class _Painter:
             return width, height
         if self.scene.gradients is None:
             entries = entries[:1]
-        heat = any(isinstance(p, Heat) for s in self.shapes if s.label for p in (*s.label.above, *s.label.below))
+        heat = any(
+            isinstance(p, Heat) for s in self.shapes if s.label for p in (*s.label.above, *s.label.below)
+        )
         if heat:
             entries += [("plus", "positive entries"), ("minus", "negative entries")]
         x, y = 0.0, height + 26

@@ -10,7 +10,17 @@ import math
 import re
 from dataclasses import dataclass
 
-__all__ = ["Line", "Span", "name_line", "number_text", "plain", "pretty", "shortened", "text_width", "wrapped"]
+__all__ = [
+    "Line",
+    "Span",
+    "name_line",
+    "number_text",
+    "plain",
+    "pretty",
+    "shortened",
+    "text_width",
+    "wrapped",
+]
 
 # hundredths of an em: the characters that are no wider
 _WIDTHS = {
@@ -43,15 +53,41 @@ _SUBSCRIPT = 0.75  # the size of a subscript
 
 _GREEK = dict(
     zip(
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau "
-        "upsilon phi chi psi omega".split(),
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "omicron",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+        ],
         "αβγδεζηθικλμνξοπρστυφχψω",
         strict=True,
     )
 )
 _GREEK |= dict(
     zip(
-        "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(), "ΓΔΘΛΞΠΣΦΨΩ", strict=True
+        ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"],
+        "ΓΔΘΛΞΠΣΦΨΩ",
+        strict=True,
     )
 )
 

@@ -206,7 +206,7 @@ def test_sizes_bound_by_the_data() -> None:
 
 
 def test_float32_is_seen_as_float64() -> None:
-    f, net, data = classifier(dtype="float32")
+    f, _, data = classifier(dtype="float32")
     double, _, _ = classifier()
     v = RNG.normal(size=26)
     value, gradient = f.as_scipy(**data)(v)

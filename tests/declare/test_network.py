@@ -147,7 +147,7 @@ MISUSE = {
         lambda: Graph([(L, sp.MatrixSymbol("X", sp.Symbol("n", integer=True), 1)[0, 0] / sp.Symbol("n"))]),
     ),
     "a list on the right": (UnsupportedExpressionError, "h", lambda: Graph([(h, [1, 2, 3, 4])])),
-    "something refused": (UnsupportedExpressionError, "out", lambda: Graph([(out, sp.gamma(a))])),
+    "something refused": (UnsupportedExpressionError, "out", lambda: Graph([(out, sp.zeta(a))])),
     "unknown ties": (GraphError, "middle", lambda: Graph([(out, a)], ties="middle")),
 }
 

@@ -9,7 +9,6 @@ import sympy as sp
 from symprop import nn
 from symprop.declare import Graph
 from symprop.functions.symbols import named
-from symprop.functions.symbols import named
 from symprop.graph import OPERATIONS, NodeTable
 
 u, v, w = (sp.MatrixSymbol(n, 4, 1) for n in "uvw")
@@ -78,6 +77,7 @@ COMPOSITE = [
     nn.gaussian_nll_loss(u, v, w),
     named("shared_minimum", [u, v, w]),
     named("beta", [u, v]),
+    named("rising", [u, v]),
     named("hypot", [u, v]),
     named("mod", [3 * u, v]),
     named("spherical_ratio", [SCORES], (1,)),

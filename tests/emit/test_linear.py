@@ -101,7 +101,10 @@ def cofactors(a):
     n = len(a)
     minor = [[np.delete(np.delete(a, i, 0), j, 1) for j in range(n)] for i in range(n)]
     return np.array(
-        [[float((-1) ** (i + j) * mp.det(mp.matrix(minor[i][j].tolist()))) for j in range(n)] for i in range(n)]
+        [
+            [float((-1) ** (i + j) * mp.det(mp.matrix(minor[i][j].tolist()))) for j in range(n)]
+            for i in range(n)
+        ]
     )
 
 

@@ -31,3 +31,21 @@ def digits() -> ModuleType:
     pytest.importorskip("sklearn")
     pytest.importorskip("rich")
     return load("digits")
+
+
+@pytest.fixture(scope="module")
+def nist() -> ModuleType:
+    pytest.importorskip("scipy")
+    return load("nist")
+
+
+@pytest.fixture(scope="module")
+def regression() -> ModuleType:
+    pytest.importorskip("sklearn")
+    return load("regression")
+
+
+@pytest.fixture(scope="module")
+def burgers() -> ModuleType:
+    pytest.importorskip("rich")
+    return load("burgers")

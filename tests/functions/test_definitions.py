@@ -63,6 +63,7 @@ CASES = {
     "spherical_ratio": named("spherical_ratio", [2 * A], (2,)),
     "bessel_ratio": named("bessel_ratio", [A], (3,)),
     "beta": named("beta", [A, B]),
+    "rising": named("rising", [A, B]),
     "hypot": named("hypot", [A, B]),
     "mod": named("mod", [3 * A, B]),
     "maxout of rows": nn.maxout(M, dim=1),

@@ -123,9 +123,7 @@ def cosine(u, v):
 def focal(z, target):
     p = nn.sigmoid(z)
     missed = nn.mse_loss(p, target, reduction="none")  # (1 - p_t)**2 of targets 0 and 1
-    return sp.HadamardProduct(
-        nn.binary_cross_entropy_with_logits(z, target, reduction="none"), missed
-    )
+    return sp.HadamardProduct(nn.binary_cross_entropy_with_logits(z, target, reduction="none"), missed)
 
 
 MARGIN = (total(nn.relu(P - P[K, 0] * sp.OneMatrix(5, 1) + sp.OneMatrix(5, 1))) - 1) / 5
@@ -182,9 +180,7 @@ ARRAYS = {
     "bce_edge_sum": whole(lambda p, t: nn.binary_cross_entropy(p, t, reduction="sum")),
     "bce_logits_sum": whole(lambda z, t: nn.binary_cross_entropy_with_logits(z, t, reduction="sum")),
     "bce_logits_none": whole(lambda z, t: nn.binary_cross_entropy_with_logits(z, t, reduction="none")),
-    "bce_logits_posw_none": rows(
-        nn.binary_cross_entropy_with_logits(Z, T, reduction="none", pos_weight=W)
-    ),
+    "bce_logits_posw_none": rows(nn.binary_cross_entropy_with_logits(Z, T, reduction="none", pos_weight=W)),
     "kl_div_mean": whole(nn.kl_div),
     "kl_div_logtarget_mean": whole(lambda p, t: nn.kl_div(p, t, log_target=True)),
     "kl_div_logtarget_sum": whole(lambda p, t: nn.kl_div(p, t, reduction="sum", log_target=True)),
@@ -244,8 +240,17 @@ def of_whole_arrays(function, inputs, grads, cotangent):
 def of_samples(spec, inputs, grads, cotangent):
     """Value and gradients of a formula of one sample, over the batch."""
     reduce, expression, divide = spec
-    symbols = {str(s): s for s in symprop.Graph([(sp.Dummy("q") if not expression.is_Matrix else
-        sp.MatrixSymbol("q_", *expression.shape), expression)]).inputs}
+    symbols = {
+        str(s): s
+        for s in symprop.Graph(
+            [
+                (
+                    sp.Dummy("q") if not expression.is_Matrix else sp.MatrixSymbol("q_", *expression.shape),
+                    expression,
+                )
+            ]
+        ).inputs
+    }
     batch = [s for k, s in symbols.items() if k != "w"]
     args = [inputs[k] for k in symbols]
     wrt = [symbols[k] for k in grads]
@@ -294,9 +299,7 @@ def test_a_perceptron_with_cross_entropy(torch_reference):
     inputs, grads, right, cotangent = entry(torch_reference, "mlp_tanh_ce")
     X, W1, W2 = sp.MatrixSymbol("x", 10, 1), sp.MatrixSymbol("W1", 10, 12), sp.MatrixSymbol("W2", 12, 4)
     b1, b2, h = sp.MatrixSymbol("b1", 12, 1), sp.MatrixSymbol("b2", 4, 1), sp.MatrixSymbol("h", 12, 1)
-    graph = symprop.Graph(
-        [(h, nn.tanh(W1.T * X + b1)), (sp.Symbol("L"), nn.cross_entropy(W2.T * h + b2, K))]
-    )
+    graph = symprop.Graph([(h, nn.tanh(W1.T * X + b1)), (sp.Symbol("L"), nn.cross_entropy(W2.T * h + b2, K))])
     symbols = {"x": X, "W1": W1, "b1": b1, "W2": W2, "b2": b2, "t": K}
     wrt = [symbols[k] for k in grads]
     function = symprop.compile(graph, list(symbols.values()), batch=[X, K], reduce="mean", wrt=wrt)
@@ -308,7 +311,15 @@ def test_a_perceptron_with_cross_entropy(torch_reference):
 
 def test_a_cell_of_long_short_term_memory(torch_reference):
     inputs, grads, right, cotangent = entry(torch_reference, "lstm_cell")
-    shapes = {"x": (4, 1), "h": (3, 1), "c": (3, 1), "Wi": (12, 4), "Wh": (12, 3), "bi": (12, 1), "bh": (12, 1)}
+    shapes = {
+        "x": (4, 1),
+        "h": (3, 1),
+        "c": (3, 1),
+        "Wi": (12, 4),
+        "Wh": (12, 3),
+        "bi": (12, 1),
+        "bh": (12, 1),
+    }
     symbols = {k: sp.MatrixSymbol(k, *shape) for k, shape in shapes.items()}
     X, H, C, Wi, Wh, bi, bh = symbols.values()
     gates = sp.MatrixSymbol("gates", 12, 1)

@@ -60,7 +60,9 @@ def check(target, symbols, arrays, numpy, wrt=None, rtol=1e-7):
     np.testing.assert_allclose(value, numpy(*arrays), rtol=1e-12)
     for symbol, grad in zip(wrt, grads, strict=True):
         right = differences(numpy, arrays, list(symbols).index(symbol))
-        np.testing.assert_allclose(grad, right, rtol=rtol, atol=1e-7 * (1 + np.abs(right).max()), err_msg=symbol.name)
+        np.testing.assert_allclose(
+            grad, right, rtol=rtol, atol=1e-7 * (1 + np.abs(right).max()), err_msg=symbol.name
+        )
     return function
 
 

@@ -102,6 +102,11 @@ CASES = {
     ),
     "expm1": (lambda f: f.t.sub(f.exp(f.x), f.one), lambda f: f.t.add(f.exp(f.x), f.t.constant(-2)), 1e-25),
     "-expm1": (lambda f: f.t.sub(f.one, f.exp(f.x)), lambda f: f.t.add(f.one, f.exp(f.x)), 1e-25),
+    "-expm1 of a power": (
+        lambda f: f.t.sub(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),
+        lambda f: f.t.add(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),
+        1e-25,
+    ),
 }
 
 

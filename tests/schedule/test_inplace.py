@@ -65,7 +65,7 @@ def check(roots, symbols, arrays, pairs, batched=(), samples=1):
     return program
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 def test_random_programs(seed, mode):
     program = random_program(seed)
     t, rng = program.table, np.random.default_rng(seed)
@@ -82,9 +82,7 @@ def test_random_programs(seed, mode):
         pairs[len(roots)] = symbol
         roots.append(root)
     for samples in (1, 11):
-        check(
-            roots, program.symbols, program.arguments(seed, samples), pairs, program.batched, samples
-        )
+        check(roots, program.symbols, program.arguments(seed, samples), pairs, program.batched, samples)
 
 
 def matrices(size, *names):
@@ -94,12 +92,12 @@ def matrices(size, *names):
     return t, symbols, [t.symbol(s) for s in symbols], [rng.normal(size=(size, size)) for _ in names]
 
 
-SIZES = [3, 21]
+SIZES = [3, 11]
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_two_matrices_change_places(size, mode):
-    t, symbols, (a, b), arrays = matrices(size, "A", "B")
+    _, symbols, (a, b), arrays = matrices(size, "A", "B")
     check([b, a], symbols, arrays, dict(enumerate(symbols)))
 
 
@@ -160,7 +158,7 @@ def test_what_does_not_fit_is_refused():
 # -- values that move to their reader ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 def test_sinking_changes_no_value(seed):
     program = random_program(seed)
     arrays = program.arguments(seed, 3)

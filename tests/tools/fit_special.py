@@ -1,4 +1,4 @@
-"""Fit the polynomials of the polygamma and Bessel functions; writes `symprop/emit/math/special_coefficients.py`.
+"""Fit the polynomials of the polygamma and Bessel functions, and write `special_coefficients.py`.
 
     python tests/tools/fit_special.py [NAME ...]     fit all (or print the named ones only)
 
@@ -88,7 +88,9 @@ def modulus(order: int, start: str, terms: int) -> list[list[Number]]:
         return part
 
     top = 1 / mpf(start) ** 2
-    return [fit(value(k), mpf("1e-7"), top, range(terms), "double", flat, None, f"PQ {order}") for k in (0, 1)]
+    return [
+        fit(value(k), mpf("1e-7"), top, range(terms), "double", flat, None, f"PQ {order}") for k in (0, 1)
+    ]
 
 
 def roots(order: int, near: Sequence[str]) -> list[list[Number]]:

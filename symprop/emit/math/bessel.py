@@ -45,7 +45,9 @@ def wave(
     b: Builder, a: Value, order: int, pieces: Pieces, roots: Pieces, starts: Sequence[float], pq: Pieces
 ) -> Value:
     """The function at a >= 0."""
-    first, *later = ([number(b, a, c) for c in (*root, *piece)] for root, piece in zip(roots, pieces, strict=True))
+    first, *later = (
+        [number(b, a, c) for c in (*root, *piece)] for root, piece in zip(roots, pieces, strict=True)
+    )
     items = first
     for start, piece in zip(starts[1:-1], later, strict=True):
         beyond = b.fcmp("oge", a, number(b, a, start))
@@ -69,8 +71,6 @@ def beyond_all(b: Builder, a: Value, order: int, pq: Pieces) -> Value:
     square = b.fmul(inverse, inverse)
     p, q = (polynomial(b, square, part) for part in pq)
     q = b.fmul(q, inverse)
-    if order:
-        total = b.fadd(b.fmul(p, minus), b.fmul(q, plus))
-    else:
-        total = b.fsub(b.fmul(p, plus), b.fmul(q, minus))
+    first, second = (minus, b.fneg(plus)) if order else (plus, minus)
+    total = b.fsub(b.fmul(p, first), b.fmul(q, second))
     return b.fmul(total, b.fdiv(number(b, a, table.ROOT_OF_1_OVER_PI[0]), b.sqrt(a)))

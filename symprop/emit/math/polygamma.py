@@ -78,11 +78,11 @@ def cotangent_derivative(b: Builder, a: Value, n: int) -> Value:
     """The derivative of order n of pi cot(pi x) at x = -a; a is no whole number."""
     coefficients = [0, 1]  # as a polynomial of the cotangent c, whose derivative is -pi (1 + c^2)
     for _ in range(n):
-        slope = [k * c for k, c in enumerate(coefficients)][1:]
+        slope = [k * number_of for k, number_of in enumerate(coefficients)][1:]
         coefficients = [0] * (len(slope) + 2)
-        for k, c in enumerate(slope):
-            coefficients[k] -= c
-            coefficients[k + 2] -= c
+        for k, part in enumerate(slope):
+            coefficients[k] -= part
+            coefficients[k + 2] -= part
     (sine, _), (cosine, _), _ = sine_and_cosine_of_pi(b, a)
     zero = number(b, a, 0.0)
     size = b.fdiv(cosine, b.select(b.fcmp("oeq", sine, zero), number(b, a, 1.0), sine))
