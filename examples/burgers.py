@@ -21,9 +21,9 @@ import symprop
 from symprop import nn
 
 WIDTH = 12
-VISCOSITY = 0.05
-POINTS = 128
-RATE = 5e-3
+VISCOSITY = 0.1
+POINTS = 256
+RATE = 1e-2
 Arrays = list[Any]
 
 PARAMS = [

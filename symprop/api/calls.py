@@ -249,7 +249,9 @@ class Family:
         return self.source.program(self.roots, self.results, sizes)
 
     def program(self) -> Program:
-        """The rewritten program; with symbolic sizes that of the latest call, before a call that of no sizes."""
+        """The rewritten program; with symbolic sizes that of the latest call, before a call that of no
+        sizes.
+        """
         with self._lock:
             if self.latest is not None:
                 return self.latest.program

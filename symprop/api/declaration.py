@@ -1,4 +1,6 @@
-"""What a `Function` is compiled from: a graph and options, checked once; enough to make it again elsewhere."""
+"""What a `Function` is compiled from: a graph and options, checked once; enough to make it again
+elsewhere.
+"""
 
 from __future__ import annotations
 

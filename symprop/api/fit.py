@@ -109,9 +109,9 @@ def fit(
     mean over the samples counts) or a function whose arguments are called as the names that it wants:
     `{"accuracy": lambda z, y: (z.argmax(1) == y).mean()}`. shuffle: every epoch in a new random order, from
     `seed`. early_stopping: an `EarlyStopping`, or its patience. callbacks: called with the `FitResult`
-    after each epoch; one that gives True ends the training. progress: a bar where the output is a terminal and
-    rich is installed (extra `progress`), else quiet. dtype, threads: those of `compile`. The same call gives the same result, bit for
-    bit.
+    after each epoch; one that gives True ends the training. progress: a bar where the output is a terminal
+    and rich is installed (extra `progress`), else quiet. dtype, threads: those of `compile`. The same call
+    gives the same result, bit for bit.
 
     Ctrl-C ends the training after the running step and gives what was reached. Raises `TrainingError` where
     the loss becomes NaN, with the node and the step at which it first appeared and `.result` from before;

@@ -68,7 +68,7 @@ class Plan:
                 pairs = zip(wire.contributions, wire.nodes, strict=True)
                 wire.contributions = [gradient(part, node) for part, node in pairs]
         if scene.gradients is not None:
-            shown = {n.serial: n for box in scene.boxes for n in box.nodes}
+            shown = {n.serial: n for n in scene.stems().values()}
             scene.gradients = {s: gradient(scene.gradients.get(s), node) for s, node in shown.items()}
         name = source.declaration.graph.outputs[0]
         results = [Result(name, None, serial in sampled) for serial in roots]

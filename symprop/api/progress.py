@@ -91,7 +91,9 @@ class _RichBar(Bar):
 
 
 def bar(wanted: bool, epochs: int, samples: int) -> Bar:
-    """The bar, where one is wanted, a terminal is there and rich is installed; else one that shows nothing."""
+    """The bar, where one is wanted, a terminal is there and rich is installed; else one that shows
+    nothing.
+    """
     if not wanted:
         return Bar()
     try:

@@ -116,6 +116,7 @@ class TrainingStep:
         self._data_arguments = [arguments[s] for s in data]
         self._fast = [(a.dtype, a.shapes(), a.batched) for a in self._data_arguments]
         self._batched = bool(declaration.batch)
+        self._values = len(declaration.graph.outputs)
         self._roots, self._results, self._inputs = _joined(source, optimizer, data)
         self._sizes = declaration.sizes()
         self._made: dict[tuple[int, ...], tuple[Executable, Program]] = {}
@@ -203,6 +204,30 @@ class TrainingStep:
             data = self._ordered(data, named)
         if not isinstance(state, State) or (state.about is not self._about and state.about != self.about):
             raise self._wrong_state(state)
+        pointers: list[int] = []
+        n = -1
+        for value, (dtype, fitting, batched) in zip(data, self._fast, strict=True):  # arrays as they are
+            if (
+                type(value) is not np.ndarray
+                or value.dtype is not dtype
+                or value.flags.num & _READY != _READY
+            ):
+                break
+            shape = value.shape
+            if batched:
+                if not shape or shape[1:] not in fitting or n not in (-1, shape[0]):
+                    break
+                n = shape[0]
+            elif shape not in fitting:
+                break
+            pointers.append(address(value))
+        else:
+            if n and self._latest is not None and not self._sizes:
+                return self._run(self._latest[0], pointers, state, n if self._batched else 1)
+        return self._converted(state, data)
+
+    def _converted(self, state: State, data: Sequence[Any]) -> Any:
+        """A step whose arguments are converted and checked one by one, with errors that name them."""
         arrays: list[Array] = []
         pointers: list[int] = []
         shapes: list[tuple[int, ...]] = []
@@ -232,13 +257,14 @@ class TrainingStep:
         if self._sizes:
             latest = self._for_sizes(self._bound(state, arrays, shapes))
         assert latest is not None
-        executable, _ = latest
-        outputs = [
-            np.empty(port.shape, self._declaration.dtype) for port in executable.outputs[: self._values]
-        ]
-        executable.run([*pointers, *state.pointers], [*(address(o) for o in outputs), *state.pointers], n)
-        found = [_shown(o) for o in outputs]
-        return found[0] if len(found) == 1 else tuple(found)
+        return self._run(latest[0], pointers, state, n)
+
+    def _run(self, executable: Executable, pointers: Sequence[int], state: State, n: int) -> Any:
+        own, outputs = state.pointers, [executable.allocate(k, n)[0] for k in range(self._values)]
+        executable.run([*pointers, *own], [*map(address, outputs), *own], n)
+        if len(outputs) == 1:
+            return _shown(outputs[0])
+        return tuple(map(_shown, outputs))
 
     # -- to look at --------------------------------------------------------------------------------------
 
@@ -286,10 +312,6 @@ class TrainingStep:
         return TrainingStep, (self._declaration, self.optimizer)
 
     # -- parts -------------------------------------------------------------------------------------------
-
-    @property
-    def _values(self) -> int:
-        return len(self._declaration.graph.outputs)
 
     def _listed(self) -> str:
         return ", ".join(map(name_of, self.params))
@@ -448,6 +470,8 @@ def _next(symbol: sp.Basic) -> sp.Basic:
 
 def _shown(output: Array) -> Any:
     """A number, or a column without its second axis."""
-    if output.shape in ((), (1, 1)):
+    if not output.shape:
+        return output[()]
+    if output.shape == (1, 1):
         return output.reshape(())[()]
     return output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output

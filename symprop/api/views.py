@@ -25,7 +25,9 @@ _LEAVES = frozenset({"symbol", "constant", "eye", "batch_size"})
 
 
 def program_graph(program: Program, declaration: Declaration) -> Graph:
-    """The program as a `Graph`: an equation for every output and for every node that is used more than once."""
+    """The program as a `Graph`: an equation for every output and for every node that is used more than
+    once.
+    """
     results: list[tuple[sp.Basic, Node]] = []
     taken = {name_of(s) for s in (*program.inputs, *declaration.graph.nodes)}
     used: set[str] = set()

@@ -114,8 +114,8 @@ class Target:
         return self.vector_bits // vector(element).bits
 
     def block(self, element: str) -> int:
-        """Samples that a program in lanes takes at a time: two vectors, so that the latency of one hides behind
-        the other and a broadcast parameter is used twice (measured: 15% faster than one)."""
+        """Samples that a program in lanes takes at a time: two vectors, so that the latency of one hides
+        behind the other and a broadcast parameter is used twice (measured: 15% faster than one)."""
         return 2 * self.lanes(element)
 
 

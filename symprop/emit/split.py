@@ -42,10 +42,10 @@ class Cuts:
 def splitting(b: Builder, name: str, room: Room, once: bool = False) -> Iterator[Cuts]:
     """Code written in this block is cut into functions `name.0`, `name.1` ... where it is long.
 
-    Nothing written after the block may use a value that the block defines. `room` gives the frame. Code that runs `once` a call is
-    translated line by line (`optnone`): three times quicker than with the choice of instructions and their
-    order, which gains nothing where nearly every value goes through memory. The elementary functions that it
-    calls are functions of their own, with all care.
+    Nothing written after the block may use a value that the block defines. `room` gives the frame. Code that
+    runs `once` a call is translated line by line (`optnone`): three times quicker than with the choice of
+    instructions and their order, which gains nothing where nearly every value goes through memory. The
+    elementary functions that it calls are functions of their own, with all care.
     """
     cuts = Cuts(b)
     yield cuts

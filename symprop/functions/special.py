@@ -281,7 +281,7 @@ def _ratio(
     def partials(t: T, y: N) -> Sequence[N | None]:
         return [t.neg(t.mul(y.args[0], t.make(name, y.args, (_order_of(y) + 1,))))]
 
-    define_formula(name, formula, attrs=[("n", None)])
+    define_formula(name, formula, attrs=[("", None)])
     elementwise(
         name,
         partials,
@@ -314,7 +314,7 @@ _ratio(
     _spherical,
     _exact_spherical,
     lambda x, n: sp.expand_func(sp.jn(n, x)) / x**n,
-    r"\frac{j_{1}\left({0}\right)}{{{0}}^{1}}",
+    r"\frac{j_{{1}}\left({0}\right)}{{{0}}^{{1}}}",
     "j",
     DLMF + "10.51.5",
 )
@@ -323,7 +323,7 @@ _ratio(
     _bessel,
     _exact_bessel,
     lambda x, n: sp.besselj(n, x) / x**n,
-    r"\frac{J_{1}\left({0}\right)}{{{0}}^{1}}",
+    r"\frac{J_{{1}}\left({0}\right)}{{{0}}^{{1}}}",
     "J",
     DLMF + "10.6.6",
 )

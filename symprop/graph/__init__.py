@@ -6,6 +6,7 @@ from symprop.graph.operations import OPERATIONS, Operation, operation, register
 
 __all__ = [
     "OPERATIONS",
+    "CollectorPaused",
     "Dim",
     "Node",
     "NodeTable",

@@ -262,11 +262,11 @@ class Sweep:
                 result = done[current.serial]
             else:
                 rule = self.rules.get(current.op)
-                made = rule(current, self) if rule is not None else None
-                if made is None or made is current or made.serial in becomes:
+                new = rule(current, self) if rule is not None else None
+                if new is None or new is current or new.serial in becomes:
                     result = done[current.serial] = current
                 else:
-                    result = made
+                    result = new
                     uses[result.serial] = uses.get(result.serial, 0) + uses.get(current.serial, 1)
             if result.serial in done:
                 done[serial] = done[current.serial] = done[result.serial]

@@ -62,7 +62,7 @@ def bound_call(
         return None
     header = (entry, id(None), id(failed))
     block = Block(b"".join(int(w).to_bytes(8, sys.byteorder) for w in (*header, *words)))
-    definition = made[0 if short else 1]
+    definition = made[0][0 if short else 1]
     block.held = (held, failed, made)
     return method_object(definition, block)
 
@@ -75,7 +75,7 @@ def method_object(definition: Definition, block: Block) -> Callable[..., Any]:
 
 
 @lru_cache(maxsize=1)
-def _methods() -> tuple[Definition, Definition, Code, Code] | None:
+def _methods() -> tuple[tuple[Definition, Definition], list[Code]] | None:
     """The definitions of the two kinds of steps, and their code."""
     if sys.implementation.name != "cpython" or not all(hasattr(ctypes.pythonapi, n) for n in _API):
         return None
@@ -84,7 +84,7 @@ def _methods() -> tuple[Definition, Definition, Code, Code] | None:
     first, second = (
         Definition(b"step", code.address, METH_NOARGS, b"Compute with the bound arrays.") for code in codes
     )
-    return first, second, codes[0], codes[1]
+    return (first, second), codes
 
 
 _KINDS = (("symprop.bound", False), ("symprop.bound_releasing", True))

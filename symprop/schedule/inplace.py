@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from symprop.schedule.ir import SAMPLES, At, Axis, Buffer, Nest, Schedule, Step
+from symprop.schedule.ir import SAMPLES, At, Axis, Buffer, Kernel, Nest, Schedule, Step
 
 __all__ = ["overwrite"]
 
@@ -27,6 +27,8 @@ def overwrite(schedule: Schedule, pairs: Mapping[int, Any]) -> Schedule:
     inputs = {buffer.symbol: buffer for buffer in schedule.inputs}
     nests, temporaries = list(schedule.nests), list(schedule.temporaries)
     edges = _dependencies(nests)
+    # a singular matrix ends the call: before anything is overwritten
+    solves = [k for k, nest in enumerate(nests) if isinstance(nest, Kernel) and nest.node is not None]
     for number, symbol in pairs.items():
         output, source = schedule.outputs[number], inputs[symbol]
         if output.batched or source.batched:
@@ -38,7 +40,7 @@ def overwrite(schedule: Schedule, pairs: Mapping[int, Any]) -> Schedule:
         output.overwrites, source.overwritten = source, True
         readers = [k for k, nest in enumerate(nests) if source in _loads(nest)]
         (writer,) = [k for k, nest in enumerate(nests) if output in _stores(nest)]
-        before = [k for k in readers if k != writer]
+        before = [k for k in readers if k != writer] + [k for k in solves if k != writer]
         same_entry = writer not in readers or _reads_what_it_writes(nests[writer], source, output)
         if same_entry and not _reaches(edges, writer, before):
             _stores_last(nests[writer])
@@ -51,7 +53,7 @@ def overwrite(schedule: Schedule, pairs: Mapping[int, Any]) -> Schedule:
             nests.append(_copy(temporary, output))
             edges.append(set())
             edges[writer].add(len(nests) - 1)
-            before, writer = readers, len(nests) - 1
+            before, writer = [*readers, *solves], len(nests) - 1
         for k in before:
             edges[k].add(writer)
     ordered = [nests[k] for k in _sorted(edges)]
@@ -126,7 +128,7 @@ def _sorted(edges: list[set[int]]) -> list[int]:
 def _reads_what_it_writes(nest: Nest, source: Buffer, output: Buffer) -> bool:
     """True where every point of the nest reads no other entry of the input than the one it overwrites, and
     no other point writes that one."""
-    if any(s.buffer is source for s in nest.inner):
+    if isinstance(nest, Kernel) or any(s.buffer is source for s in nest.inner):
         return False
     written = {s.at for s in nest.body if s.op == "store" and s.buffer is output}
     read = {s.at for s in nest.body if s.op == "load" and s.buffer is source}

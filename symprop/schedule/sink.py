@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from symprop.schedule.ir import At, Buffer, Nest, Schedule, Step
+from symprop.schedule.ir import At, Buffer, Kernel, Nest, Schedule, Step
 
 __all__ = ["sink"]
 
@@ -45,7 +45,7 @@ def sink(schedule: Schedule) -> Schedule:
                 readers.setdefault(step.buffer, set()).add(k)
     gone: set[Buffer] = set()
     for k, nest in enumerate(schedule.nests):
-        if nest.reductions:
+        if nest.reductions or isinstance(nest, Kernel):
             continue
         moved = set()
         for number, step in enumerate(nest.body):
@@ -90,7 +90,7 @@ def _needed(body: Sequence[Step], start: Sequence[int]) -> list[int]:
 
 
 def _fits(nest: Nest, user: Nest, store: Step) -> bool:
-    if nest.axes != user.axes or any(i.step is not None for i in store.at):
+    if isinstance(user, Kernel) or nest.axes != user.axes or any(i.step is not None for i in store.at):
         return False
     if any(s.buffer is store.buffer for s in user.inner):
         return False

@@ -78,6 +78,15 @@ class Scene:
             result[wire.source].append(wire)
         return result
 
+    def stems(self) -> dict[int, Node]:
+        """The boxes whose wires all carry one node, where its gradient is shown in whole: box to node."""
+        result: dict[int, Node] = {}
+        for box, wires in self.leaving().items():
+            carried = {node.serial: node for wire in wires for node in wire.nodes}
+            if len(carried) == 1:
+                (result[box],) = carried.values()
+        return result
+
 
 def arrange(
     graph: Graph,
@@ -269,11 +278,7 @@ class _Arranger:
             box_of[serial] = len(boxes)
             boxes.append(self._box(node, takes))
             here, sent = box_of[serial], self._contributions(node, takes)
-            gate = boxes[here].gate
-            if gate is not None and not gate.absorbs:
-                for k, constant in enumerate(constants):
-                    boxes.append(Box("number", pretty(printing.text(_inner(constant)))))
-                    wires.append(Wire(len(boxes) - 1, here, [], position=-1 - k))
+            self._number_leaves(boxes, wires, here, constants)
             for k, arg in enumerate(takes):
                 back = None if self.adjoints is None else [sent.get(arg.serial)]
                 wires.append(Wire(box_of[arg.serial], here, [arg], back, k))
@@ -365,27 +370,35 @@ class _Arranger:
         for serial in order:
             own = bool(self.seen[serial].args) and serial not in self.entries
             depth[serial] = own + max((depth[a.serial] for a in cells[serial][0]), default=0)
-        deepest = max(depth.values())
-        levels = -(-deepest // AUTOMATIC_DEPTH) if deepest > 2 * AUTOMATIC_DEPTH else 1
-        group = {s: (d - 1) // levels for s, d in depth.items() if d}
-        takers: dict[int, set[int]] = {}  # of each leaf: the groups that use it
-        for serial, layer in group.items():
+        layers = self._layers(depth)
+        group: dict[int, tuple[int, int]] = {}  # (layer, serial number of what has a box of its own)
+        for serial, d in depth.items():
+            if d:
+                group[serial] = layers[d], serial if self._box_kind(self.seen[serial]) == "gate" else -1
+        takers: dict[int, set[tuple[int, int]]] = {}  # of each leaf: the groups that use it
+        for serial, key in group.items():
             for arg in cells[serial][0]:
                 if arg.serial not in group:
-                    takers.setdefault(arg.serial, set()).add(layer)
-        boxes: list[Box] = []
-        box_of: dict[int, int] = {}
-        groups: dict[Any, list[Node]] = {}
+                    takers.setdefault(arg.serial, set()).add(key)
+        groups: dict[tuple[Any, ...], list[Node]] = {}
         for serial in order:
             if serial in group:
-                groups.setdefault(group[serial], []).append(self.seen[serial])
-            elif serial in takers:
-                groups.setdefault(tuple(sorted(takers[serial])), []).append(self.seen[serial])
-        for key in sorted(groups, key=lambda k: (isinstance(k, int), k)):
-            members = groups[key]
+                groups.setdefault(("computed", group[serial]), []).append(self.seen[serial])
+            else:
+                groups.setdefault(("leaf", *sorted(takers.get(serial, ()))), []).append(self.seen[serial])
+        boxes: list[Box] = []
+        wires: list[Wire] = []
+        box_of: dict[int, int] = {}
+        for (kind, *_), members in groups.items():
+            here = len(boxes)
             for node in members:
-                box_of[node.serial] = len(boxes)
-            boxes.append(self._layer(members, isinstance(key, int)))
+                box_of[node.serial] = here
+            if kind == "computed" and len(members) == 1:
+                takes, constants = cells[members[0].serial]
+                boxes.append(self._box(members[0], takes))
+                self._number_leaves(boxes, wires, here, constants)
+            else:
+                boxes.append(self._layer(members, kind == "computed"))
         carried: dict[tuple[int, int], dict[int, tuple[Node, list[Node]]]] = {}
         for serial in order:
             node = self.seen[serial]
@@ -397,7 +410,6 @@ class _Arranger:
                 back = sent.get(arg.serial)
                 if back is not None:
                     parts.append(back)
-        wires = []
         for (source, target), content in carried.items():
             nodes = [arg for arg, _ in content.values()]
             back_all = [self.table.add(*parts) if parts else None for _, parts in content.values()]
@@ -405,14 +417,37 @@ class _Arranger:
         self._end(boxes, wires, box_of, {a.serial for takes, _ in cells.values() for a in takes})
         return self._finished(boxes, wires)
 
+    def _layers(self, depth: Mapping[int, int]) -> dict[int, int]:
+        """The layer of each depth: several of a deep graph are one, none with an opened equation."""
+        deepest = max(depth.values())
+        most = -(-deepest // AUTOMATIC_DEPTH) if deepest > 2 * AUTOMATIC_DEPTH else 1
+        alone = {d for serial, d in depth.items() if d and self._box_kind(self.seen[serial]) == "gate"}
+        result: dict[int, int] = {}
+        layer, size = 0, 0
+        for d in range(1, deepest + 1):
+            if size == most or d in alone or d - 1 in alone:
+                layer, size = layer + 1, 0
+            result[d] = layer
+            size += 1
+        return result
+
+    def _number_leaves(
+        self, boxes: list[Box], wires: list[Wire], here: int, constants: Sequence[Node]
+    ) -> None:
+        """Leaves for the constants that a gate does not show itself."""
+        gate = boxes[here].gate
+        if gate is None or gate.absorbs:
+            return
+        for k, constant in enumerate(constants):
+            boxes.append(Box("number", pretty(printing.text(_inner(constant)))))
+            wires.append(Wire(len(boxes) - 1, here, [], position=-1 - k))
+
     def _layer(self, members: Sequence[Node], computed: bool) -> Box:
         names = [self.names.get(n.serial) or _entry_name(n) for n in members]
         if len(members) == 1 and not computed:
             return Box("leaf", names[0], title=self._shape_text(members[0]), nodes=list(members))
         listed = ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]} … {names[-1]}"
         count = f"{len(names)} {'equations' if computed else 'inputs'}"
-        if len(members) == 1:
-            return self._box(members[0], [])
         return Box(
             "layer" if computed else "leaves",
             listed,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from symprop.graph import Node
 from symprop.show.labels import SIZE, Heat, Label, Numbers, Row, label, sum_label
 from symprop.show.layered import Item, Link, Placed, place
 from symprop.show.scene import Box, Scene
@@ -89,7 +90,7 @@ class _Painter:
     # -- shapes --------------------------------------------------------------------------------------------
 
     def _make_shapes(self) -> None:
-        scene = self.scene
+        scene, stems = self.scene, self.scene.stems()
         arriving = [0] * len(scene.boxes)
         for wire in scene.wires:
             arriving[wire.target] += 1
@@ -99,9 +100,9 @@ class _Painter:
             box = scene.boxes[source]
             layer = 3 * box.rank
             start = source
-            many = len(wires) > 1 and len(box.nodes) == 1
+            many = len(wires) > 1 and source in stems
             if many:
-                start = self._stem(box, wires, layer + 1)
+                start = self._stem(box, stems[source], wires, layer + 1)
                 self._link(source, start, "wire")
             for wire in wires:
                 classes, arrow = self._wire_classes(wire, many), scene.boxes[wire.target].kind != "output"
@@ -116,13 +117,16 @@ class _Painter:
                 self._link(start, middle, classes)
                 self._link(middle, wire.target, classes, arrow)
 
-    def _stem(self, box: Box, wires: Sequence[Any], layer: int) -> int:
+    def _stem(self, box: Box, node: Node, wires: Sequence[Any], layer: int) -> int:
         """Where the wires from a box part, and the gradients of the paths add."""
-        (node,) = box.nodes
         parts = [wire.contributions[0] if wire.contributions else None for wire in wires if wire.nodes]
         totals = self.scene.gradients
         total = totals.get(node.serial) if totals is not None else None
-        name = self.scene.names.get(node.serial, "") if box.kind in ("gate", "function") else ""
+        name = (
+            self.scene.names.get(node.serial, "")
+            if box.kind in ("gate", "function", "layer", "leaves")
+            else ""
+        )
         content = sum_label(node, parts, total, self.numbers, name)
         if totals is None:
             content.below = []

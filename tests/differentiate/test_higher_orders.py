@@ -22,7 +22,9 @@ def network(x=X, t=T):
 
 
 def exact(w1, b1, w2, x, t):
-    w1, b1, w2 = (mp.matrix(np.asarray(v).tolist()) if not isinstance(v, mp.matrix) else v for v in (w1, b1, w2))
+    w1, b1, w2 = (
+        mp.matrix(np.asarray(v).tolist()) if not isinstance(v, mp.matrix) else v for v in (w1, b1, w2)
+    )
     return (w2 * (w1 * mp.matrix([x, t]) + b1).apply(mp.tanh))[0]
 
 

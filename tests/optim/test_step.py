@@ -272,6 +272,30 @@ def test_a_failed_step_changes_nothing():
     assert state.step == 1
 
 
+@pytest.mark.parametrize("inverse", [lambda a: a.inverse(), sp.Determinant])
+def test_a_singular_matrix_is_an_error_before_anything_is_changed(inverse):
+    A, w = sp.MatrixSymbol("A", 3, 3), sp.Symbol("w")
+    value = inverse(A)
+    target = w**2 + (sp.log(value) if value.is_Matrix is False else sp.Trace(value)) * w
+    step = symprop.compile_step(target, args=[A, w], params=[A, w], optimizer=optim.Adam(lr=0.1))
+    regular = np.eye(3) * 2 + 0.1
+    state = step.init({A: regular, w: 1.0})
+    step(state)
+    slope = (
+        np.linalg.inv(regular)
+        if value.is_Matrix is False
+        else -np.linalg.inv(regular) @ np.linalg.inv(regular)
+    ).T
+    np.testing.assert_allclose(state.params[A], regular - 0.1 * np.sign(slope), atol=1e-6)
+    if value.is_Matrix:
+        state = step.init({A: np.ones((3, 3)), w: 1.0})
+        with pytest.raises(symprop.SympropError, match="singular"):
+            step(state)
+        assert state.step == 0 and state.params[w] == 1.0
+        assert (state.params[A] == 1).all()
+        assert all((a == 0).all() for slot in state.slots.values() for a in slot.values())
+
+
 def test_arguments_are_read_whatever_their_form():
     net, graph, x, y = wide()
     step = symprop.compile_step(graph, params=net.params, batch=[x, y], optimizer=optim.SGD(lr=0.1))

@@ -127,7 +127,7 @@ def test_parts_of_a_gradient_add_up():
         found = plan.numbers(point)
         checked = 0
         for k, wires in plan.scene.leaving().items():
-            for node in plan.scene.boxes[k].nodes:
+            for node in [plan.scene.stems()[k]] if k in plan.scene.stems() else []:
                 parts = [c for e in wires for n, c in zip(e.nodes, e.contributions, strict=True) if n is node]
                 total = plan.scene.gradients[node.serial]
                 if total is not None:
@@ -271,6 +271,39 @@ def test_many_equations_are_drawn_by_layers():
     size = int(next(t for t in texts(svg, "shape") if t.endswith("values")).split()[0])
     norm = np.linalg.norm(np.array(grads)[:size])
     assert any(abs(norm - g) < 0.006 * max(norm, 1) for g in numbers(svg, "gradient"))
+
+
+def test_an_equation_is_opened_among_layers():
+    function, values = chain(120)
+    svg = function.draw(*values, expand=["s50", "s51", "s90"]).svg
+    signs = texts(svg, "sign")
+    assert signs.count("sin") == 3 and signs.count("+") == 3 and signs.count("×") == 3
+    assert len(signs) < 60
+    assert faults(svg) == []
+    trace = function.trace(*values)
+    for name in ("s49", "s50", "s90"):
+        shown = [t for t in texts(svg, "value") if t.startswith(f"{name} = ")]
+        assert shown and abs(float(shown[0].split()[-1].replace("−", "-")) / trace[name].value - 1) < 0.006
+
+
+def test_constants_among_layers():
+    names = sp.symbols("c0:70")
+    graph = symprop.Graph([(n, sp.Integer(k)) for k, n in enumerate(names[:60])] + [(f, x * y + names[3])])
+    assert faults(symprop.compile(graph, args=[x, y]).draw(2.0, 3.0, expand=False).svg) == []
+    graph = symprop.Graph([(n, x**2 + k) for k, n in enumerate(names[:60])] + [(f, x * y + 2)])
+    function = symprop.compile(graph, args=[x, y])
+    assert faults(function.draw(2.0, 3.0, expand=["f"]).svg) == []
+
+
+def test_symbolic_sizes_float32_and_split_ties():
+    n = sp.Symbol("n", integer=True, positive=True)
+    u, v = sp.MatrixSymbol("u", n, 1), sp.MatrixSymbol("v", n, 1)
+    function = symprop.compile(symprop.scalar(u.T * v), args=[u, v])
+    for size in (3, 5):
+        svg = function.draw(np.ones(size), 2 * np.ones(size)).svg
+        assert f"{size}×1" in texts(svg, "shape") and f"{2 * size:.2f}" in texts(svg, "value")
+    function = symprop.compile(nn.maximum(x, y), args=[x, y], ties="split", dtype="float32")
+    assert numbers(function.draw(2.0, 2.0).svg, "gradient") == [0.5, 0.5, 1.0]
 
 
 def test_deep_graphs_are_drawn_without_recursion():

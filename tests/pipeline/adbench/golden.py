@@ -19,7 +19,9 @@ def golden(name: str) -> dict[str, Any]:
     if not path.exists():
         folder = os.environ.get("SYMPROP_REFERENCE")
         if not folder or not (Path(folder) / "adbench" / path.name).exists():
-            pytest.skip(f"{name} is no small case: SYMPROP_REFERENCE names no folder with adbench/{path.name}")
+            pytest.skip(
+                f"{name} is no small case: SYMPROP_REFERENCE names no folder with adbench/{path.name}"
+            )
         path = Path(folder) / "adbench" / path.name
     with np.load(path) as file:
         return dict(file)

@@ -22,7 +22,12 @@ def projection():
             (v, r / angle),
             (Y, X - center),
             (across, symprop.scalar(v.T * Y)),
-            (Z, Y * sp.cos(angle) + sp.ImmutableMatrix(cross) * Y * sp.sin(angle) + v * across * (1 - sp.cos(angle))),
+            (
+                Z,
+                Y * sp.cos(angle)
+                + sp.ImmutableMatrix(cross) * Y * sp.sin(angle)
+                + v * across * (1 - sp.cos(angle)),
+            ),
             (u, Z[:2, :] / Z[2, 0]),
             (rho, symprop.scalar(u.T * u)),
             (err, w * (f * (1 + k0 * rho + k1 * rho**2) * u + offset - feat)),

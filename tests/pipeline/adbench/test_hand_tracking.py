@@ -66,7 +66,12 @@ def test_points_on_corners(name):
     point, err = sp.MatrixSymbol("point", 3, 1), sp.MatrixSymbol("err", 3, 1)
     graph = symprop.Graph([*equations, *vertex, (err, point - V)])
     corners = case["in_correspondences"]
-    arrays = [case["in_theta"], model["base_positions"][corners], model["weights"][corners], case["in_points"]]
+    arrays = [
+        case["in_theta"],
+        model["base_positions"][corners],
+        model["weights"][corners],
+        case["in_points"],
+    ]
     symbols = [theta, *data, point]
     errors = symprop.compile(graph, args=symbols, batch=symbols[1:], wrt=[])
     check(np.ravel(errors(*arrays)), case["err"])

@@ -27,7 +27,9 @@ def recurrent(steps, layers, b):
             weight, bias = main[2 * i, :], main[2 * i + 1, :]
 
             def gate(k, value, weight=weight, bias=bias):
-                return sp.HadamardProduct(value, weight[:, k * b : (k + 1) * b]) + bias[:, k * b : (k + 1) * b]
+                return (
+                    sp.HadamardProduct(value, weight[:, k * b : (k + 1) * b]) + bias[:, k * b : (k + 1) * b]
+                )
 
             forget, ingate = nn.sigmoid(gate(0, x)), nn.sigmoid(gate(1, hidden[i]))
             outgate, change = nn.sigmoid(gate(2, x)), nn.tanh(gate(3, hidden[i]))
