@@ -195,7 +195,11 @@ def add_terms(table: NodeTable, terms: Sequence[Node]) -> Node | None:
 def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
     """The sum, multiples of one term added up."""
     if any(term.op == "add" for term in terms):
-        terms = _opened(terms)
+        opened = _opened(terms)
+        if len({_split(term)[1] for term in opened}) <= len(
+            terms
+        ):  # else sums that are there already serve better
+            terms = opened
     counts: dict[Hashable, Any] = {}
     shortest: dict[Hashable, tuple[Any, Node]] = {}  # a term for each key, with the number in front of it
     for term in terms:
