@@ -20,6 +20,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
 
 from symprop.declare.forms import Entrywise, Scalar
+from symprop.functions.plain import ELEMENTARY_OF_SYMPY
 from symprop.functions.special import POLYGAMMA
 from symprop.functions.symbols import named
 from symprop.graph import Node
@@ -303,27 +304,7 @@ def _log_determinant(export: Export, node: Node, args: Sequence[Any]) -> Any:
 
 
 _FUNCTIONS: dict[str, Any] = {
-    "exp": sp.exp,
-    "log": sp.log,
-    "sin": sp.sin,
-    "cos": sp.cos,
-    "tan": sp.tan,
-    "asin": sp.asin,
-    "acos": sp.acos,
-    "atan": sp.atan,
-    "sinh": sp.sinh,
-    "cosh": sp.cosh,
-    "tanh": sp.tanh,
-    "asinh": sp.asinh,
-    "acosh": sp.acosh,
-    "atanh": sp.atanh,
-    "erf": sp.erf,
-    "erfc": sp.erfc,
-    "abs": sp.Abs,
-    "sign": sp.sign,
-    "floor": sp.floor,
-    "ceiling": sp.ceiling,
-    "atan2": sp.atan2,
+    **ELEMENTARY_OF_SYMPY,
     "gamma": sp.gamma,
     "loggamma": sp.loggamma,
     "beta": sp.beta,

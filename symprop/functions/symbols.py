@@ -22,6 +22,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.tensor.array.expressions.arrayexpr_derivatives import array_derive
 
 from symprop.errors import ShapeError, UnsupportedExpressionError
+from symprop.functions.plain import ELEMENTARY_OF_SYMPY
 from symprop.functions.structure import is_integer_symbol
 from symprop.graph import OPERATIONS, Dim, Node, NodeTable, Shape, topological
 
@@ -513,29 +514,9 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "or": sp.Or,
     "not": sp.Not,
     "select": lambda c, a, b: sp.Piecewise((a, c), (b, True)),
-    "exp": sp.exp,
+    **ELEMENTARY_OF_SYMPY,
     "expm1": lambda x: sp.exp(x) - 1,
-    "log": sp.log,
     "log1p": lambda x: sp.log(1 + x),
-    "sin": sp.sin,
-    "cos": sp.cos,
-    "tan": sp.tan,
-    "asin": sp.asin,
-    "acos": sp.acos,
-    "atan": sp.atan,
-    "sinh": sp.sinh,
-    "cosh": sp.cosh,
-    "tanh": sp.tanh,
-    "asinh": sp.asinh,
-    "acosh": sp.acosh,
-    "atanh": sp.atanh,
-    "erf": sp.erf,
-    "erfc": sp.erfc,
-    "abs": sp.Abs,
-    "sign": sp.sign,
-    "floor": sp.floor,
-    "ceiling": sp.ceiling,
-    "atan2": sp.atan2,
     "cbrt": lambda x: sp.sign(x) * sp.cbrt(sp.Abs(x)),
 }
 for _name, _plain in PLAIN.items():

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import sympy as sp
 
+from symprop.functions.plain import ELEMENTARY_OF_SYMPY
 from symprop.graph import OPERATIONS, Node, Shape
 from symprop.rewrite.context import Context, NodeRule, Number, Sweep, is_short, magnitude
 
@@ -21,24 +22,7 @@ LARGEST_EXPONENT = 16  # as in `powers.py`: larger powers are calls
 _ODD = frozenset(["sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "erf", "cbrt", "sign"])
 _EVEN = frozenset(["cos", "cosh", "abs"])
 _FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
-    "exp": sp.exp,
-    "log": sp.log,
-    "sin": sp.sin,
-    "cos": sp.cos,
-    "tan": sp.tan,
-    "asin": sp.asin,
-    "acos": sp.acos,
-    "atan": sp.atan,
-    "sinh": sp.sinh,
-    "cosh": sp.cosh,
-    "tanh": sp.tanh,
-    "asinh": sp.asinh,
-    "erf": sp.erf,
-    "erfc": sp.erfc,
-    "abs": sp.Abs,
-    "sign": sp.sign,
-    "floor": sp.floor,
-    "ceiling": sp.ceiling,
+    **{k: v for k, v in ELEMENTARY_OF_SYMPY.items() if k not in ("atan2", "acosh", "atanh")},
     "expm1": lambda x: sp.exp(x) - 1,
     "log1p": lambda x: sp.log(1 + x),
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),
