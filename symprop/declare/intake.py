@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from symprop.declare import matrices, refusals, scalars
+from symprop.declare import matrices, refusals, scalars, sums
 from symprop.declare.forms import brief
 from symprop.errors import ShapeError, UnsupportedExpressionError
 from symprop.functions.user import UserFunction
@@ -62,6 +62,8 @@ class Intake:
         # nodes by the identity of the expression: comparing and hashing sympy expressions recurses. The
         # expression is kept, so that its identity stays its own.
         self._memo: dict[int, tuple[Any, Node]] = {}
+        self.loops: Mapping[sp.Basic, sums.Loop] = {}  # what the indices of sums around this body stand for
+        self.stands_in: dict[int, tuple[Any, Node]] = {}  # for parts of it that those indices occur in
         self._numeric: dict[int, int] = {}  # depth of each expression without symbols, by identity
 
     def node(self, expression: Any) -> Node:
@@ -104,7 +106,13 @@ class Intake:
         """
         inner = Intake(self.table, ChainMap(names, self.names), ties=self.ties)  # type: ignore[arg-type]
         inner.used, inner.arrivals = self.used, self.arrivals
+        inner.loops, inner.stands_in = self.loops, self.stands_in
+        inner._memo.update(self.stands_in)
         return inner
+
+    def stand_in(self, expression: Any, node: Node) -> None:
+        """Take a node for an expression of the body, here and in the functions applied in it."""
+        self._memo[id(expression)] = self.stands_in[id(expression)] = (expression, node)
 
     def take(self, names: MutableMapping[sp.Basic, Node], body: Any) -> Node:
         """The node of a function's body, given the nodes of its arguments."""
@@ -298,5 +306,6 @@ _RULES: dict[type, Rule] = {
         for kind, (parts, build) in scalars.RULES.items()
     },
     **{kind: (parts or _arguments, build, SHAPES) for kind, (parts, build) in matrices.RULES.items()},
+    **{kind: (parts, build, SCALARS) for kind, (parts, build) in sums.RULES.items()},
 }
 _RULES_BY_TYPE: dict[type, Rule] = {}

@@ -29,8 +29,6 @@ ADVICE: dict[str, str] = {
     "polar_lift": _COMPLEX,
     "ComplexInfinity": "it is no real number; write sympy.oo or -sympy.oo",
     "Permanent": "it is not supported; of a Matrix of scalars, Matrix.per() writes it out",
-    "Sum": _LATER_TENSOR,
-    "Product": _LATER_TENSOR,
     "Indexed": _LATER_TENSOR,
     "IndexedBase": _LATER_TENSOR,
     "Idx": _LATER_TENSOR,

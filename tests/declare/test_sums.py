@@ -1,0 +1,116 @@
+"""Sums and products over counted indices, against NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import symprop
+from symprop import nn
+
+i, j, k, y = (sp.Symbol(name, integer=True) for name in "ijky")
+n = sp.Symbol("n", integer=True, positive=True)
+x = sp.Symbol("x")
+z, v = sp.MatrixSymbol("z", 5, 1), sp.MatrixSymbol("v", 5, 1)
+M, N, A = sp.MatrixSymbol("M", 4, 5), sp.MatrixSymbol("N", 5, 3), sp.MatrixSymbol("A", 4, 4)
+u, X = sp.MatrixSymbol("u", n, 1), sp.MatrixSymbol("X", n, 3)
+
+rng = np.random.default_rng(5)
+AT = {a: rng.normal(size=a.shape[:1] if a.shape[1] == 1 else a.shape) for a in (z, v, M, N, A)}
+AT |= {u: rng.normal(size=6), X: rng.normal(size=(6, 3)), x: 0.7, y: 2}
+n_z, n_v, n_m, n_n, n_a, n_u, n_x = (AT[a] for a in (z, v, M, N, A, u, X))
+
+CASES = {
+    "exponentials": (sp.Sum(sp.exp(z[i, 0]), (i, 0, 4)), np.exp(n_z).sum()),
+    "softmax at a label": (
+        sp.exp(z[y, 0]) / sp.Sum(sp.exp(z[i, 0]), (i, 0, 4)),
+        np.exp(n_z)[2] / np.exp(n_z).sum(),
+    ),
+    "any length": (sp.log(sp.Sum(sp.exp(u[i, 0]), (i, 0, n - 1))), np.log(np.exp(n_u).sum())),
+    "inner product": (sp.Sum(z[i, 0] * v[i, 0], (i, 0, 4)), n_z @ n_v),
+    "shifted": (sp.Sum(z[i, 0] * v[i + 1, 0], (i, 0, 3)), n_z[:4] @ n_v[1:]),
+    "reversed": (sp.Sum(z[i, 0] * v[4 - i, 0], (i, 0, 4)), n_z @ n_v[::-1]),
+    "every second": (sp.Sum(z[2 * i, 0], (i, 0, 2)), n_z[::2].sum()),
+    "none": (sp.Sum(z[i, 0], (i, 3, 2)), 0.0),
+    "matrix": (sp.Sum(M[i, j] ** 2, (i, 0, 3), (j, 0, 4)), (n_m**2).sum()),
+    "the index as a number": (
+        sp.Sum(M[j, i] ** 2 * i, (i, 0, 4), (j, 0, 3)),
+        (n_m**2 * np.arange(5)).sum(),
+    ),
+    "layer": (
+        sp.Sum(sp.tanh(sp.Sum(M[i, j] * z[j, 0], (j, 0, 4))), (i, 0, 3)),
+        np.tanh(n_m @ n_z).sum(),
+    ),
+    "log-sum-exp of rows": (
+        sp.Sum(sp.log(sp.Sum(sp.exp(M[i, j]), (j, 0, 4))), (i, 0, 3)),
+        np.log(np.exp(n_m).sum(1)).sum(),
+    ),
+    "three indices": (
+        sp.Sum(M[i, j] * N[j, k] * v[k, 0], (i, 0, 3), (j, 0, 4), (k, 0, 2)),
+        (n_m @ n_n @ n_v[:3]).sum(),
+    ),
+    "power series": (
+        sp.Sum(x**i / sp.factorial(i), (i, 0, 10)),
+        sum(0.7**q / math.factorial(q) for q in range(11)),
+    ),
+    "product": (sp.Product(x + i, (i, 1, 4)), np.prod(0.7 + np.arange(1, 5))),
+    "sum of products": (sp.Sum(sp.Product(M[i, j], (j, 0, 4)), (i, 0, 3)), n_m.prod(1).sum()),
+    "product of sums": (sp.Product(sp.Sum(M[i, j], (j, 0, 4)), (i, 0, 3)), n_m.sum(1).prod()),
+    "trace": (sp.Sum(A[i, i], (i, 0, 3)), np.trace(n_a)),
+    "beside the diagonal": (sp.Sum(A[i, i + 1], (i, 0, 2)), np.trace(n_a, 1)),
+    "triangle": (sp.Sum(A[i, j], (j, 0, i), (i, 0, 3)), np.tril(n_a).sum()),
+    "without the diagonal": (
+        sp.Sum(sp.Piecewise((M[i, j], sp.Ne(i, j)), (0, True)), (i, 0, 3), (j, 0, 4)),
+        (n_m * (1 - np.eye(4, 5))).sum(),
+    ),
+    "convolution": (
+        sp.Sum(z[i - j, 0] * v[j, 0], (j, 0, i), (i, 0, 4)),
+        np.convolve(n_z, n_v)[:5].sum(),
+    ),
+    "columns of any length": (sp.Sum(X[i, 0] * X[i, 1], (i, 0, n - 1)), n_x[:, 0] @ n_x[:, 1]),
+    "entries of a product": (sp.Sum((X * N[:3, :])[i, 1], (i, 0, n - 1)), (n_x @ n_n[:3])[:, 1].sum()),
+    "named function": (sp.Sum(nn.relu(z[i, 0]), (i, 1, 3)) + 1, np.maximum(n_z[1:4], 0).sum() + 1),
+    "row of a label": (sp.Sum(M[y, i] * z[i, 0], (i, 0, 4)), n_m[2] @ n_z),
+    "entries of a function": (sp.Sum(z.applyfunc(sp.sin)[i, 0], (i, 0, 4)), np.sin(n_z).sum()),
+    "constant terms": (sp.Sum(sp.Sum(x, (j, 0, 4)) * z[i, 0], (i, 0, 4)), 5 * 0.7 * n_z.sum()),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_derivatives(name):
+    expression, expected = CASES[name]
+    f = symprop.compile(expression)
+    given = {str(symbol): AT[symbol] for symbol in f.graph.inputs}
+    assert f(**given) == pytest.approx(expected, rel=1e-13)
+    f.verify(**given).raise_if_failed()
+
+
+def test_a_gradient_is_a_matrix_formula():
+    assert str(symprop.grad(CASES["layer"][0], z)) == "M.T*(-HadamardPower(tanh(M*z), 2) + 1)"
+    assert str(symprop.grad(CASES["inner product"][0], z)) == "v"
+    assert str(symprop.grad(CASES["trace"][0], A)) == "I"
+
+
+def test_a_long_sum_is_one_operation():
+    long = sp.MatrixSymbol("long", 100_000, 1)
+    graph = symprop.Graph([(x, sp.Sum(sp.exp(long[i, 0]) ** 2, (i, 0, 99_999)))])
+    assert len(graph.table.nodes) < 20
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind", "says"),
+    [
+        (sp.Sum(z[i, 0], (i, 0, 5)), symprop.ShapeError, "the index runs from 0 to 5 along the rows"),
+        (sp.Sum(z[i - 1, 0], (i, 0, 4)), symprop.ShapeError, "from -1 to 3"),
+        (sp.Sum(x**i, (i, 0, sp.oo)), symprop.UnsupportedExpressionError, "whole numbers"),
+        (sp.Sum(x**i, (i, 0, y)), symprop.UnsupportedExpressionError, "stands in M"),
+        (sp.Product(x + i, (i, 0, n)), symprop.UnsupportedExpressionError, "a number up to"),
+        (sp.Sum(i * u[i, 0], (i, 0, n - 1)), symprop.UnsupportedExpressionError, "stands in M"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(expression, kind, says):
+    with pytest.raises(kind, match=says):
+        symprop.Graph([(sp.Symbol("L"), expression)])
