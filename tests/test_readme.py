@@ -20,7 +20,14 @@ from symprop.rewrite.pipeline import PASSES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-DOCUMENTS = [README, ROOT / "docs" / "how-it-works.md"]
+DOCS = ROOT / "docs"
+DOCUMENTS = [
+    README,
+    DOCS / "how-it-works.md",
+    DOCS / "index.md",
+    DOCS / "extending.md",
+    *sorted(p for p in (DOCS / "tasks").glob("*.md") if p.name != "index.md"),
+]
 
 
 def blocks(document: Path) -> list[tuple[str, str]]:
@@ -50,7 +57,7 @@ def test_every_block_is_of_a_kind_that_is_tested(document: Path) -> None:
     listed = blocks(document)
     assert {language for language, _ in listed} <= {"python", "text", "sh"}
     outputs = sum(language == "text" for language, _ in listed)
-    assert outputs == sum(shown is not None for _, shown in examples(document)) > 5
+    assert outputs == sum(shown is not None for _, shown in examples(document)) > 0
     assert len(re.findall("^```", document.read_text(), flags=re.M)) == 2 * len(listed)
 
 
@@ -104,7 +111,7 @@ def test_how_it_works_names_every_pass() -> None:
         assert f"| {name.removesuffix(' again')} |" in DOCUMENTS[1].read_text()
 
 
-@pytest.mark.parametrize("document", sorted([README, *(ROOT / "docs").glob("*.md")]), ids=lambda p: p.name)
+@pytest.mark.parametrize("document", sorted([README, *DOCS.rglob("*.md")]), ids=lambda p: p.name)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         assert target.startswith("https://") or (document.parent / target).exists(), target

@@ -33,15 +33,20 @@ def compile(
     """Compile an expression, a list of expressions or a `Graph`, with its gradients, into a native
     `Function`.
 
-    args: the symbols in the order of the positional arguments (default: the inputs in order of first use).
-    wrt: gradients are with respect to these: a list gives a tuple, one symbol the array itself, [] the value
-    alone (default: every argument that is no label and not in `batch`). batch: these arguments carry a
-    leading sample axis of any length N; every output and gradient is then per sample, (N, ...). reduce:
-    "mean" or "sum" over the samples, for outputs and gradients alike; the gradient with respect to a batched
-    argument stays one per sample. dtype: "float64" or "float32". threads: a number or "all"; the result is
-    the same bit for bit. ties: where a maximum ties, the gradient goes to the "first" argument or is "split"
-    evenly. accuracy: "precise", "fast", or "as_written" (no rewriting that keeps more digits). name: the name
-    of the function, for messages and native symbols.
+    Args:
+        target: an expression, a list of expressions, or a `Graph`.
+        args: the symbols in the order of the positional arguments (default: the inputs in order of first use).
+        wrt: gradients are with respect to these: a list gives a tuple, one symbol the array itself, `[]` the
+            value alone (default: every argument that is no label and not in `batch`).
+        batch: these arguments carry a leading sample axis of any length N; every output and gradient is then
+            per sample, (N, ...).
+        reduce: "mean" or "sum" over the samples, for outputs and gradients alike; the gradient with respect
+            to a batched argument stays one per sample.
+        dtype: "float64" or "float32".
+        threads: a number or "all"; the result is the same bit for bit.
+        ties: where a maximum ties, the gradient goes to the "first" argument or is "split" evenly.
+        accuracy: "precise", "fast", or "as_written" (no rewriting that keeps more digits).
+        name: the name of the function, for messages and native symbols.
 
     Raises `ArgumentError` for options that do not fit, `UnsupportedExpressionError` for what has no native
     code (or, with `wrt` given, no derivative), `ShapeError` and `GraphError` for a target that is none.
