@@ -49,3 +49,9 @@ def regression() -> ModuleType:
 def burgers() -> ModuleType:
     pytest.importorskip("rich")
     return load("burgers")
+
+
+@pytest.fixture(scope="module")
+def activations() -> ModuleType:
+    pytest.importorskip("scipy")
+    return load("activations")
