@@ -301,6 +301,7 @@ class Family:
             dtype=declaration.dtype,
             threads=declaration.thread_count(),
             name=declaration.name,
+            accuracy=declaration.accuracy,
         )
         return Entry(executable, program, self.source.arguments(sizes))
 

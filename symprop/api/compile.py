@@ -35,7 +35,8 @@ def compile(
 
     Args:
         target: an expression, a list of expressions, or a `Graph`.
-        args: the symbols in the order of the positional arguments (default: the inputs in order of first use).
+        args: the symbols in the order of the positional arguments (default: the inputs in order of first
+            use).
         wrt: gradients are with respect to these: a list gives a tuple, one symbol the array itself, `[]` the
             value alone (default: every argument that is no label and not in `batch`).
         batch: these arguments carry a leading sample axis of any length N; every output and gradient is then
@@ -45,7 +46,8 @@ def compile(
         dtype: "float64" or "float32".
         threads: a number or "all"; the result is the same bit for bit.
         ties: where a maximum ties, the gradient goes to the "first" argument or is "split" evenly.
-        accuracy: "precise", "fast", or "as_written" (no rewriting that keeps more digits).
+        accuracy: "precise", "fast" (elementary functions off by up to 4 units of the last place), or
+            "as_written" (no rewriting that keeps more digits).
         name: the name of the function, for messages and native symbols.
 
     Raises `ArgumentError` for options that do not fit, `UnsupportedExpressionError` for what has no native

@@ -5,7 +5,7 @@ elsewhere.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,9 @@ import sympy as sp
 from symprop.declare.network import Graph, as_graph
 from symprop.errors import ArgumentError
 from symprop.functions.structure import is_integer_symbol
-from symprop.graph import Node, NodeTable, topological
+from symprop.graph.transplant import free_symbols_of_shape
 
-__all__ = ["Declaration", "declare", "free_symbols_of_shape", "name_of", "sized_symbol", "transplant"]
+__all__ = ["Declaration", "declare", "name_of"]
 
 ACCURACIES = ("precise", "fast", "as_written")
 TIES = ("first", "split")
@@ -210,67 +210,3 @@ def _choice(option: str, value: str, choices: Sequence[str]) -> str:
     if value not in choices:
         raise ArgumentError(f"{option}={value!r} is unknown; expected {' or '.join(map(repr, choices))}")
     return value
-
-
-# -- nodes in another table --------------------------------------------------------------------------------
-
-
-def free_symbols_of_shape(symbol: sp.Basic) -> list[sp.Basic]:
-    """The symbols in the sizes of a matrix symbol, in order."""
-    result: dict[sp.Basic, None] = {}
-    for size in getattr(symbol, "shape", ()):
-        if isinstance(size, sp.Basic) and not size.is_Integer:
-            result.update(dict.fromkeys(sorted(size.free_symbols, key=str)))
-    return list(result)
-
-
-def transplant(roots: Sequence[Node], table: NodeTable, sizes: Mapping[sp.Basic, int]) -> dict[int, Node]:
-    """The nodes that the roots need, made anew in `table` in their order: old serial number -> new node.
-
-    Symbolic sizes become numbers. In a fresh table the result does not depend on what else was made in the
-    old one.
-    """
-    made: dict[int, Node] = {}
-    for node in topological(roots):
-        args = [made[a.serial] for a in node.args]
-        attrs = node.attrs
-        if sizes:
-            if node.op == "symbol" and attrs[0] in sizes:
-                made[node.serial] = table.constant(sizes[attrs[0]])
-                continue
-            if node.op == "constant":
-                (number,) = attrs
-                made[node.serial] = table.constant(_numbers_in(number, sizes))
-                continue
-            attrs = tuple(_sized(a, sizes) for a in attrs)
-        made[node.serial] = table.make(node.op, args, attrs)
-    return made
-
-
-def _numbers(sizes: Mapping[sp.Basic, int]) -> dict[sp.Basic, sp.Integer]:
-    """The sizes as sympy numbers, for `xreplace`."""
-    return {s: sp.Integer(n) for s, n in sizes.items()}
-
-
-def sized_symbol(symbol: sp.Basic, sizes: Mapping[sp.Basic, int]) -> sp.Basic:
-    """A matrix symbol with its symbolic sizes replaced by numbers; any other symbol as it is."""
-    if sizes and free_symbols_of_shape(symbol):
-        shape = [sp.sympify(d).xreplace(_numbers(sizes)) for d in symbol.shape]
-        return sp.MatrixSymbol(symbol.name, *shape)
-    return symbol
-
-
-def _numbers_in(expression: Any, sizes: Mapping[sp.Basic, int]) -> Any:
-    return expression.xreplace(_numbers(sizes))
-
-
-def _sized(attr: Any, sizes: Mapping[sp.Basic, int]) -> Any:
-    """An attribute (a shape, bounds of a slice, a symbol) with numbers for the symbolic sizes."""
-    if isinstance(attr, tuple):
-        return tuple(_sized(a, sizes) for a in attr)
-    if isinstance(attr, sp.MatrixSymbol):
-        return sized_symbol(attr, sizes)
-    if isinstance(attr, sp.Basic):
-        value = _numbers_in(attr, sizes)
-        return int(value) if value.is_Integer else value
-    return attr

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy as sp
 
-from symprop.api.declaration import declare, name_of, sized_symbol
+from symprop.api.declaration import declare, name_of
 from symprop.declare import Graph
 from symprop.differentiate import jvp, vjp
 from symprop.errors import ArgumentError, ShapeError
+from symprop.graph.transplant import sized_symbol
 from symprop.run.arguments import Argument, bind_sizes, sample_count, shape_text
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symprop.api.declaration import Declaration, name_of, sized_symbol, transplant
+from symprop.api.declaration import Declaration, name_of
 from symprop.differentiate import reverse
 from symprop.errors import ShapeError, UnsupportedExpressionError
 from symprop.graph import Node, NodeTable
+from symprop.graph.transplant import sized_symbol, transplant
 from symprop.rewrite import optimise
 from symprop.run.arguments import Argument
 

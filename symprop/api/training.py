@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symprop.api.declaration import Declaration, declare, name_of, sized_symbol, transplant
+from symprop.api.declaration import Declaration, declare, name_of
 from symprop.api.programs import Program, Result, Source
 from symprop.api.state import FORMAT, State, read
 from symprop.api.views import Cost, cost_of, program_graph
@@ -18,6 +18,7 @@ from symprop.declare import Graph
 from symprop.errors import ArgumentError, ShapeError
 from symprop.functions.structure import is_integer_symbol
 from symprop.graph import Node, NodeTable
+from symprop.graph.transplant import sized_symbol, transplant
 from symprop.optim import SGD, Optimizer, p, starts, updates
 from symprop.rewrite import optimise
 from symprop.run import Executable, build
@@ -395,6 +396,7 @@ class TrainingStep:
             threads=declaration.thread_count(),
             name=declaration.name,
             overwrites=dict(enumerate(changed, self._values)),
+            accuracy=declaration.accuracy,
         )
         return executable, program
 

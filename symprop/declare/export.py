@@ -131,7 +131,8 @@ class Export:
         matrices = [m for _, m in arguments.values()]
         if not matrices:
             return _scaled(body, _ones(node))
-        if len(matrices) == 1:
+        # sympy calls the function of a 1 x 1 matrix with the matrix itself, which cannot be compared
+        if len(matrices) == 1 and matrices[0].shape != (1, 1):
             return ElementwiseApplyFunction(sp.Lambda(variables, body), matrices[0])
         return Entrywise(sp.Lambda(variables, body), *matrices)
 

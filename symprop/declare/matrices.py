@@ -181,6 +181,8 @@ def _transpose(intake: Intake, expression: Any, a: Node) -> Node:
 def _trace(intake: Intake, expression: Any, a: Node) -> Node:
     if a.shape == (1, 1):
         return intake.table.reshape(a, ())
+    if a.op == "kronecker" and all(f.shape[0] == f.shape[1] for f in a.args):
+        return intake.table.mul(*[intake.table.make("trace", (f,)) for f in a.args])
     return intake.table.make("trace", (a,))
 
 

@@ -219,6 +219,8 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
         number, term = shortest[key]
         if total_number != 0:
             ratio = sp.sympify(total_number) / number
+            if number != 1 and term.op == "matmul":  # the numbers that stand inside would meet that in front
+                term, ratio = _without_numbers(table, term), sp.sympify(total_number)
             parts.append(table.broadcast(table.mul(table.constant(ratio), term), term.shape))
     return table.add(*parts) if parts else None
 
@@ -246,30 +248,72 @@ def _parts(term: Node) -> Sequence[Node]:
 def _split(term: Node) -> tuple[Any, Hashable]:
     """The number in front of a product, and a key that is equal for equal products.
 
-    Factors count in any order, those of matrix products in theirs, however they are bracketed.
+    Numbers and scalars count in any order and wherever they stand, the factors of matrix products in their
+    order, however they are bracketed.
     """
     if term.op not in ("mul", "matmul"):
         return 1, term.serial
     number: Any = 1
     key: list[tuple[int, ...]] = []
-    for factor in term.args if term.op == "mul" else (term,):
-        inner = factor.args if factor.op == "mul" and factor.args[0].op == "constant" else (factor,)
-        if inner[0].op == "constant":
-            number = inner[0].attrs[0] * number
-            inner = inner[1:]
-        key.extend(_unbracketed(f) for f in inner)
+    todo = [term]
+    while todo:
+        factor = todo.pop()
+        if factor.op == "constant":
+            number = factor.attrs[0] * number
+        elif factor.op == "mul" and (factor is term or factor.args[0].op == "constant"):
+            todo += factor.args
+        elif factor.op == "matmul":
+            chain, scalars = _unbracketed(factor)
+            key.append(chain)
+            todo += scalars
+        else:
+            key.append((factor.serial,))
     return number, tuple(sorted(key))
 
 
-def _unbracketed(node: Node, most: int = 12) -> tuple[int, ...]:
-    """The serial numbers of the factors of a matrix product of matrix products, of a few at most."""
-    factors, k = [node], 0
+def _unbracketed(node: Node, most: int = 12) -> tuple[tuple[int, ...], list[Node]]:
+    """The serial numbers of the factors of a matrix product of matrix products, of a few at most, and the
+    scalars that stand among them.
+    """
+    factors, scalars, k = [node], [], 0
     while k < len(factors) <= most:
-        if factors[k].op == "matmul":
-            factors[k : k + 1] = factors[k].args
+        factor = factors[k]
+        if factor.op == "matmul":
+            factors[k : k + 1] = factor.args
+            continue
+        if factor.op == "mul":
+            matrices = [a for a in factor.args if a.shape]
+            if len(matrices) == 1:
+                scalars += [a for a in factor.args if not a.shape]
+                factors[k] = matrices[0]
+                continue
+        k += 1
+    return tuple([f.serial for f in factors]), scalars
+
+
+def _without_numbers(table: NodeTable, product: Node) -> Node:
+    """A matrix product without the numbers among its factors."""
+    done: dict[int, Node] = {}
+    todo = [product]
+    while todo:
+        node = todo[-1]
+        missing = [a for a in node.args if a.serial not in done] if node.op == "matmul" else []
+        if missing:
+            todo += missing
+            continue
+        todo.pop()
+        if node.op == "matmul":
+            done[node.serial] = table.matmul(*[done[a.serial] for a in node.args])
+        elif node.op == "mul" and len(matrices := [a for a in node.args if a.shape]) == 1:
+            inner = matrices[0]
+            if inner.op == "matmul" and inner.serial not in done:
+                todo += [node, inner]
+                continue
+            scalars = [a for a in node.args if not a.shape and a.op != "constant"]
+            done[node.serial] = table.mul(*scalars, done.get(inner.serial, inner))
         else:
-            k += 1
-    return tuple(f.serial for f in factors)
+            done[node.serial] = node
+    return done[product.serial]
 
 
 def _merge_choices(table: NodeTable, terms: Sequence[Node]) -> list[Node]:

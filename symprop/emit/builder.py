@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TypeVar
 
 __all__ = [
     "F32",
@@ -30,6 +31,9 @@ __all__ = [
     "Value",
     "vector",
 ]
+
+
+Shared = TypeVar("Shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +130,25 @@ def float_text(value: float, element: str) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
-class Module:
-    """The functions, declarations and constants of one compiled program."""
+def _without_sign(constant: Value) -> str:
+    """The text of a constant without its sign, a number in hexadecimal form or another text."""
+    head, x, digits = constant.name.partition("0x")
+    return head + x + f"{int(digits[:1] or '0', 16) & 7:X}" + digits[1:] if x else constant.name
 
-    def __init__(self, target: Target) -> None:
+
+class Module:
+    """The functions, declarations and constants of one compiled program; `fast` asks for the quicker
+    elementary functions of a few ULP.
+    """
+
+    def __init__(self, target: Target, fast: bool = False) -> None:
         self.target = target
+        self.fast = fast
         self.functions: dict[str, str] = {}
         self.declarations: dict[str, str] = {}
         self.constants: dict[str, str] = {}
+        self.notes: list[str] = []  # what was chosen for the matrix products, for readers
+        self.threads = 1  # that a call may use
 
     def declare(self, name: str, result: Type | None, args: Sequence[Type], attributes: str = "") -> None:
         """Declare an intrinsic or an outside function once."""
@@ -185,6 +200,10 @@ class Builder:
         self.entry_lines: list[str] = []
         self.block = "entry"
         self.types: dict[str, Type] = {}
+        self.thread: Value | None = None  # the number of the thread, within what threads share
+        self.signed: dict[str, Value] = {}  # -x -> x
+        self.scaled: dict[str, tuple[str, Value]] = {}  # c x of a constant c -> |c|, x
+        self._shared: dict[tuple[str, str, str, str], object] = {}
         self._count = 0
 
     # -- text --------------------------------------------------------------------------------------------
@@ -217,6 +236,28 @@ class Builder:
         ]
         return "\n".join(lines)
 
+    def once(self, name: str, x: Value, make: Callable[[], Shared], even: bool = False) -> Shared:
+        """What `make` writes, a function `name` of x alone: written once for all uses within a block of code.
+
+        `even` says that it depends on |x| only: then x and -x share it.
+        """
+        key = name, self.block, self._size(x) if even else x.name, x.type.text
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]  # type: ignore[return-value]
+
+    def _size(self, x: Value) -> str:
+        """A name for |x| that x and -x have in common."""
+        factors = []
+        while True:
+            if x.name in self.signed:
+                x = self.signed[x.name]
+            elif x.name in self.scaled:
+                factor, x = self.scaled[x.name]
+                factors.append(factor)
+            else:
+                return " ".join([x.name, *factors])
+
     # -- constants ---------------------------------------------------------------------------------------
 
     def const(self, number: float, kind: Type) -> Value:
@@ -245,7 +286,12 @@ class Builder:
 
     def fmul(self, a: Value, b: Value) -> Value:
         """a * b"""
-        return self._binary("fmul", a, b)
+        result = self._binary("fmul", a, b)
+        if not a.name.startswith("%"):
+            self.scaled[result.name] = _without_sign(a), b
+        elif not b.name.startswith("%"):
+            self.scaled[result.name] = _without_sign(b), a
+        return result
 
     def fdiv(self, a: Value, b: Value) -> Value:
         """a / b"""
@@ -253,11 +299,38 @@ class Builder:
 
     def fneg(self, a: Value) -> Value:
         """-a"""
-        return self.assign(a.type, f"fneg {a.type} {a}")
+        result = self.assign(a.type, f"fneg {a.type} {a}")
+        self.signed[result.name] = a
+        return result
 
     def fma(self, a: Value, b: Value, c: Value) -> Value:
-        """a * b + c with one rounding."""
-        return self.intrinsic("fma", a, b, c)
+        """a * b + c with one rounding; where the target has no such instruction the product with its error,
+        rounded nearly once (a fused call would go to a library)."""
+        if self.target.fma:
+            return self.intrinsic("fma", a, b, c)
+        if a.type.element == "float":
+            wide = vector("double", a.type.lanes)
+            x, y, z = (self.convert("fpext", v, wide) for v in (a, b, c))
+            return self.convert("fptrunc", self.fadd(self.fmul(x, y), z), a.type)
+        return self._split_fma(a, b, c)
+
+    def _split_fma(self, a: Value, b: Value, c: Value) -> Value:
+        """From halves of the factors (Dekker, Veltkamp); two roundings where these overflow."""
+        halves = []
+        for v in (a, b):
+            scaled = self.fmul(v, self.const(134217729.0, v.type))
+            high = self.fsub(scaled, self.fsub(scaled, v))
+            halves.append((high, self.fsub(v, high)))
+        (ah, al), (bh, bl) = halves
+        product = self.fmul(a, b)
+        error = self.fsub(self.fmul(ah, bh), product)
+        error = self.fadd(self.fadd(error, self.fmul(ah, bl)), self.fmul(al, bh))
+        error = self.fadd(error, self.fmul(al, bl))
+        total = self.fadd(product, c)
+        part = self.fsub(total, product)
+        lost = self.fadd(self.fsub(product, self.fsub(total, part)), self.fsub(c, part))
+        result = self.fadd(total, self.fadd(lost, error))
+        return self.select(self.fcmp("uno", result, result), total, result)
 
     def intrinsic(self, name: str, *args: Value, result: Type | None = None) -> Value:
         """`llvm.<name>` of values of one type, overloaded on that type."""
@@ -408,6 +481,11 @@ class Builder:
     def store(self, value: Value, pointer: Value) -> None:
         """Write a scalar or a vector, aligned as one element."""
         self.emit(f"store {value.type} {value}, ptr {pointer}, align {max(1, value.type.bits // 8)}")
+
+    def prefetch(self, pointer: Value) -> None:
+        """Ask for the line of the cache at an address; any address will do."""
+        self.module.declare("llvm.prefetch.p0", None, [PTR, I32, I32, I32])
+        self.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
 
     def masked_load(self, pointer: Value, kind: Type, mask: Value, other: Value) -> Value:
         """The lanes where the mask is true, `other` elsewhere; memory of other lanes is not touched."""

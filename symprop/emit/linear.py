@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from symprop.emit.builder import I1, I32, I64, Builder, Value
 from symprop.emit.loops import LoopEmitter
+from symprop.emit.pack import value
+from symprop.emit.parallel import share
 from symprop.emit.rows import Rows
 from symprop.emit.table import NATIVE
 from symprop.schedule.ir import Kernel
@@ -32,8 +34,12 @@ def emit_kernel(emitter: LoopEmitter, kernel: Kernel, status: int) -> None:
     if not kernel.batched:
         _Kernel(emitter, kernel, status, None).run()
         return
-    with b.loop(b.const(0, I64), emitter.samples) as loop:
-        _Kernel(emitter, kernel, status, loop.index).run()
+
+    def some(first: Size, last: Size) -> None:
+        with b.loop(value(b, first), value(b, last)) as loop:
+            _Kernel(emitter, kernel, status, loop.index).run()
+
+    share(b, 0, emitter.samples, 1, kernel.points() // emitter.width + 1, some)
 
 
 class _Matrix(NamedTuple):

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 
 from symprop.emit.builder import I8, I64, PTR, Builder, Value, vector
 from symprop.emit.frame import Frame
-from symprop.emit.pack import Size
+from symprop.emit.pack import Size, add, multiply, value
+from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.products import product_kernel
 from symprop.emit.strides import Access, Merged, access_of, merge_axes
 from symprop.emit.table import NATIVE, Lanes
@@ -23,6 +24,8 @@ __all__ = ["LoopEmitter"]
 UNROLL = 8  # loops of at most so many turns are written out
 BLOCK = 512  # terms summed in a row before their sum is added to the total, so that long sums keep digits
 CHAINS = 4  # accumulators of a sum along the lanes, to hide the latency of the addition
+MANY = 16  # turns of an outer loop from which threads share them, and not those of the vectors
+LINE = 4  # vectors that threads never split, so that they write to cache lines of their own
 
 
 class LoopEmitter:
@@ -48,6 +51,7 @@ class LoopEmitter:
         self.width = builder.target.lanes(element)
         self._scratch_used = 0
         self.scratch_size = 0  # bytes that the nests use, one after the other, at the start of the workspace
+        self.part: dict[str, tuple[Size, Size]] = {}  # of an axis that threads share: first turn, last turn
 
     # -- one nest ----------------------------------------------------------------------------------------
 
@@ -79,15 +83,55 @@ class LoopEmitter:
         chosen = self._vector_axis(axes, reduce_axes, inner, body)
         lanes = Lanes(self.b, self.element, self.width if chosen else 1, self.outlined)
         work = _Work(self, nest, inner, body, reduce_axes)
-        frame = Frame(lanes, chosen.name if chosen else None, {})
-        with self.nested([a for a in axes if a != chosen], frame.at):
-            if chosen is not None and chosen in axes:
-                for at, mask in self._vectors(chosen, lanes):
-                    frame.at[chosen.name] = at
-                    frame.mask = mask
+        outer = [a for a in axes if a != chosen]
+
+        def write() -> None:
+            frame = Frame(lanes, chosen.name if chosen else None, {})
+            with self.nested(outer, frame.at):
+                if chosen is not None and chosen in axes:
+                    for at, mask in self._vectors(chosen, lanes):
+                        frame.at[chosen.name] = at
+                        frame.mask = mask
+                        work.point(frame)
+                else:
                     work.point(frame)
-            else:
-                work.point(frame)
+
+        if outer and (chosen not in axes or self.many(outer[0])):
+            self.share(outer[0], 1, self._cost(nest, axes, outer[0], reduce_axes, lanes), write)
+        elif chosen in axes:
+            unit = LINE * lanes.lanes
+            cost = self._cost(nest, axes, chosen, reduce_axes, lanes)
+            self.share(chosen, unit, multiply(self.b, cost, unit), write)
+        else:
+            write()
+
+    def _cost(
+        self, nest: Nest, axes: Sequence[Axis], shared: Axis, reduce_axes: Sequence[Axis], lanes: Lanes
+    ) -> Size:
+        """An estimate of the cycles of one turn of an axis, with everything in it."""
+        b = self.b
+        if b.module.threads == 1 or b.thread is not None:
+            return 0
+        around = [a for a in axes if a != shared]
+        cost: Size = -(-steps_cost(nest.body) // lanes.lanes)
+        if nest.inner:
+            inner: Size = -(-steps_cost(nest.inner) // lanes.lanes)
+            for axis in reduce_axes:
+                inner = multiply(b, inner, self.turns(axis))
+            cost = add(b, cost, inner)
+        for axis in around:
+            cost = multiply(b, cost, self.turns(axis))
+        return cost
+
+    def share(self, axis: Axis, unit: int, cost: Size, write: Callable[[], None]) -> None:
+        """Write a nest whose turns of an axis are shared among threads, in multiples of `unit`."""
+
+        def part(first: Size, last: Size) -> None:
+            self.part[axis.name] = first, last
+            write()
+            del self.part[axis.name]
+
+        share(self.b, 0, self.turns(axis), unit, cost, part)
 
     def _vector_axis(
         self, axes: list[Axis], reduce_axes: list[Axis], inner: list[Access | None], body: list[Access | None]
@@ -117,7 +161,8 @@ class LoopEmitter:
         """Loops over the axes, the first outermost; their variables are entered into `at`."""
         with ExitStack() as loops:
             for axis in axes:
-                loop = loops.enter_context(self.b.loop(self.b.const(0, I64), self.total(axis)))
+                first, last = self.part.get(axis.name, (0, self.turns(axis)))
+                loop = loops.enter_context(self.b.loop(value(self.b, first), value(self.b, last)))
                 at[axis.name] = loop.index
             yield
 
@@ -125,9 +170,20 @@ class LoopEmitter:
         """Memory for `count` numbers until the end of the nest."""
         assert isinstance(count, int)
         pointer = self.b.element(self.workspace, self._scratch_used, I8)
-        self._scratch_used += -(-count * vector(self.element).bits // 8 // 64) * 64
+        size = -(-count * vector(self.element).bits // 8 // 64) * 64
+        self._scratch_used += size * (1 if self.b.thread is None else self.b.module.threads)
         self.scratch_size = max(self.scratch_size, self._scratch_used)
-        return pointer
+        return own_room(self.b, pointer, size, "i8")
+
+    def turns(self, axis: Axis) -> Size:
+        """The turns of a loop over an axis, as a number where it is known."""
+        if axis.extent is None or (isinstance(axis, Merged) and axis.over_samples):
+            return self.total(axis)
+        return axis.extent
+
+    def many(self, axis: Axis) -> bool:
+        """True for an axis whose turns are worth sharing among threads."""
+        return axis.extent is None or axis.extent >= MANY
 
     def total(self, axis: Axis) -> Value:
         """The turns of a loop over an axis."""
@@ -141,7 +197,9 @@ class LoopEmitter:
         The body of the caller's loop is written once for whole vectors and once, under a mask, for the rest.
         """
         b, width = self.b, lanes.lanes
-        if axis.extent is not None and not isinstance(axis, Merged):
+        first, last = self.part.get(axis.name, (0, axis.extent))
+        known = isinstance(first, int) and isinstance(last, int)
+        if axis.extent is not None and not isinstance(axis, Merged) and known:
             whole, rest = axis.extent // width * width, axis.extent % width
             if whole // width <= 2:
                 for start in range(0, whole, width):
@@ -155,9 +213,9 @@ class LoopEmitter:
                     b.icmp("slt", b.lane_numbers(lanes.integer), b.const(rest, lanes.integer)),
                 )
             return
-        total = self.total(axis)
-        whole_ = b.and_(total, b.const(-width, I64))
-        with b.loop(b.const(0, I64), whole_, width) as loop:
+        total = self.total(axis) if known or last is None else value(b, last)
+        whole_ = b.and_(total, b.const(-width, I64))  # parts begin with whole vectors
+        with b.loop(value(b, first), whole_, width) as loop:
             yield loop.index, None
         rest_ = b.sub(total, whole_)
         with b.when(b.icmp("sgt", rest_, b.const(0, I64))):

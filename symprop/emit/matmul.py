@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
-from .builder import Builder, Type, Value, vector
+from .builder import I64, Builder, Value, vector
 from .dots import emit_dots
+from .epilogue import Epilogue, Hint, store_to
 from .pack import (
     Operand,
     Size,
@@ -32,203 +32,74 @@ from .pack import (
     subtract,
     value,
 )
+from .parallel import own_room, product_cost, share
 from .tiles import Panel, Piece, Segment
+from .tiling import DEEP, LARGE, Axis, Scratch, Tiling, at_least
 from .vectors import narrow, read, widen, write
 
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
 
-Axis = Literal["n", "m"]
-Scratch = Callable[[int], Value]
-
-FIRST_LEVEL = 16 * 1024  # bytes that stay in the first-level cache whatever their layout
-SECOND_LEVEL = 384 * 1024  # bytes of A that are kept in the second-level cache while B passes by
-LARGE = 2 * 1024 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
-DEEP = 4096  # bytes along t after which sums are interrupted, so that blocks and panels stay in their caches
+TALL = 1020  # rows at a time of products that have any number of them: their A stays in the last cache
 CHUNK = 240  # rows or columns at a time of those deep products that have any number of them
-PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
+LONG = 32  # steps from which on memory of the epilogue is fetched in advance: about what that takes
+LINE = 64  # bytes of a line of the cache
 SHORT = 8  # products of at most so many steps are written without a loop over t
-# The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
-# and room for a row of B and an entry of A that the register allocator really finds.
-TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
 SLICE = 16  # steps of t that are copied at a time, tile by tile
 
 
-class Epilogue(Protocol):
-    """What is done with finished entries of C."""
-
-    def __call__(
-        self, b: Builder, acc: Value, i: Value, j: Value, count: int, mask: Value | None, axis: Axis
-    ) -> None:
-        """Use `acc`, which is C[i, j : j + lanes] (axis "n") or C[i : i + lanes, j] (axis "m").
-
-        Lanes where the mask is false are no entries of C: what they hold has no meaning, and their memory
-        is not to be touched. `count` is the number of lanes that are entries of C if it is known, else of
-        all lanes: if `mask` is given and `count` < lanes, the first `count` lanes are valid and the mask is
-        a constant that says the same. A scalar `acc` is a vector of one lane.
-        """
-
-
-def store_to(target: Operand) -> Epilogue:
-    """The epilogue that only stores."""
-
-    def store(b: Builder, acc: Value, i: Value, j: Value, count: int, mask: Value | None, axis: Axis) -> None:
-        kind = vector(acc.type.element)
-        offset = add(b, multiply(b, i, target.row), multiply(b, j, target.column))
-        step = target.column if axis == "n" else target.row
-        write(b, acc, at(b, target.pointer, offset, kind), step, count, mask)
-
-    return store
-
-
-Initial = Callable[[Size, Size, Piece, Value | None], Value]
-Finish = Callable[[Size, Size, Piece, Value | None, Value], None]
+Place = tuple[Size, Size, Piece, Value | None]  # a vector of C: its row, its first column, its mask
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The factors of a stretch of t, what the sums start from, and where they go."""
+    """The factors of a stretch of t, and which part of the whole it is."""
 
     A: Operand
     B: Operand
     k: Size
-    initial: Initial
-    finish: Finish
-    interrupted: bool = False  # the sums go on in another part
+    first: Value | None = None  # whether the sums begin here; None: they begin and end here
+    last: Value | None = None  # whether they end here
 
 
-class _Product:
+class _Product(Tiling):
     """One product, turned so that vectors go along n."""
 
     def __init__(
         self, b: Builder, element: str, m: Size, n: Size, start: Operand | None, store: Epilogue
     ) -> None:
-        self.b, self.m, self.n, self.start, self.store = b, m, n, start, store
-        self.axis: Axis = "n"
-        self.most = [x if isinstance(x, int) else None for x in (m, n)]  # bounds of m and n, if there are any
+        super().__init__(b, element, m, n)
+        self.start, self.store = start, store
         self.origin: tuple[Size, Size] = (0, 0)  # where this product lies in that of the caller
-        self.compact = False  # the epilogue is written once for all rows of a tile
-        self.stage: Value | None = None
-        self.kind: Type = vector(element)
-        self.wide: Type = vector(element, b.target.lanes(element))
-        self.lanes = self.wide.lanes
-        self.size = self.kind.bits // 8
-        self.masks = b.target.vector_bits > 128  # narrow vectors have no masked loads: their tails are scalar
-        self.tallest = TALLEST[32 if b.target.registers >= 32 else 16]
-
-    # -- the plan ------------------------------------------------------------------------------------------
-
-    def plan(self, A: Operand, B: Operand, k: int, scratch: Scratch) -> None:
-        """Choose panels, tiles, packing and the order of the loops; reserve memory for at most k steps."""
-        n, size, (rows, columns) = self.n, self.size, self.most
-        self.turned = B.column != 1  # its panels must be copied, and should not be large
-        must = self.turned and (not isinstance(n, int) or n >= (2 if self.masks else self.lanes))
-        pays = _at_least(16, rows) and _at_least(FIRST_LEVEL, columns, k, size)
-        self.blocked = _at_least(LARGE, rows, k, size) and (not must or columns is not None)
-        self.pack_b = must or (pays and (not self.blocked or columns is not None))
-        # Entries of A are copied where they lie apart, or where the rows of a tile collide in the cache.
-        apart = A.column != 1 and _at_least(2 * FIRST_LEVEL, rows, k, size)
-        collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and _at_least(PAGE, k, size)
-        collide = collide and (self.blocked or self.rows(2) > 6)
-        reused = _at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and _at_least(5, rows)
-        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else rows or 0
-        self.pack_a = reused and (apart or collide) and self.block > 0
-        self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
-        # Tiles of packed rows, or rows in blocks, are the same for all panels.
-        self.shared = self.pack_a or self.blocked
-        most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]
-        segments = {rows: self.segments(rows) for rows in dict.fromkeys(most)}
-        self.tiles = [segments[rows] for rows in most]
-        if self.compact:
-            self.stage = scratch(
-                max(r * len(p.pieces) for r, p in zip(most, self.panels, strict=True)) * self.lanes
-            )
-        self.room_a = self.room_b = None
-        if self.pack_a:
-            self.room_a = scratch(k * self.block)
-        if self.pack_b:
-            width = (columns or 0) + self.lanes if self.blocked else max(p.packed for p in self.panels)
-            self.room_b = scratch(k * width)
-
-    def runtime_panels(self, n: Value) -> list[Panel]:
-        """Whole panels, then single vectors with a mask (or single columns)."""
-        b, lanes = self.b, self.lanes
-        best = self.vectors(None)
-        full = tuple(Piece(v * lanes, lanes, lanes) for v in range(best))
-        stop = subtract(b, n, rest(b, n, best * lanes))
-        tail = Piece(0, lanes, None) if self.masks else Piece(0, 1, 1)
-        return [Panel(0, stop, best * lanes, full), Panel(stop, n, tail.lanes, (tail,))]
-
-    def known_panels(self, n: int) -> list[Panel]:
-        """Panels of equal width, then what remains in as few panels as possible."""
-        lanes, left = self.lanes, n % self.lanes
-        pieces = [Piece(j, lanes, lanes) for j in range(0, n - left, lanes)]
-        if left and self.masks:  # the last vector is as narrow as a power of two can be
-            pieces.append(Piece(n - left, 1 << (left - 1).bit_length(), left))
-        else:
-            pieces += [Piece(j, 1, 1) for j in range(n - left, n)]
-        best = self.vectors(len(pieces))
-        turns = n // lanes // best
-        most = best
-        if not self.blocked and not self.pack_a and best == 2 and len(pieces) in (3, 5):
-            turns, most = turns - 1, 3  # three vectors at once are better than two and a single one
-        result = []
-        if turns > 0:
-            result.append(Panel(0, turns * best * lanes, best * lanes, tuple(pieces[:best])))
-        remaining = pieces[max(turns, 0) * best :]
-        while remaining:
-            part, remaining = remaining[:most], remaining[most:]
-            first, last = part[0].first, part[-1]
-            stop = last.first + (last.count or 0)
-            moved = tuple(Piece(p.first - first, p.lanes, p.count) for p in part)
-            result.append(Panel(first, stop, stop - first, moved))
-        return result
-
-    def vectors(self, available: int | None) -> int:
-        """Vectors of a tile: two, or more if there are few rows."""
-        m, most = self.m, 4 if self.turned else 8
-        fitting = [v for v in range(3, most + 1) if isinstance(m, int) and m <= self.tallest[v]]
-        best = max(fitting, default=2)
-        return best if available is None else max(1, min(best, available))
-
-    def rows(self, vectors: int) -> int:
-        """The most rows of a tile of so many vectors."""
-        return self.tallest[min(vectors, 8)]
-
-    def segments(self, most: int) -> list[Segment]:
-        """The rows of C, as evenly as possible if their number is known."""
-        b, m = self.b, self.m
-        if isinstance(m, int):
-            fewest, more = divmod(m, max(1, -(-m // most)))
-            split = more * (fewest + 1)
-            return [
-                s for s in (Segment(0, split, fewest + 1), Segment(split, m, fewest)) if s.start != s.stop
-            ]
-        result: list[Segment] = []
-        start: Size = 0
-        for rows in sorted({most, 4 if most > 6 else (most + 1) // 2, 1}, reverse=True):
-            stop = subtract(b, m, rest(b, subtract(b, m, start), rows)) if rows > 1 else m
-            result.append(Segment(start, stop, rows))
-            start = stop
-        return result
+        self.hint: Hint | None = None
+        self.lent: Operand | None = None  # memory of the caller, of the shape of C, for interrupted sums
+        self.sums: Operand | None = None  # memory of our own for them
 
     # -- the nest ------------------------------------------------------------------------------------------
 
     def emit(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
         """The product; a deep one in parts of t, and in chunks if its rows or columns are any number."""
         b, most = self.b, DEEP // self.size
-        if isinstance(k, int) and k <= most:
+        if (
+            isinstance(k, int)
+            and k <= most
+            and not (self.most[0] is None and at_least(LARGE, TALL, k, self.size))
+        ):
             self.plan(A, B, k, scratch)
-            self.nest(_Part(A, B, k, self.initial, self.finish))
+            self.nest(_Part(A, B, k))
         elif self.most[0] is None:
 
             def some_rows(i: Size) -> None:
-                self.chunk(i, 0).emit(A.moved(b, self.kind, i, 0), B, k, scratch)
+                part = self.chunk(i, 0, k)
+                part.emit(A.moved(b, self.kind, i, 0), B, k, scratch)
+                self.chosen = part.chosen
 
-            each(b, 0, self.m, CHUNK, some_rows)
+            each(b, 0, self.m, self.tall(k), some_rows)
         elif self.most[1] is None:
 
             def some_columns(j: Size) -> None:
-                self.chunk(0, j).emit(A, B.moved(b, self.kind, 0, j), k, scratch)
+                part = self.chunk(0, j, k)
+                part.emit(A, B.moved(b, self.kind, 0, j), k, scratch)
+                self.chosen = part.chosen
 
             each(b, 0, self.n, CHUNK, some_columns)
         else:
@@ -236,15 +107,21 @@ class _Product:
                 most = -(-k // (-(-k // most) * 8)) * 8
             self.deep(A, B, k, most, scratch)
 
-    def chunk(self, i: Size, j: Size) -> _Product:
-        """The product from (i, j) on of at most CHUNK rows, or columns, of those that come at run time."""
+    def tall(self, k: Size) -> int:
+        """Rows at a time, where their number comes at run time; few where the sums wait in memory."""
+        return TALL if isinstance(k, int) and k <= DEEP // self.size else CHUNK
+
+    def chunk(self, i: Size, j: Size, k: Size = DEEP) -> _Product:
+        """The product from (i, j) on of some rows, or columns, of those that come at run time."""
         b, m, n, most = self.b, self.m, self.n, list(self.most)
         if most[0] is None:
-            m, most[0] = least(b, subtract(b, m, i), CHUNK), CHUNK
+            tall = self.tall(k)
+            m, most[0] = least(b, subtract(b, m, i), tall), tall
         else:
             n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
         inner = _Product(b, self.kind.element, m, n, self.start, self.store)
-        inner.axis, inner.compact, inner.most = self.axis, self.compact, most
+        inner.axis, inner.compact, inner.most, inner.lent = self.axis, self.compact, most, self.lent
+        inner.hint = self.hint
         inner.origin = (add(b, self.origin[0], i), add(b, self.origin[1], j))
         return inner
 
@@ -253,20 +130,25 @@ class _Product:
         b, (rows, columns) = self.b, self.most
         assert rows is not None and columns is not None
         self.plan(A, B, most, scratch)
-        pitch = columns + self.lanes
-        sums = Operand(scratch(rows * pitch), pitch, 1)
-        self.keep(sums, self.initial)
-        kept = self.kept(sums)
-
-        def part(t: Size) -> None:
-            a, c = A.moved(b, self.kind, 0, t), B.moved(b, self.kind, t, 0)
-            depth = least(b, subtract(b, k, t), most)
-            self.nest(
-                _Part(a, c, depth, kept, lambda i, j, piece, mask, acc: self.put(sums, i, j, acc), True)
+        if self.lent is None:
+            pitch = columns + self.lanes
+            self.sums = Operand(scratch(rows * pitch), pitch, 1)
+        depth = value(b, k)
+        stop = depth  # a sum of no terms has an end too
+        if not isinstance(k, int):
+            one = b.const(1, I64)
+            stop = b.select(b.icmp("slt", depth, one), one, depth)
+        with b.loop(b.const(0, I64), stop, most) as loop:
+            t = loop.index
+            left = b.sub(depth, t)
+            here = _Part(
+                A.moved(b, self.kind, 0, t),
+                B.moved(b, self.kind, t, 0),
+                least(b, left, most),
+                b.icmp("eq", t, b.const(0, I64)),
+                b.icmp("sle", left, b.const(most, I64)),
             )
-
-        each(b, 0, k, most, part)
-        self.each_vector(lambda i, j, piece, mask: self.finish(i, j, piece, mask, kept(i, j, piece, mask)))
+            self.nest(here)
 
     def nest(self, part: _Part) -> None:
         """Blocks of rows if there are many, panels, tiles."""
@@ -278,12 +160,38 @@ class _Product:
                 def whole(j: Size, panel: Panel = panel, tiles: list[Segment] = tiles) -> None:
                     self.panel(part, panel, tiles, j)
 
-                self.each_panel(panel, whole)
+                self.share_panels(part, panel, whole)
             return
+        for panel in self.panels:
+            if not self.pack_b:
+                self.blocks(part, panel, panel.start)
+                continue
+            self.groups(part, panel)
+
+    def groups(self, part: _Part, panel: Panel) -> None:
+        """As many panels of B at a time as there is room for, copied before all rows pass by."""
+        b, k = self.b, part.k
+        if isinstance(k, int):
+            many: Size = max(1, self.packed // max(1, k * panel.packed))
+        else:
+            room = b.const(self.packed // panel.packed, I64)
+            one = b.const(1, I64)
+            divisor = b.select(b.icmp("slt", k, one), one, k)
+            many = b.assign(I64, f"udiv i64 {room}, {divisor}")
+        width = multiply(b, many, panel.width)
+        start, stop = value(b, panel.start), value(b, panel.stop)
+        total = b.add(b.sub(stop, start), b.sub(value(b, width), b.const(1, I64)))
+        count = b.assign(I64, f"sdiv i64 {total}, {value(b, width)}")
+        with b.loop(b.const(0, I64), count) as loop:
+            first = b.add(start, value(b, multiply(b, loop.index, width)))
+            group = Panel(first, least(b, add(b, first, width), stop), panel.width, panel.pieces)
+            copied = multiply(b, panel.width, k)
+            self.share_panels(part, group, lambda j: self.pack_panel(part, group, j, first), copied)
+            self.blocks(part, group, first)
+
+    def blocks(self, part: _Part, panel: Panel, first: Size) -> None:
+        """All rows, in blocks, with the panels of one kind; `first` is the first of those that are copied."""
         b = self.b
-        if self.pack_b:
-            for panel in self.panels:
-                self.each_panel(panel, lambda j, p=panel: self.pack_panel(part, p, j))  # type: ignore[misc]
         for segment in self.tiles[0]:
             step = self.block // segment.rows * segment.rows
 
@@ -291,14 +199,34 @@ class _Product:
                 here = Segment(i, least(b, add(b, i, step), segment.stop), segment.rows)
                 if self.pack_a:
                     self.pack_tiles(part, [here], i)
-                for panel in self.panels:
-
-                    def some(j: Size, panel: Panel = panel) -> None:
-                        self.panel(part, panel, [here], j, i)
-
-                    self.each_panel(panel, some)
+                self.share_panels(part, panel, lambda j: self.panel(part, panel, [here], j, i, first))
 
             each(b, segment.start, segment.stop, step, block)
+
+    def share_panels(
+        self, part: _Part, panel: Panel, body: Callable[[Size], None], cost: Size | None = None
+    ) -> None:
+        """Every panel of one kind, by all threads; `cost` estimates the cycles of one."""
+        b = self.b
+        if self.threads == 1 or self.by_rows:
+            self.each_panel(panel, body)
+            return
+        if cost is None:
+            rows = least(b, self.m, self.block) if self.blocked else self.m
+            cost = self.cost(part, multiply(b, rows, panel.width))
+
+        def some(first: Size, last: Size) -> None:
+            each(b, first, last, panel.width, body)
+
+        share(b, panel.start, panel.stop, panel.width, cost, some)
+
+    def cost(self, part: _Part, entries: Size) -> Size:
+        """The cycles of some entries of C."""
+        return product_cost(self.b, self.kind.element, multiply(self.b, entries, part.k))
+
+    def own(self, room: Value, size: int) -> Value:
+        """The part of a room that belongs to the current thread."""
+        return room if self.threads == 1 else own_room(self.b, room, size, self.kind.element)
 
     def each_panel(self, panel: Panel, body: Callable[[Size], None]) -> None:
         """Every panel of one kind."""
@@ -318,21 +246,35 @@ class _Product:
                     target = add(b, multiply(b, subtract(b, i, origin), part.k), multiply(b, t, rows))
                     pack_columns(b, kind, self.lanes, source, rows, depth, at(b, room, target, kind), rows)
 
-                each(b, start, stop, rows, one)
+                def some(
+                    first: Size, last: Size, one: Callable[[Size], None] = one, rows: int = rows
+                ) -> None:
+                    each(b, first, last, rows, one)
+
+                if A.column == 1 and self.threads > 1:
+                    share(b, start, stop, rows, multiply(b, rows, depth), some)
+                else:
+                    some(start, stop)
 
         if A.column == 1:
             slice_(0, part.k)
             return
         whole = subtract(b, part.k, rest(b, part.k, SLICE))
-        each(b, 0, whole, SLICE, lambda t: slice_(t, SLICE))
+
+        def slices(first: Size, last: Size) -> None:
+            each(b, first, last, SLICE, lambda t: slice_(t, SLICE))
+
+        rows = least(b, self.m, self.block)
+        share(b, 0, whole, SLICE, multiply(b, rows, SLICE), slices)
         if part.k != whole:
             slice_(whole, subtract(b, part.k, whole))
 
-    def pack_panel(self, part: _Part, panel: Panel, j: Size) -> None:
+    def pack_panel(self, part: _Part, panel: Panel, j: Size, first: Size) -> None:
         """Copy a panel of B to where `panel` looks for it."""
         b = self.b
         assert self.room_b is not None
-        target = at(b, self.room_b, multiply(b, j, part.k), self.kind) if self.blocked else self.room_b
+        room = self.room_b if self.blocked else self.own(self.room_b, self.packed)
+        target = at(b, room, multiply(b, subtract(b, j, first), part.k), self.kind)
         source = Operand(
             at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind), part.B.row, part.B.column
         )
@@ -340,14 +282,23 @@ class _Product:
         count = panel.width if known else least(b, subtract(b, panel.stop, j), panel.width)
         pack_columns(b, self.kind, self.lanes, source, count, part.k, target, panel.packed)
 
-    def panel(self, part: _Part, panel: Panel, tiles: list[Segment], j: Size, origin: Size = 0) -> None:
+    def panel(
+        self,
+        part: _Part,
+        panel: Panel,
+        tiles: list[Segment],
+        j: Size,
+        origin: Size = 0,
+        first: Size | None = None,
+    ) -> None:
         """All tiles of one panel."""
         b = self.b
         if self.room_b is not None:
-            if not self.blocked:
-                self.pack_panel(part, panel, j)
-            place = multiply(b, j, part.k) if self.blocked else 0
-            right = Operand(at(b, self.room_b, place, self.kind), panel.packed, 1)
+            if first is None:
+                self.pack_panel(part, panel, j, j)
+            place = 0 if first is None else multiply(b, subtract(b, j, first), part.k)
+            room = self.room_b if self.blocked else self.own(self.room_b, self.packed)
+            right = Operand(at(b, room, place, self.kind), panel.packed, 1)
         else:
             pointer = at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind)
             right = Operand(pointer, part.B.row, part.B.column)
@@ -363,7 +314,13 @@ class _Product:
                     left = Operand(pointer, part.A.row, part.A.column)
                 self.tile(part, panel, i, j, rows, left, right)
 
-            each(b, segment.start, segment.stop, rows, one)
+            def some(start: Size, stop: Size, rows: int = rows, one: Callable[[Size], None] = one) -> None:
+                each(b, start, stop, rows, one)
+
+            if self.by_rows and self.threads > 1:
+                share(b, segment.start, segment.stop, rows, self.cost(part, rows * panel.width), some)
+            else:
+                some(segment.start, segment.stop)
 
     # -- the tile ------------------------------------------------------------------------------------------
 
@@ -394,12 +351,17 @@ class _Product:
             groups = [at(b, group, left.column, kind) for group in groups]
             return [at(b, pointer, right.row, kind), *groups, *acc]
 
-        def places() -> list[tuple[Size, Size, Piece, Value | None]]:
+        def places() -> list[Place]:
             found = [(piece, add(b, j, piece.first), self.mask(panel, j, piece)) for piece in pieces]
             down = [add(b, i, r) for r in range(rows)]
             return [(ii, jj, piece, mask) for ii in down for piece, jj, mask in found]
 
-        state = [right.pointer, *lefts, *(widen(b, part.initial(*place), lanes) for place in places())]
+        if self.hint is not None and not (isinstance(k, int) and k < LONG):
+            for r in range(rows):
+                for piece in pieces:
+                    if piece.first * self.size % LINE == 0:
+                        self.fetch(add(b, i, r), add(b, j, piece.first))
+        state = [right.pointer, *lefts, *(widen(b, acc, lanes) for acc in self.begin(part, places()))]
         if isinstance(k, int) and k <= SHORT:
             for _ in range(k):
                 state = step(state)
@@ -408,22 +370,64 @@ class _Product:
                 loop.next = step(loop.carried)
             state = loop.results
         sums = state[1 + len(lefts) :]
-        if self.stage is None or part.interrupted:
-            for place, acc in zip(places(), sums, strict=True):
-                part.finish(*place, narrow(b, acc, place[2].lanes))
+        if part.last is None:
+            self.end(panel, i, j, places(), sums)
             return
-        stage, wide = self.stage, vector(kind.element, lanes)
+        last, more, done = (b.label(name) for name in ("last", "more", "done"))
+        b.branch(part.last, last, more)
+        b.start(last)
+        self.end(panel, i, j, places(), sums)
+        b.jump(done)
+        b.start(more)
+        for place, acc in zip(places(), sums, strict=True):
+            self.put(place, narrow(b, acc, place[2].lanes))
+        b.jump(done)
+        b.start(done)
+
+    def fetch(self, i: Size, j: Size) -> None:
+        """Have what the epilogue will read come to the cache while the sums are computed."""
+        first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
+        if self.axis == "m":
+            first, second = second, first
+        assert self.hint is not None
+        self.hint(self.b, first, second)
+
+    def begin(self, part: _Part, places: list[Place]) -> list[Value]:
+        """What the sums of a tile start from."""
+        if part.first is None:
+            return [self.initial(*place) for place in places]
+        b = self.b
+        sources = []
+        first, more, done = (b.label(name) for name in ("first", "more", "begun"))
+        b.branch(part.first, first, more)
+        for block, make in ((first, self.initial), (more, self.kept)):
+            b.start(block)
+            values = [make(*place) for place in places]
+            sources.append((values, b.block))
+            b.jump(done)
+        b.start(done)
+        (x, from_x), (y, from_y) = sources
+        return [b.phi([(p, from_x), (q, from_y)]) for p, q in zip(x, y, strict=True)]
+
+    def end(self, panel: Panel, i: Size, j: Size, places: list[Place], sums: list[Value]) -> None:
+        """Hand the finished entries of a tile to the caller."""
+        b, kind, pieces = self.b, self.kind, panel.pieces
+        if self.stage is None:
+            for place, acc in zip(places, sums, strict=True):
+                self.finish(*place, narrow(b, acc, place[2].lanes))
+            return
+        stage, wide = self.own(self.stage, self.staged), sums[0].type
         for index, acc in enumerate(sums):
-            b.store(acc, at(b, stage, index * lanes, kind))
+            b.store(acc, at(b, stage, index * wide.lanes, kind))
 
         def row(r: Size) -> None:
-            line = at(b, stage, multiply(b, r, lanes * len(pieces)), kind)
+            line = at(b, stage, multiply(b, r, wide.lanes * len(pieces)), kind)
             for v, piece in enumerate(pieces):
-                acc = narrow(b, b.load(at(b, line, v * lanes, kind), wide), piece.lanes)
+                acc = narrow(b, b.load(at(b, line, v * wide.lanes, kind), wide), piece.lanes)
                 jj = add(b, j, piece.first)
-                part.finish(add(b, i, r), jj, piece, self.mask(panel, j, piece), acc)
+                self.finish(add(b, i, r), jj, piece, self.mask(panel, j, piece), acc)
 
-        each(b, 0, rows, 1, row)
+        each(b, 0, len(sums) // len(pieces), 1, row)
 
     def mask(self, panel: Panel, j: Size, piece: Piece) -> Value | None:
         """The lanes of a piece that are columns of C; made where used: masks do not last in registers."""
@@ -471,33 +475,26 @@ class _Product:
 
             each(b, 0, self.m, 1, row)
 
-    def keep(self, sums: Operand, initial: Initial) -> None:
-        """Fill memory for interrupted sums."""
-        self.each_vector(lambda i, j, piece, mask: self.put(sums, i, j, initial(i, j, piece, mask)))
+    def waiting(
+        self, i: Size, j: Size, piece: Piece, mask: Value | None
+    ) -> tuple[Operand, int, Value | None]:
+        """Where an interrupted sum lies, how many lanes it has, and their mask."""
+        if self.sums is not None:  # with rows that are padded
+            return self.sums.moved(self.b, self.kind, i, j), piece.lanes, None
+        assert self.lent is not None
+        first, second = add(self.b, self.origin[0], i), add(self.b, self.origin[1], j)
+        place = self.lent.moved(self.b, self.kind, first, second)
+        return place, piece.lanes if piece.count is None else piece.count, mask
 
-    def put(self, sums: Operand, i: Size, j: Size, acc: Value) -> None:
-        """Store whole vectors of interrupted sums (their rows are padded)."""
-        self.b.store(acc, at(self.b, sums.pointer, add(self.b, multiply(self.b, i, sums.row), j), self.kind))
+    def put(self, at_: Place, acc: Value) -> None:
+        """Store interrupted sums."""
+        place, count, mask = self.waiting(*at_)
+        write(self.b, acc, place.pointer, place.column, count, mask)
 
-    def kept(self, sums: Operand) -> Initial:
+    def kept(self, i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
         """Load what `put` has stored."""
-
-        def load(i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
-            b = self.b
-            place = at(b, sums.pointer, add(b, multiply(b, i, sums.row), j), self.kind)
-            return b.load(place, vector(self.kind.element, piece.lanes))
-
-        return load
-
-
-def _at_least(amount: int, *factors: int | None) -> bool:
-    """Whether a product of sizes is so large, or may be."""
-    total = 1
-    for factor in factors:
-        if factor is None:
-            return True
-        total *= factor
-    return total >= amount
+        place, count, mask = self.waiting(i, j, piece, mask)
+        return read(self.b, place.pointer, vector(self.kind.element, piece.lanes), place.column, count, mask)
 
 
 def emit_matmul(
@@ -511,18 +508,24 @@ def emit_matmul(
     store: Epilogue,
     *,
     scratch: Scratch,
+    sums: Operand | None = None,
+    hint: Hint | None = None,
     accumulate_into: Operand | None = None,
     along: Axis | None = None,
     dots: bool = False,
     compact: bool = False,
-) -> None:
-    """Write the code of a product of an (m, k) and a (k, n) matrix.
+) -> str:
+    """Write the code of a product of an (m, k) and a (k, n) matrix; gives what was chosen, in words.
 
     `element` is "double" or "float"; m, n and k are numbers or i64 values. `store` is called where entries
     of C are finished, with vectors along the axis `along` (by default that in which B or A is contiguous).
     The sums start from the entries of `accumulate_into` if it is given, from zero otherwise.
     `scratch(count)` gives room for `count` elements (a number, whatever comes at run time), best aligned to
     64 bytes; it may be called in a loop. C may overlap neither A nor B.
+
+    A product of more than `DEEP` bytes along t keeps its sums in memory in between: in that of `sums`, a
+    matrix of the shape of C that the epilogue may overwrite at the same entry, or else in scratch memory.
+    `hint(b, i, j)` is called before the sums of a tile for an entry of each line of the cache.
 
     With `compact` the epilogue is written less often (in a loop over the rows of a tile that have been put
     into memory): for long epilogues, whose code would be large, while the sums are not very short.
@@ -539,7 +542,7 @@ def emit_matmul(
         and not (isinstance(k, int) and k < 2 * b.target.lanes(element))
     ):
         _dots(b, element, m, n, k, a, b_, store, scratch, accumulate_into)
-        return
+        return "dot products"
     if along is None:
         along = "m" if b_.column != 1 and a.row == 1 and n != 1 and m != 1 else "n"
     start = accumulate_into
@@ -548,7 +551,12 @@ def emit_matmul(
         start = None if start is None else start.transposed
     product = _Product(b, element, m, n, start, store)
     product.axis, product.compact = along, compact
+    if sums is not None:
+        lent = sums.transposed if along == "m" else sums
+        product.lent = lent if lent.column == 1 else None
+    product.hint = hint
     product.emit(a, b_, k, scratch)
+    return product.chosen
 
 
 def _dots(

@@ -71,6 +71,8 @@ def subtract(b: Builder, x: Size, y: Size) -> Size:
     """x - y"""
     if isinstance(x, int) and isinstance(y, int):
         return x - y
+    if x == y:
+        return 0
     return x if y == 0 else b.sub(value(b, x), value(b, y))
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.frame import Frame
-from symprop.emit.math import ELEMENTARY
+from symprop.emit.math import CALLS
 from symprop.emit.matmul import emit_matmul
-from symprop.emit.pack import Operand, Size
+from symprop.emit.pack import Operand, Size, multiply
+from symprop.emit.parallel import product_cost
 from symprop.emit.strides import Access, access_of, merge_axes
 from symprop.emit.table import Lanes
-from symprop.schedule.ir import Axis, Nest
+from symprop.schedule.ir import Axis, Buffer, Nest
 
 if TYPE_CHECKING:
     from symprop.emit.loops import LoopEmitter
@@ -98,11 +99,20 @@ def _write(
         frame = Frame(lanes, along.name if along is not None and acc.type.lanes > 1 else None, where, mask)
         emitter.steps(nest.body, body, frame, [acc])
 
-    with emitter.nested(around, at):
+    along = _direction(body, left, right, rows, columns)
+    fetched = _fetched(nest, body, rows, columns, along)
+
+    def hint(b: Builder, i: Value, j: Value) -> None:
+        assert rows is not None and columns is not None
+        for buffer, access in fetched:
+            place = emitter.address(buffer, access, {**at, rows.name: i, columns.name: j}, emitter.element)
+            b.prefetch(place)
+
+    def kernel() -> None:
         a = operand(0, left, rows, inner)
         c = operand(1, right, inner, columns)
         dots = a.column == 1 and c.row == 1 and (rows is None or columns is None)
-        emit_matmul(
+        chosen = emit_matmul(
             b,
             emitter.element,
             size(rows),
@@ -112,10 +122,78 @@ def _write(
             c,
             epilogue,
             scratch=emitter.scratch,
-            along=_direction(body, left, right, rows, columns),
+            sums=_room(emitter, nest, body, at, rows, columns),
+            hint=hint if fetched else None,
+            along=along,
             dots=dots,
-            compact=any(s.op in ELEMENTARY for s in nest.body),  # long code: written once, not per vector
+            compact=any(s.op in CALLS for s in nest.body),  # long code: written once, not per vector
         )
+        depth = "N" if inner.extent is None else inner.extent
+        names = " * ".join(s.buffer.name for s in nest.inner[:2] if s.buffer is not None)
+        b.module.notes.append(f"{names}, {_extent(rows)} x {_extent(columns)} over {depth}: {chosen}")
+
+    def loops() -> None:
+        with emitter.nested(around, at):
+            kernel()
+
+    if around and emitter.many(around[0]) and b.module.threads > 1:
+        work: Size = 1
+        for axis in (*around[1:], rows, columns, inner):
+            work = work if axis is None else multiply(b, work, emitter.turns(axis))
+        cost = product_cost(b, emitter.element, work)
+        emitter.share(around[0], 1, cost, loops)
+    else:
+        loops()
+
+
+def _extent(axis: Axis | None) -> int | str:
+    if axis is None:
+        return 1
+    return "N" if axis.extent is None else axis.extent
+
+
+def _fetched(
+    nest: Nest, body: list[Access | None], rows: Axis | None, columns: Axis | None, along: Literal["n", "m"]
+) -> list[tuple[Buffer, Access]]:
+    """Arrays of the shape of the product that the epilogue reads in whole vectors."""
+    if rows is None or columns is None:
+        return []
+    across, lanes = (rows, columns) if along == "n" else (columns, rows)
+    found = []
+    for step, access in zip(nest.body, body, strict=True):
+        if (
+            step.op == "load"
+            and step.buffer is not None
+            and step.buffer.kind == "real"
+            and access is not None
+        ):
+            apart = access.strides.get(across.name, 0)
+            if apart and access.strides.get(lanes.name) == 1 and not access.dynamic:
+                found.append((step.buffer, access))
+    return found
+
+
+def _room(
+    emitter: LoopEmitter,
+    nest: Nest,
+    body: list[Access | None],
+    at: dict[str, Value],
+    rows: Axis | None,
+    columns: Axis | None,
+) -> Operand | None:
+    """Memory that the epilogue writes, entry by entry of the product: a place for sums in between."""
+    loaded = {s.buffer for s in (*nest.inner, *nest.body) if s.op != "store"}
+    for step, access in zip(nest.body, body, strict=True):
+        buffer = step.buffer
+        if step.op != "store" or buffer is None or access is None or access.dynamic:
+            continue
+        strides = [access.strides.get(a.name, 0) if a is not None else 1 for a in (rows, columns)]
+        own = buffer.kind == "real" and buffer.overwrites is None and buffer not in loaded
+        if own and all(strides):
+            fixed = {name: stride for name, stride in access.strides.items() if name in at}
+            place = Access(fixed, access.constant, [])
+            return Operand(emitter.address(buffer, place, at, emitter.element), *strides)
+    return None
 
 
 def _direction(

@@ -6,35 +6,43 @@ from collections import Counter
 from dataclasses import dataclass
 
 from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Target, Value, vector
+from symprop.emit.interpreted import TapeEmitter, tape_block
 from symprop.emit.linear import emit_kernel
 from symprop.emit.loops import LoopEmitter
-from symprop.emit.math import ELEMENTARY
+from symprop.emit.math import CALLS
+from symprop.emit.pool import MOST_THREADS
 from symprop.emit.table import address_of
-from symprop.emit.unrolled import UnrolledEmitter
+from symprop.emit.unrolled import SHARED_FROM, UnrolledEmitter
 from symprop.schedule.ir import Buffer, Check, Kernel, Nest, Schedule
+from symprop.schedule.memory import ALIGN, share_memory
 
-__all__ = ["ENTRY", "Memory", "emit"]
+__all__ = ["ENTRY", "SHARED_FROM", "Memory", "emit", "samples_at_a_time"]
 
 ENTRY = "symprop.entry"
 INLINE_LIMIT = 24  # uses of an elementary function up to which each is written out; more call one copy
-ALIGN = 64
 WHOLE = 48  # nests up to which they are one function
 PART = 1000  # lines of a function of nests, where there are more
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The workspace of a call, in bytes: a fixed part, and a part for every sample."""
+    """The workspace of a call, in bytes: a fixed part, a part for every sample, and a part that only calls
+    with more than `SHARED_FROM` samples need, which threads share.
+    """
 
     fixed: int
     per_sample: int
+    shared: int = 0
 
     def size(self, samples: int) -> int:
         """Bytes for a call with that many samples."""
-        return self.fixed + self.per_sample * _rounded(samples)
+        shared = self.shared if samples > SHARED_FROM else 0
+        return self.fixed + self.per_sample * _rounded(samples) + shared
 
 
-def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]:
+def emit(
+    schedule: Schedule, element: str, target: Target, accuracy: str = "precise", threads: int = 1
+) -> tuple[str, Memory]:
     """The text of the module, whose entry is
 
     `i32 entry(ptr block)`
@@ -42,9 +50,11 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
     reads everything from one block of 64-bit words: the addresses of the inputs, of the outputs, of the
     workspace, the number of samples, and the distance between two entries of an output whose samples lie
     innermost. It returns 0, or the number (from 1) of the check of an index that failed, and then has written
-    nothing, or behind these numbers that of the solve whose matrix is singular (`Schedule.solves`).
+    nothing, or behind these numbers that of the solve whose matrix is singular (`Schedule.solves`). With the
+    accuracy "fast" elementary functions are those of `emit.math.FAST`.
     """
-    module = Module(target)
+    module = Module(target, accuracy == "fast")
+    module.threads = max(1, min(threads, MOST_THREADS))
     b = Builder(module)
     inputs, rest = Value("%block", PTR), len(schedule.inputs) + len(schedule.outputs)
     outputs = b.element(inputs, len(schedule.inputs), I64)
@@ -57,7 +67,11 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
     if schedule.mode == "unrolled":
         unrolled = UnrolledEmitter(b, schedule, element, workspace, outlined)
         unrolled.run(inputs, outputs, samples, stride)
-        memory = Memory(unrolled.scratch, 0)
+        memory = Memory(unrolled.scratch, 0, unrolled.shared_scratch)
+    elif schedule.mode == "tape":
+        tape = TapeEmitter(b, schedule, element)
+        tape.run(inputs, workspace, samples)
+        memory = Memory(tape.scratch, 0)
     else:
         pointers = _pointers(b, schedule, inputs, outputs)
         base = b.element(workspace, 0, I8)  # behind the scratch memory, whose size is known at the end
@@ -65,7 +79,8 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
         memory = _workspace(b, schedule, base, samples, element, pointers)
         emitter = LoopEmitter(b, element, pointers, samples, workspace, outlined)
         status = len(schedule.checks)
-        parts = _Parts(emitter, pointers, len(schedule.nests) > WHOLE)
+        products = sum(nest.product for nest in schedule.nests)
+        parts = _Parts(emitter, pointers, len(schedule.nests) > WHOLE or products > 1)
         for nest in schedule.nests:
             if isinstance(nest, Kernel):
                 parts.end()
@@ -78,8 +93,14 @@ def emit(schedule: Schedule, element: str, target: Target) -> tuple[str, Memory]
         b.lines[line] = f"{base} = getelementptr i8, ptr {workspace}, i64 {scratch}"
         memory = Memory(memory.fixed + scratch, memory.per_sample)
     b.emit("ret i32 0")
+    schedule.kernels = module.notes
     module.functions[ENTRY] = b.define(f"i32 @{ENTRY}(ptr noalias %block)")
     return module.text(), memory
+
+
+def samples_at_a_time(schedule: Schedule, target: Target, element: str) -> int:
+    """Samples of a block, to whose multiples outputs with the samples innermost are padded."""
+    return tape_block(target, element) if schedule.mode == "tape" else target.block(element)
 
 
 class _Parts:
@@ -105,9 +126,9 @@ class _Parts:
         if self.part is None:
             main = self.main
             samples, workspace = Value("%samples", I64), Value("%workspace", PTR)
-            self.part = LoopEmitter(
-                Builder(main.b.module), main.element, {}, samples, workspace, main.outlined
-            )
+            b = Builder(main.b.module)
+            b.types |= {v.name: v.type for v in (samples, workspace)}
+            self.part = LoopEmitter(b, main.element, {}, samples, workspace, main.outlined)
         part = self.part
         for step in [*nest.inner, *nest.body]:
             if step.buffer is not None and step.buffer not in part.pointers:
@@ -119,8 +140,8 @@ class _Parts:
                 ]
                 part.pointers[step.buffer] = value
         part.nest(nest)
-        if len(part.b.lines) > PART:
-            self.end()
+        if nest.product or len(part.b.lines) > PART:
+            self.end()  # a product alone: the constants of other nests take none of its registers
 
     def end(self) -> None:
         """Close the part at hand and call it."""
@@ -148,7 +169,7 @@ def _outlined(schedule: Schedule) -> frozenset[str]:
             (nest.body, turns),
         ):
             for step in steps:
-                if step.op in ELEMENTARY:
+                if step.op in CALLS:
                     uses[step.op] += times
     if sum(uses.values()) <= INLINE_LIMIT:
         return frozenset()
@@ -186,21 +207,15 @@ def _workspace(
     element: str,
     pointers: dict[Buffer, Value],
 ) -> Memory:
-    """A place for every temporary buffer: fixed ones first, then those with samples, one after the other."""
-    sizes = {"real": vector(element).bits // 8, "integer": 8, "boolean": 1}
-    fixed = 0
-    for buffer in schedule.temporaries:
-        if not buffer.batched:
-            pointers[buffer] = b.element(workspace, fixed, vector("i8"))
-            fixed += -(-buffer.entries * sizes[buffer.kind] // ALIGN) * ALIGN
-    per_sample = 0
+    """The addresses of the temporary buffers: fixed ones first, then those with samples."""
+    layout = schedule.memory = share_memory(schedule, vector(element).bits // 8)
     rows = b.and_(b.add(samples, b.const(ALIGN - 1, I64)), b.const(-ALIGN, I64))
-    for buffer in schedule.temporaries:
-        if buffer.batched:
-            offset = b.add(b.mul(rows, b.const(per_sample, I64)), b.const(fixed, I64))
-            pointers[buffer] = b.element(workspace, offset, vector("i8"))
-            per_sample += buffer.entries * sizes[buffer.kind]
-    return Memory(fixed, per_sample)
+    for slot in layout.slots:
+        offset = b.const(slot.offset, I64)
+        if slot.buffer.batched:
+            offset = b.add(b.mul(rows, offset), b.const(layout.fixed, I64))
+        pointers[slot.buffer] = b.element(workspace, offset, I8)
+    return Memory(layout.fixed, layout.per_sample)
 
 
 def _rounded(samples: int) -> int:

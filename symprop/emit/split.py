@@ -23,6 +23,7 @@ PART = 600  # lines of a part: the shorter, the less a part costs; the longer, t
 STORES = 4  # stores after which the order of memory accesses is fixed, see `_with_barriers`
 
 _NAME = re.compile(r"%[\w.]+")
+_LABEL = re.compile(r", %([\w.]+) \]")
 
 
 class Cuts:
@@ -47,10 +48,11 @@ def splitting(b: Builder, name: str, room: Room, once: bool = False) -> Iterator
     instructions and their order, which gains nothing where nearly every value goes through memory. The
     elementary functions that it calls are functions of their own, with all care.
     """
-    cuts = Cuts(b)
+    cuts, block = Cuts(b), b.block
     yield cuts
     if len(b.lines) - cuts.start > LONG:
         _Split(b, cuts, name, room, once).run()
+        b.block = block  # those begun since then are in the parts
 
 
 class _Line(NamedTuple):
@@ -135,6 +137,7 @@ class _Split:
                 out.append(f"store {kind} {name}, {where}")
             waiting.clear()
 
+        blocks = {line.text[:-1] for line in lines if line.text.endswith(":")}
         for line in lines:  # a phi must come first in its block: what it reads is read at the start
             if " = phi " in line.text:
                 for name in line.uses:
@@ -145,7 +148,7 @@ class _Split:
                     write()
                 for name in line.uses:
                     fetch(name)
-            out.append(line.text)
+            out.append(_from_entry(line.text, blocks) if " = phi " in line.text else line.text)
             if line.name in offsets:
                 waiting.append(line.name)
         write()
@@ -165,6 +168,11 @@ def _line(text: str) -> _Line:
     if right.startswith("phi "):
         right = re.sub(r", %[\w.]+ \]", " ]", right)
     return _Line(text, name.strip(), _NAME.findall(right))
+
+
+def _from_entry(phi: str, blocks: set[str]) -> str:
+    """A phi whose block before it was begun in another part comes from the entry of its own."""
+    return _LABEL.sub(lambda m: m[0] if m[1] in blocks else ", %entry ]", phi)
 
 
 def _with_barriers(lines: list[str]) -> Iterator[str]:

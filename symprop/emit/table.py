@@ -12,7 +12,8 @@ import numpy as np
 import sympy as sp
 
 from symprop.emit.builder import I64, Builder, Type, Value, vector
-from symprop.emit.math import ELEMENTARY
+from symprop.emit.math import CALLS, FAST
+from symprop.emit.math.common import ceiling, floor
 from symprop.errors import UnsupportedExpressionError
 from symprop.schedule.ir import Buffer
 
@@ -97,13 +98,14 @@ class Lanes:
         return self.b.select(condition, a, b)
 
     def _real(self, op: str, args: list[Value]) -> Value:
-        emit = NATIVE.get(op)
+        emit = FAST.get(op) if self.b.module.fast else None
+        emit = emit or NATIVE.get(op)
         if emit is None:
             raise UnsupportedExpressionError(
                 f"{op} has no native code yet; write it with supported functions"
             )
-        if op in self.outlined and op in ELEMENTARY:
-            name = f"symprop.{op}.{self.real.suffix}"
+        if op in self.outlined and op in CALLS:
+            name = f"symprop.{op}.{len(args)}.{self.real.suffix}"
             kinds = [a.type for a in args]
             self.b.module.function(name, self.real, kinds, lambda b, values: emit(b, *values))
             return self.b.call(name, self.real, args)
@@ -170,8 +172,8 @@ NATIVE: dict[str, Emit] = {
     "fma": lambda b, x, y, z: b.fma(x, y, z),
     "sqrt": lambda b, x: b.sqrt(x),
     "abs": lambda b, x: b.fabs(x),
-    "floor": lambda b, x: b.floor(x),
-    "ceiling": lambda b, x: b.ceil(x),
+    "floor": floor,
+    "ceiling": ceiling,
     "sign": _sign,
     "maximum": _maximum,
     "minimum": _minimum,
@@ -179,7 +181,7 @@ NATIVE: dict[str, Emit] = {
     "less_equal": _compare("ole"),
     "equal": _compare("oeq"),
     "not_equal": _compare("une"),
-    **ELEMENTARY,
+    **CALLS,
 }
 
 

@@ -11,11 +11,13 @@ partial block is copied to scratch memory and runs the very same code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
+from symprop.emit import pack
 from symprop.emit.builder import I8, I64, PTR, Builder, Type, Value, vector
 from symprop.emit.packing import Packing
+from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
 from symprop.emit.table import NATIVE, Lanes, Pointers
 from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
@@ -23,6 +25,10 @@ from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
 __all__ = ["UnrolledEmitter"]
 
 CHUNK = 1024  # samples whose sums are taken in a row; a multiple of every vector width
+SHORT_CHUNK = 256  # the same where CHUNK samples take more than LONG_CHUNK cycles, so that threads can share
+LONG_CHUNK = 100_000
+SHARED_FROM = 2 * SHORT_CHUNK  # samples of a call up to which one thread does everything
+PARTS = 1 << 15  # numbers of the sums of chunks that wait at a time
 ON_STACK = 1 << 14  # bytes of an array that may lie on the stack, which is small in some threads
 
 Point = dict[str, int]
@@ -45,12 +51,15 @@ class UnrolledEmitter:
         self.b = builder
         self.workspace = workspace
         self.scratch = 0
+        self.shared_scratch = 0  # bytes behind these, of calls with more than SHARED_FROM samples
         self.module = builder.module
         self.schedule = schedule
         self.element = element
         self.outlined = outlined
         self.width = builder.target.block(element)
         self.before, self.during, self.after = _phases(schedule)
+        self.chunk = CHUNK if self._cost() * CHUNK // self.width <= LONG_CHUNK else SHORT_CHUNK
+        self.parts: tuple[int, Value] | None = None  # line and address of the sums of chunks that wait
 
     def run(self, inputs: Value, outputs: Value, samples: Value, stride: Value) -> None:
         """The whole program, in the function of the builder."""
@@ -83,8 +92,10 @@ class UnrolledEmitter:
             size = -(-kind.bits // 8) * kind.lanes * max(1, count)
             if size <= ON_STACK:
                 return b.alloca(kind, max(1, count))
-            start, self.scratch = self.scratch, self.scratch - (-size // 64) * 64
-            return b.element(workspace, start, I8)
+            size = -(-size // 64) * 64
+            pointer = b.element(workspace, self.scratch, I8)
+            self.scratch += size * (1 if b.thread is None else b.module.threads)
+            return own_room(b, pointer, size, "i8")
 
         return room
 
@@ -96,17 +107,20 @@ class UnrolledEmitter:
         sums = [nest for nest in self.during if SAMPLES in nest.reduce_axes]
         count = sum(nest.points() * len(nest.reductions) for nest in sums)
         lanes = Lanes(b, self.element, width)
+        used = self.scratch
         name = self._block_function(shared, sums, count)
+        frames = self.scratch - used  # of one thread, in its code
+        self.scratch += frames * (self.module.threads - 1)
         ins, outs = self.schedule.inputs, self.schedule.outputs
         room = self._room_in(b, self.workspace)
-        chunk_in, chunk_out = room(PTR, len(ins)), room(PTR, len(outs))
-        common = room(vector(self.element), len(shared))
+        common = room(I64, len(shared))  # a place of eight bytes for each, whatever its type
         for k, value in enumerate(shared.values()):
-            b.store(value, b.element(common, k, value.type))
+            b.store(value, b.element(common, k, I64))
         totals, part = room(lanes.real, count), room(lanes.real, count)
         self._fill(totals, count, lanes)
 
-        def chunk(start: Value, size: Value, sources: dict[Buffer, Value]) -> None:
+        def chunk(start: Value, size: Value, sources: dict[Buffer, Value], part: Value) -> None:
+            chunk_in, chunk_out = room(PTR, len(ins)), room(PTR, len(outs))
             for buffer in outs:
                 pointer = single.outs[buffer]
                 at = (
@@ -118,22 +132,71 @@ class UnrolledEmitter:
             for buffer, pointer in sources.items():
                 b.store(pointer, b.element(chunk_in, buffer.number, I64))
             self._fill(part, count, lanes)
-            args = [chunk_in, chunk_out, common, part, self.workspace, size, stride, samples]
+            own = own_room(b, self.workspace, frames, "i8")
+            args = [chunk_in, chunk_out, common, part, own, size, stride, samples]
             b.emit(f"call void @{name}({', '.join(f'{a.type} {a}' for a in args)})")
 
         whole = b.and_(samples, b.const(-width, I64))
-        with b.loop(b.const(0, I64), whole, CHUNK) as loop:
-            rest = b.sub(whole, loop.index)
-            size = b.select(b.icmp("slt", rest, b.const(CHUNK, I64)), rest, b.const(CHUNK, I64))
-            chunk(loop.index, size, {i: self._row(i, single.ins[i], loop.index) for i in ins})
+
+        def full(start: Value, part: Value) -> None:
+            rest = b.sub(whole, start)
+            size = b.select(b.icmp("slt", rest, b.const(self.chunk, I64)), rest, b.const(self.chunk, I64))
+            chunk(start, size, {i: self._row(i, single.ins[i], start) for i in ins}, part)
+
+        done = b.const(0, I64)
+        if self.module.threads > 1:
+            done = self._shared_chunks(whole, full, totals, count, lanes)
+        with b.loop(done, whole, self.chunk) as loop:
+            full(loop.index, part)
             self._add(totals, part, count, lanes, None)
         left = b.sub(samples, whole)
         with b.when(b.icmp("sgt", left, b.const(0, I64))):
             sources = {i: self._padded(i, single.ins[i], whole, left) for i in ins}
-            chunk(whole, b.const(width, I64), sources)
+            chunk(whole, b.const(width, I64), sources, part)
             mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))
             self._add(totals, part, count, lanes, mask)
         self._finish(single, sums, totals, lanes)
+        if self.parts is not None:  # behind everything else
+            line, parts = self.parts
+            b.lines[line] = f"{parts} = getelementptr i8, ptr {self.workspace}, i64 {self.scratch}"
+
+    def _shared_chunks(
+        self, whole: Value, full: Callable[[Value, Value], None], totals: Value, count: int, lanes: Lanes
+    ) -> Value:
+        """Chunks of many samples, shared among threads; the sums of each wait in memory of their own until
+        they are added up in order. The number of samples that is done.
+        """
+        b = self.b
+        many = b.icmp("sgt", whole, b.const(SHARED_FROM, I64))
+        size = count * self.width
+        at_once = max(2 * self.module.threads, min(64, PARTS // max(1, size)))
+        parts = b.element(self.workspace, 0, I8)
+        self.parts = len(b.lines) - 1, parts
+        self.shared_scratch = -(-at_once * size * lanes.real.bits // 8 // 64) * 64
+        stop = b.select(many, whole, b.const(0, I64))
+        with b.loop(b.const(0, I64), stop, at_once * self.chunk) as group:
+            begin = group.index
+            end = pack.least(b, b.add(begin, b.const(at_once * self.chunk, I64)), whole)
+
+            def place(start: Value) -> Value:
+                number = b.lshr(b.sub(start, begin), b.const(self.chunk.bit_length() - 1, I64))
+                return b.element(parts, b.mul(number, b.const(size, I64)), lanes.real)
+
+            def some(first: pack.Size, last: pack.Size) -> None:
+                with b.loop(pack.value(b, first), pack.value(b, last), self.chunk) as loop:
+                    full(loop.index, place(loop.index))
+
+            share(b, begin, end, self.chunk, self._cost() * self.chunk // self.width, some)
+            if count:
+                with b.loop(begin, pack.value(b, end), self.chunk) as loop:
+                    self._add(totals, place(loop.index), count, lanes, None)
+        return stop
+
+    def _cost(self) -> int:
+        """An estimate of the cycles of one block of samples."""
+        cost = sum(n.points() * steps_cost(n.body) for n in self.during)
+        cost += sum(n.points() * n.inner_points() * steps_cost(n.inner) for n in self.during)
+        return cost * self.width // self.b.target.lanes(self.element)
 
     def _share(self, single: _Straight) -> dict[tuple[Buffer, tuple[int, ...]], Value]:
         """Values computed before the loop that the samples read."""
@@ -159,7 +222,7 @@ class UnrolledEmitter:
                 for o in self.schedule.outputs
             }
             kept = {
-                key: b.splat(b.load(b.element(common, k, v.type), v.type), self.width)
+                key: b.splat(b.load(b.element(common, k, I64), v.type), self.width)
                 for k, (key, v) in enumerate(shared.items())
             }
             with splitting(b, "symprop.samples.part", self._room_in(b, workspace)) as cuts:
@@ -264,12 +327,11 @@ class _Straight:
         # values for the memory of inputs, written when everything has been read
         self.waiting: list[tuple[Buffer, int, Value]] = []
         self.constants: dict[object, Value] = {}
-        self.packing = Packing(lanes) if lanes.lanes == 1 else None
+        self.packing = Packing(lanes)
 
     def finish(self) -> None:
         """Nothing may wait at the end."""
-        if self.packing is not None:
-            self.packing.finish()
+        self.packing.finish()
 
     def overwrite(self) -> None:
         """Write the outputs that lie in the memory of inputs."""
@@ -280,14 +342,13 @@ class _Straight:
         self.waiting.clear()
 
     def nest(self, nest: Nest) -> None:
-        """Every point of a nest; step by step for all points where functions of several points share a
-        vector.
-        """
+        """Every point of a nest, step by step for several points, whose functions are computed together."""
         points = list(_points(nest.axes))
-        if self.packing is None:
-            for point in points:
-                self._steps(nest.body, point, self._reduce(nest, point) if nest.reductions else [])
-            return
+        size = len(points) if self.lanes.lanes == 1 else self.packing.most
+        for k in range(0, len(points), size):
+            self._side_by_side(nest, points[k : k + size])
+
+    def _side_by_side(self, nest: Nest, points: list[Point]) -> None:
         rows = [self._reduce(nest, point) if nest.reductions else [] for point in points]
         values: list[list[Value]] = [[] for _ in points]
         for step in nest.body:
@@ -361,13 +422,11 @@ class _Straight:
                 (at,) = step.at
                 return self.b.const((point[at.axis] if at.axis else 0) + at.offset, self.lanes.integer)
         args = [values[a] for a in step.args]
-        if self.packing is not None:
-            return self.packing.operation(step.op, step.data, step.kind, args)
-        return self.lanes.operation(step.op, step.data, step.kind, args)
+        return self.packing.operation(step.op, step.data, step.kind, args)
 
     def _need(self, value: Value) -> Value:
         """The value, with its code written."""
-        return value if self.packing is None else self.packing.need(value)
+        return self.packing.need(value)
 
     def _load(self, step: Step, point: Point, values: list[Value]) -> Value:
         assert step.buffer is not None

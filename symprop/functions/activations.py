@@ -296,10 +296,11 @@ def _inside(t: T, x: N, low: N | Any, high: N | Any) -> N:
 
 def _hardtanh_slopes(t: T, y: N) -> Slopes:
     x, low, high = y.args
+    raised = maximum(t, x, low)
     return [
         where(t, _inside(t, x, low, high), 1, 0),
-        where(t, below(t, low, x), 0, 1),
-        where(t, t.call("and", below(t, low, x), t.call("not", below(t, x, high))), 1, 0),
+        where(t, t.call("and", t.call("not", below(t, low, x)), below(t, low, high)), 1, 0),
+        where(t, below(t, raised, high), 0, 1),
     ]
 
 

@@ -107,11 +107,15 @@ def _power(t: NodeTable, y: Node) -> list[Node | None]:
     number = constant_value(p)
     if number is not None:
         return [t.mul(p, t.pow(x, number - 1)), None]
-    by_base = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
-    # 0**p is constant in p > 0; without the choice its derivative would be 0 * log(0) = NaN
-    by_exponent = t.mul(y, t.call("log", x))
+    # x**0 is constant, 0**p in p >= 0 too; without the choices their slopes were 0 * 0**-1 and 0 * log(0), NaN
     zero = t.constant(0)
-    return [by_base, t.select(t.call("equal", y, zero), zero, by_exponent, y.shape)]
+    by_base = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
+    by_exponent = t.mul(y, t.call("log", x))
+    fixed = t.call("and", t.call("equal", x, zero), t.call("less_equal", zero, p))
+    return [
+        t.select(t.call("equal", p, zero), zero, by_base, y.shape),
+        t.select(fixed, zero, by_exponent, y.shape),
+    ]
 
 
 def _real_power(x: Any, p: Any) -> Any:

@@ -126,18 +126,8 @@ def _sign_of_gamma(t: T, x: N) -> N:
     return where(t, t.call("and", below(t, x, 0), odd), -1, 1)
 
 
-def _beta(t: T, node: N) -> N:
-    """Γ(a) Γ(b)/Γ(a + b); beyond the range of Γ by logarithms."""
-    a, b = node.args
-    total = t.add(a, b)
-    parts = (a, b, total)
-    small = [below(t, t.call("abs", v), 160) for v in parts]
-    ga, gb, gt = (t.call("gamma", v) for v in parts)
-    la, lb, lt = (t.call("loggamma", v) for v in parts)
-    sa, sb, st = (_sign_of_gamma(t, v) for v in parts)
-    by_logarithms = t.mul(sa, sb, st, t.call("exp", t.add(la, lb, t.neg(lt))))
-    in_range = t.call("and", t.call("and", small[0], small[1]), small[2])
-    return where(t, in_range, t.div(t.mul(ga, gb), gt), by_logarithms)
+def _is_finite(t: T, value: N) -> N:
+    return below(t, t.call("abs", value), sp.oo)
 
 
 def _beta_partials(t: T, y: N) -> list[N | None]:
@@ -153,7 +143,6 @@ elementwise(
     _beta_partials,
     _numpy(_exact_beta),
     _exact_beta,
-    expand=_beta,
     latex=r"\operatorname{B}\left({0}, {1}\right)",
     summary="B(a, b) = Γ(a) Γ(b)/Γ(a + b); derivative B(a, b) (ψ(a) - ψ(a + b)) with respect to a",
     source=DLMF + "5.12.1",
@@ -166,10 +155,12 @@ def _rising(t: T, node: N) -> N:
     total = t.add(x, k)
     parts = (total, x)
     small = [below(t, t.call("abs", v), 160) for v in parts]
-    quotient = t.div(*[t.call("gamma", v) for v in parts])
+    gammas = [t.call("gamma", v) for v in parts]
     logarithm = t.sub(*[t.call("loggamma", v) for v in parts])
     signs = [_sign_of_gamma(t, v) for v in parts]
-    return where(t, t.call("and", *small), quotient, t.mul(*signs, t.call("exp", logarithm)))
+    # a quotient of finite values: in single precision Γ ends at 35
+    in_range = t.call("and", t.call("and", *small), t.call("and", *[_is_finite(t, v) for v in gammas]))
+    return where(t, in_range, t.div(*gammas), t.mul(*signs, t.call("exp", logarithm)))
 
 
 def _rising_partials(t: T, y: N) -> list[N | None]:
@@ -410,6 +401,13 @@ def _mod(t: T, node: N) -> N:
     return where(t, below(t, t.mul(rest, t.call("sign", b)), 0), t.add(rest, b), rest)
 
 
+def _mod_partials(t: T, y: N) -> list[N | None]:
+    """1 and -floor(a/b), the latter from the value: a/b rounded may be another whole number."""
+    a, b = y.args
+    half = t.full(sp.Rational(1, 2), y.shape)
+    return [t.constant(1), t.neg(t.call("floor", t.add(t.div(t.sub(a, y), b), half)))]
+
+
 def _exact_mod(a: Any, b: Any) -> Any:
     return mp.nan if b == 0 or mp.isinf(a) or mp.isinf(b) else a - b * mp.floor(a / b)
 
@@ -417,7 +415,7 @@ def _exact_mod(a: Any, b: Any) -> Any:
 define_formula("mod", sp.Mod)
 elementwise(
     "mod",
-    lambda t, y: [t.constant(1), t.neg(t.call("floor", t.div(y.args[0], y.args[1])))],
+    _mod_partials,
     np.mod,
     real(_exact_mod),
     expand=_mod,

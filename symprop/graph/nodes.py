@@ -8,12 +8,12 @@ recurses.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from operator import attrgetter
 from typing import Any, TypeAlias
 
 import sympy as sp
 
 from symprop.graph.operations import OPERATIONS
+from symprop.graph.symmetry import is_symmetric
 from symprop.graph.transposes import Turns, turned
 
 __all__ = ["Dim", "Node", "NodeTable", "Shape", "topological", "users"]
@@ -53,6 +53,7 @@ class NodeTable:
         self._index: dict[tuple[Any, ...], Node] = {}
         self._integers: dict[int, Node] = {}
         self._turns: Turns = {}
+        self._symmetric: dict[int, bool] = {}
 
     def make(self, op: str, args: Sequence[Node] = (), attrs: tuple[Hashable, ...] = ()) -> Node:
         """The node of an operation; raises `ShapeError` where the arguments do not fit."""
@@ -267,6 +268,16 @@ class NodeTable:
             return self.broadcast(a.args[0], (a.shape[1], a.shape[0]))
         if a.op == "eye":
             return self.make("eye", (), (a.shape[1], a.shape[0]))
+        if is_symmetric(a, self._symmetric):
+            return a
+        if a.op == "inverse":
+            (matrix,) = a.args
+            if matrix.op == "transpose":
+                return self.make("inverse", matrix.args)
+            turned_matrix = self.find("transpose", (matrix,), ((1, 0),))
+            found = self.find("inverse", (turned_matrix,)) if turned_matrix is not None else None
+            if found is not None:
+                return found
         pushed = turned(self, a, self._turns, free)
         if pushed is not None:
             return pushed
@@ -338,14 +349,14 @@ def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
 
 def topological(roots: Iterable[Node]) -> list[Node]:
     """The nodes that the roots need, each after its arguments."""
-    seen: set[Node] = set()
+    found: dict[int, Node] = {}
     todo = list(roots)
     while todo:
         node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo.extend(node.args)
-    return sorted(seen, key=_serial)
+        if node.serial not in found:
+            found[node.serial] = node
+            todo += node.args
+    return [found[serial] for serial in sorted(found)]
 
 
 def users(nodes: Iterable[Node]) -> dict[int, list[Node]]:
@@ -380,9 +391,6 @@ def _folded_product(table: NodeTable, a: Node, b: Node) -> Node | None:
         entry = table.mul(a.args[0], b.args[0], table.constant(a.shape[1]))
         return table.broadcast(entry, (a.shape[0], b.shape[1]))
     return None
-
-
-_serial = attrgetter("serial")
 
 
 def _order(node: Node) -> tuple[bool, int]:

@@ -19,8 +19,10 @@ __all__ = ["elementwise_rules", "integer_power"]
 
 LONGEST_JOINED = 32
 LARGEST_EXPONENT = 16  # as in `powers.py`: larger powers are calls
-_ODD = frozenset(["sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "erf", "cbrt", "sign"])
-_EVEN = frozenset(["cos", "cosh", "abs"])
+_ODD = frozenset(
+    ["sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "erf", "cbrt", "sign", "tanh_gap"]
+)
+_EVEN = frozenset(["cos", "cosh", "abs", "sigmoid_prime", "tanh_prime"])
 _FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     **{k: v for k, v in ELEMENTARY_OF_SYMPY.items() if k not in ("atan2", "acosh", "atanh")},
     "expm1": lambda x: sp.exp(x) - 1,
@@ -388,5 +390,5 @@ def elementwise_rules() -> dict[str, NodeRule]:
     return {
         name: _after_narrowing(_RULES.get(name))
         for name, declared in OPERATIONS.items()
-        if declared.elementwise and not declared.lowered
+        if declared.elementwise and (not declared.lowered or declared.partials is not None)
     }

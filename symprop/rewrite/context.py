@@ -39,6 +39,19 @@ class Context:
         self._numbers: dict[int, Number | None] = {}
         self._constants: dict[Number, Node] = {}
         self._batched: list[bool] = []
+        self._order: tuple[list[Node], list[Node], frozenset[str]] = ([], [], frozenset())
+
+    def order(self, roots: Sequence[Node]) -> tuple[list[Node], frozenset[str]]:
+        """The nodes that the roots need, each after its arguments, and their operations; kept until other
+        roots are asked for, since most passes leave most networks as they are.
+        """
+        known, order, operations = self._order
+        same = len(known) == len(roots) and all(a is b for a, b in zip(known, roots, strict=True))
+        if not order or not same:
+            order = topological(roots)
+            operations = frozenset([node.op for node in order])
+            self._order = list(roots), order, operations
+        return order, operations
 
     # -- constants ------------------------------------------------------------------------------
 
@@ -186,14 +199,15 @@ class Sweep:
         self.table = context.table
         self.rules = rules
         self.roots = roots
-        self.order = topological(roots)
-        self.uses = count_uses(self.order, roots)
+        self.order, operations = context.order(roots)
+        self.applies = not operations.isdisjoint(rules)
+        self.uses = count_uses(self.order, roots) if self.applies else {}
         self.done: dict[int, Node] = {}
 
     def run(self) -> list[Node]:
         """The rewritten roots."""
         rules, done, uses = self.rules, self.done, self.uses
-        if not any(node.op in rules for node in self.order):
+        if not self.applies:
             return list(self.roots)
         for node in self.order:  # each after its arguments; most settle at once
             serial, current = node.serial, node

@@ -73,7 +73,12 @@ class Rule:
 
 
 # by the results that are functions
-_MADE = frozenset({"sigmoid", "softplus", "exp", "log", "sum", "add", "mul", "pow", "expm1"})
+_MADE = frozenset(
+    {
+        *("sigmoid", "softplus", "exp", "log", "log1p", "sum", "add", "mul", "pow", "expm1", "sinh"),
+        *("tanh", "normal_cdf", "root_of_squares", "select"),
+    }
+)
 
 
 def _operations(pattern: Pattern) -> set[str]:
@@ -167,6 +172,9 @@ def build(pattern: Pattern, bindings: Bindings, context: Context) -> Node:
     args = [build(p, bindings, context) for p in pattern[1:]]
     if pattern[0] == "neg":
         return context.negate(args[0])
+    if pattern[0] == "mul" and len(args) == 2 and isinstance(pattern[1], int | Fraction):
+        number, factors = context.split(args[1])  # 2*(3*x) is 6*x
+        return context.times(pattern[1] * number, factors)
     return context.table.make(pattern[0], args)
 
 

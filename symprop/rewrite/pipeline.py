@@ -17,7 +17,7 @@ from symprop.rewrite.powers import powers
 from symprop.rewrite.report import PassReport, Report
 from symprop.rewrite.sharing import common_parts
 from symprop.rewrite.simplify import simplify
-from symprop.rewrite.stable import stable_forms
+from symprop.rewrite.stable import exact_exponents, stable_forms
 
 __all__ = ["PASSES", "Pass", "optimise"]
 
@@ -31,6 +31,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("batch sums", batch_sums),
     ("linear systems", linear_systems),
     ("simplify again", simplify),
+    ("exact exponents", exact_exponents),
     ("common parts", common_parts),
     ("powers", powers),
     ("two operands", two_operands),

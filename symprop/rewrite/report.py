@@ -37,6 +37,11 @@ TRANSCENDENTAL = frozenset(
         "sigmoid",
         "softplus",
         "normal_cdf",
+        "tanh_prime",
+        "sigmoid_prime",
+        "tanh_gap",
+        "exp_product",
+        "exp_sum",
         "atan2",
         "pow",
         "log2",
@@ -151,6 +156,10 @@ def count_operations(nodes: Iterable[Node], weighted: bool = False) -> Operation
             counts["additions"] += products
             counts["multiplications"] += products
             counts["divisions"] += quotients
+        elif op == "root_of_squares":
+            counts["multiplications"] += size * len(node.args)
+            counts["additions"] += size * (len(node.args) - 1)
+            counts["roots"] += size
         elif op == "fma":
             counts["additions"] += size
             counts["multiplications"] += size

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from symprop.graph import Node, NodeTable, topological
+from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, Number, entries, is_short, magnitude
 
 __all__ = ["common_parts"]
@@ -44,7 +44,7 @@ class _Part:
 class _Parts:
     def __init__(self, table: NodeTable, roots: Sequence[Node], context: Context) -> None:
         self.table, self.roots, self.context = table, roots, context
-        self.order = topological(roots)
+        self.order, _ = context.order(roots)
         self.parts: dict[int, _Part] = {}
         self.aliases: dict[int, tuple[Number, int]] = {}  # serial -> (coefficient, operand)
         self.pairs: list[Key] = []

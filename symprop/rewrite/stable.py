@@ -1,26 +1,134 @@
-"""The pass that applies the rules of `rules.py`."""
+"""The pass that applies the tables of stable forms."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
-from symprop.graph import Node, NodeTable, topological
+import sympy as sp
+
+from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
+from symprop.rewrite.denominators import over_one_denominator
+from symprop.rewrite.factoring import FACTORS, factored, sinh_of_exponentials
 from symprop.rewrite.matching import LONGEST, Rule
+from symprop.rewrite.products import distributed, normalised
 from symprop.rewrite.rules import STABLE
 
-__all__ = ["stable_forms"]
+__all__ = ["exact_exponents", "stable_forms"]
+
+MOST_FIRED = 8  # changes for each node of the graph
+_FACTORED = frozenset(f.op for f in FACTORS)
+_MADE_BY_TABLES = frozenset(
+    {
+        *("sigmoid", "tanh", "tanh_prime", "sigmoid_prime", "erfc", "erf", "expm1", "exp"),
+        *("sin", "cos", "sinh", "abs", "normal_cdf"),
+    }
+)
 
 
 def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
-    """`log(1 + exp(x)) --> softplus(x)` and the other rows of `rules.STABLE`; nothing for
-    accuracy="as_written"."""
+    """`log(1 + exp(x)) --> softplus(x)` and the other rows of `rules.STABLE`, `factoring.FACTORS` and
+    `products.PRODUCTS`; nothing for accuracy="as_written"."""
     if context.accuracy == "as_written":
         return list(roots)
+    order, present = context.order(roots)
     by_operation: dict[str, list[Rule]] = {}
-    for rule in _applicable({node.op for node in topological(roots)}):
+    for rule in _applicable(present):
         by_operation.setdefault(rule.before[0], []).append(rule)
-    return Sweep(context, roots, {op: _first(rules) for op, rules in by_operation.items()}).run()
+    rules: dict[str, NodeRule] = {op: _first(found) for op, found in by_operation.items()}
+    rules["add"] = _sum(by_operation.get("add", []))
+    rules["mul"] = _product(by_operation.get("mul", []))
+    rules["pow"] = _power(by_operation.get("pow", []))
+    limit = _Limit(MOST_FIRED * len(order) + 100)
+    return Sweep(context, roots, {op: limit.within(rule) for op, rule in rules.items()}).run()
+
+
+class _Limit:
+    """Ends the rewriting after so many changes: no pair of rules that undo each other can run forever."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def within(self, rule: NodeRule) -> NodeRule:
+        def apply(node: Node, sweep: Sweep) -> Node | None:
+            if self.left <= 0:
+                return None
+            result = rule(node, sweep)
+            self.left -= result is not None
+            return result
+
+        return apply
+
+
+def exact_exponents(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
+    """`exp(a*b) --> exp_product(a, b)`, `exp(a - b) --> exp_sum(a, -b)`: the rounding of the exponent would
+    be worth as many units in the last place of the result as the exponent is large."""
+    if context.accuracy == "as_written":
+        return list(roots)
+    return Sweep(context, roots, {"exp": _exact_exponent}).run()
+
+
+def _applicable(present: frozenset[str]) -> list[Rule]:
+    """The rules whose operations are there, or are made by another rule: most graphs have few of them."""
+    found: dict[str, Rule] = {}
+    if present & _FACTORED:
+        present = present | _MADE_BY_TABLES
+    while True:
+        new = [r for r in STABLE if r.name not in found and r.needs <= present]
+        if not new:
+            return [r for r in STABLE if r.name in found]
+        for rule in new:
+            found[rule.name] = rule
+            present = present | rule.makes
+
+
+def _first(rules: Sequence[Rule]) -> NodeRule:
+    def apply(node: Node, sweep: Sweep) -> Node | None:
+        for rule in rules:
+            result = rule.apply(node, sweep.context)
+            if result is not None and result is not node:
+                sweep.fire(rule.name)
+                return result
+        return None
+
+    return apply
+
+
+def _sum(rules: Sequence[Rule]) -> NodeRule:
+    patterns = _first(rules)
+
+    def apply(node: Node, sweep: Sweep) -> Node | None:
+        return (
+            patterns(node, sweep)
+            or factored(node, sweep)
+            or sinh_of_exponentials(node, sweep)
+            or over_one_denominator(node, sweep)
+        )
+
+    return apply
+
+
+def _product(rules: Sequence[Rule]) -> NodeRule:
+    patterns = _first(rules)
+
+    def apply(node: Node, sweep: Sweep) -> Node | None:
+        result = patterns(node, sweep)
+        if result is None and any(f.op == "exp" for f in node.args):
+            spread = _spread(node, sweep)
+            result = None if spread is node else patterns(spread, sweep)
+        return result or normalised(node, sweep) or distributed(node, sweep)
+
+    return apply
+
+
+def _power(rules: Sequence[Rule]) -> NodeRule:
+    patterns = _first(rules)
+
+    def apply(node: Node, sweep: Sweep) -> Node | None:
+        return patterns(node, sweep) or normalised(node, sweep)
+
+    return apply
 
 
 def _spread(node: Node, sweep: Sweep) -> Node:
@@ -39,29 +147,77 @@ def _spread(node: Node, sweep: Sweep) -> Node:
     return node if len(factors) == len(node.args) else table.make("mul", factors)
 
 
-def _applicable(present: set[str]) -> list[Rule]:
-    """The rules whose operations are there, or are made by another rule: most graphs have few of them."""
-    found: dict[str, Rule] = {}
-    while True:
-        new = [r for r in STABLE if r.name not in found and r.needs <= present]
-        if not new:
-            return [r for r in STABLE if r.name in found]
-        for rule in new:
-            found[rule.name] = rule
-            present = present | rule.makes
+# -- exponents -----------------------------------------------------------------------------------------------
 
 
-def _first(rules: Sequence[Rule]) -> NodeRule:
-    def apply(node: Node, sweep: Sweep) -> Node | None:
-        forms = [node]
-        if node.op == "mul" and any(f.op == "exp" for f in node.args):
-            forms.append(_spread(node, sweep))
-        for form in forms:
-            for rule in rules:
-                result = rule.apply(form, sweep.context)
-                if result is not None and result is not node:
-                    sweep.fire(rule.name)
-                    return result
+def _exact_exponent(node: Node, sweep: Sweep) -> Node | None:
+    (x,) = node.args
+    if x.op == "add" and len(x.args) == 2:
+        return _exponent_of_sum(x, node, sweep)
+    if x.op == "mul" or x.op == "pow":
+        return _exponent_of_product(x, node, sweep)
+    return None
+
+
+def _exponent_of_sum(x: Node, node: Node, sweep: Sweep) -> Node | None:
+    """A difference or sum of two values that are no products: of a product the rounding would remain."""
+    context, table = sweep.context, sweep.table
+    for term in x.args:
+        coefficient, factors = context.split(term)
+        if len(factors) != 1 or coefficient not in (1, -1) or factors[0].op in ("mul", "pow", "constant"):
+            return None
+    sweep.fire("exponent of an exact sum")
+    return table.broadcast(table.make("exp_sum", x.args), node.shape)
+
+
+def _exponent_of_product(x: Node, node: Node, sweep: Sweep) -> Node | None:
+    """c*a*b..., a power of two in front is exact and no product."""
+    context, table = sweep.context, sweep.table
+    number = sp.S.One
+    factors: list[Node] = []
+    todo = list(reversed(x.args)) if x.op == "mul" else [x]
+    while todo:
+        factor = todo.pop()
+        power = context.number(factor.args[1]) if factor.op == "pow" else None
+        if factor.op == "constant":
+            number *= factor.attrs[0]
+        elif isinstance(power, int) and 2 <= power <= 3:
+            todo.extend([factor.args[0]] * power)
+        elif factor.op == "mul" and len(factor.args) <= 4:
+            todo.extend(reversed(factor.args))
+        else:
+            factors.append(factor)
+    if len(factors) > 4 or not factors:
         return None
+    high, extra = _rounded(number)
+    if len(factors) == 1 and extra == 0 and _is_power_of_two(high):
+        return None
+    sweep.fire("exponent of an exact product")
+    if high not in (1, -1) or len(factors) == 1:
+        factors.insert(0, context.constant(high))
+    elif high == -1:
+        factors[0] = context.times(-1, (factors[0],))
+    return table.broadcast(table.make("exp_product", (context.constant(extra), *factors)), node.shape)
 
-    return apply
+
+def _rounded(number: sp.Expr) -> tuple[Fraction, Fraction]:
+    """The double nearest to a constant, and the relative error of that."""
+    high = Fraction(float(sp.N(number, 40)))
+    if not high:
+        return high, high
+    if number.is_Rational:
+        exact = Fraction(int(number.p), int(number.q))
+    else:
+        value = sp.N(number, 60)
+        exact = Fraction(int(sp.floor(value * sp.Integer(2) ** 200)), 2**200)
+    extra = exact / high - 1
+    return high, Fraction(float(extra))
+
+
+def _is_power_of_two(value: Fraction) -> bool:
+    size = abs(value)
+    return (
+        size != 0
+        and (size.numerator & (size.numerator - 1)) == 0
+        and (size.denominator & (size.denominator - 1)) == 0
+    )

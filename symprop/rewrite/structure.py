@@ -264,7 +264,7 @@ def _sum(node: Node, sweep: Sweep) -> Node | None:
         return table.mul(*scalars, table.make("sum", (inner,), node.attrs))
     if a.op == "mul" and everything and len(a.args) == 2 and a.shape[1:] == (1,):
         for hot, other in (a.args, a.args[::-1]):
-            if hot.op == "one_hot":
+            if hot.op == "one_hot" and other.shape == hot.shape:
                 sweep.fire("sum with a one-hot column")
                 return table.make("take", (other, hot.args[0]))
     if not everything:

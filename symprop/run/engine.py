@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import llvmlite.binding as llvm
@@ -24,10 +24,13 @@ _LOADED: weakref.WeakValueDictionary[str, Code] = weakref.WeakValueDictionary()
 
 
 class Code:
-    """Loaded native code; keeps the engine and the library alive."""
+    """Loaded native code; keeps the engine and the library alive. `others` are the addresses of further
+    functions by name.
+    """
 
-    def __init__(self, address: int, library: object, engine: object) -> None:
+    def __init__(self, address: int, library: object, engine: object, others: Mapping[str, int]) -> None:
         self.address = address
+        self.others = others
         self._library = library
         self._engine = engine
 
@@ -52,9 +55,14 @@ def _engine(target: Target) -> llvm.lljit.LLJIT:
 
 
 def compile_text(
-    text: str, target: Target, level: int = 2, symbol: str = ENTRY, imports: Mapping[str, int] | None = None
+    text: str,
+    target: Target,
+    level: int = 2,
+    symbol: str = ENTRY,
+    imports: Mapping[str, int] | None = None,
+    others: Sequence[str] = (),
 ) -> Code:
-    """Native code of a module, of which `symbol` is wanted; equal texts share one copy.
+    """Native code of a module, of which `symbol` is wanted, and `others`; equal texts share one copy.
 
     `level` is that of the code generator, 0 to 3; `imports` are the addresses of outside functions.
     """
@@ -68,8 +76,11 @@ def compile_text(
             builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
             for name, address in (imports or {}).items():
                 builder.import_symbol(name, address)
-            library = builder.export_symbol(symbol).link(engine, f"{key}.{next(_NUMBERS)}")
-            code = _LOADED[key] = Code(library[symbol], library, engine)
+            for name in (symbol, *others):
+                builder.export_symbol(name)
+            library = builder.link(engine, f"{key}.{next(_NUMBERS)}")
+            addresses = {name: library[name] for name in others}
+            code = _LOADED[key] = Code(library[symbol], library, engine, addresses)
     return code
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import sympy as sp
 
 from symprop.declare.printing import text
-from symprop.emit.program import Memory, emit
+from symprop.emit.program import SHARED_FROM, Memory, emit, samples_at_a_time
 from symprop.emit.target import host
 from symprop.errors import ArgumentError
 from symprop.graph import Node
 from symprop.graph.evaluate import evaluate
 from symprop.run.bound import bound_call
 from symprop.run.engine import assembly, compile_text
+from symprop.run.pool import parallel_imports
 from symprop.schedule.inplace import overwrite
 from symprop.schedule.ir import Buffer, Schedule
 from symprop.schedule.lower import lower
@@ -62,17 +63,20 @@ def build(
     threads: int = 1,
     name: str = "f",
     overwrites: Mapping[int, sp.Basic] | None = None,
+    accuracy: str = "precise",
 ) -> Executable:
     """Compile a lowered program: outputs in the order of `roots`, arguments in the order of `inputs`.
 
     Output number `k` is written into the memory of the input `overwrites[k]`, after everything has read it: a
-    call passes the same address twice.
+    call passes the same address twice. With the accuracy "fast" elementary functions are off by up to 4 ULP.
     """
     schedule = lower(roots, inputs, batched)
     if overwrites:
         schedule = overwrite(sink(schedule), overwrites)
     schedule = plan(schedule)
-    return Executable(schedule, frozenset(batched), dtype, name)
+    if threads > 1:
+        schedule.reasons.append(f"threads: up to {threads} where the work pays; blocks and bits as with one")
+    return Executable(schedule, frozenset(batched), dtype, name, accuracy, threads)
 
 
 class _SingularMatrixError(ArgumentError, np.linalg.LinAlgError):
@@ -84,15 +88,25 @@ class Executable:
     int64.
     """
 
-    def __init__(self, schedule: Schedule, batched: frozenset[sp.Basic], dtype: str, name: str) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        batched: frozenset[sp.Basic],
+        dtype: str,
+        name: str,
+        accuracy: str = "precise",
+        threads: int = 1,
+    ) -> None:
         self.schedule = schedule
         self.dtype = np.dtype(dtype)
         self.name = name
         self._target = host()
         self._element = element = "double" if dtype == "float64" else "float"
-        self.llvm_ir, self._memory = emit(schedule, element, self._target)
-        self._level = 1 if len(self.llvm_ir) > LONG_TEXT else 2
-        self._code = compile_text(self.llvm_ir, self._target, self._level)
+        self.llvm_ir, self._memory = emit(schedule, element, self._target, accuracy, threads)
+        long = len(self.llvm_ir) > LONG_TEXT and schedule.mode != "tape"
+        self._level = 1 if long else 2
+        imports = parallel_imports() if threads > 1 else None
+        self._code = compile_text(self.llvm_ir, self._target, self._level, imports=imports)
         self._work = schedule.work()
         bounds = {c.node.attrs[0]: c.bound for c in reversed(schedule.checks) if c.node.op == "symbol"}
         self.inputs = [
@@ -118,7 +132,7 @@ class Executable:
     def stride(self, samples: int) -> int:
         """Distance between two entries of an output whose samples lie innermost: whole blocks, and no
         multiple of a page, since equally placed lines of many pages share a few places of the cache."""
-        block = self._target.block(self._element)
+        block = samples_at_a_time(self.schedule, self._target, self._element)
         rounded = -(-max(samples, 1) // block) * block
         return rounded + block if rounded * self.dtype.itemsize % 512 == 0 else rounded
 
@@ -186,7 +200,8 @@ class Executable:
     @property
     def short_samples(self) -> int:
         """Samples up to which a call keeps the interpreter's lock."""
-        return SHORT_WORK // max(self._work, 1)
+        short = SHORT_WORK // max(self._work, 1)
+        return min(short, SHARED_FROM) if self._memory.shared else short
 
     @property
     def address(self) -> int:

@@ -193,6 +193,8 @@ class Schedule:
     nests: list[Nest]
     mode: str = "loops"  # "unrolled": every index is static, values stay in registers, samples lie in lanes
     reasons: list[str] = field(default_factory=list)
+    kernels: list[str] = field(default_factory=list)  # what the emitter chose for the products, in order
+    memory: Any = None  # where the temporaries lie (`symprop/schedule/memory.py`), once that is decided
 
     @property
     def solves(self) -> list[Kernel]:
@@ -217,6 +219,9 @@ class Schedule:
             f"check 0 <= {c.node.attrs[0] if c.node.op == 'symbol' else 'index'} < {c.bound}"
             for c in self.checks
         ]
+        parts += [f"kernel: {text}" for text in self.kernels]
+        if self.memory is not None and self.temporaries:
+            parts.append(str(self.memory))
         parts += [str(nest) for nest in self.nests]
         return "\n".join(parts)
 

@@ -28,6 +28,8 @@ REDUCTIONS = frozenset({"sum", "reduce_max", "matmul", "batch_sum"})
 # work on whole arrays, which are read from memory and written to it
 KERNELS = frozenset({"lu", "lu_solve", "lu_determinant", "cofactor", "cofactor_slope", "kronecker"})
 IN_MEMORY = STORED | KERNELS
+_NOT_COMPUTED = VIEWS | FORMULAS | {"symbol"}
+_KNOWN = IN_MEMORY | REDUCTIONS | _NOT_COMPUTED
 
 INLINE = (
     -2
@@ -110,8 +112,7 @@ class _Lowering:
             self.buffers[key] = buffer
 
     def _refuse(self, node: Node) -> None:
-        known = node.op in VIEWS | FORMULAS | IN_MEMORY | REDUCTIONS or node.op == "symbol"
-        if not known and not OPERATIONS[node.op].elementwise:
+        if node.op not in _KNOWN and not OPERATIONS[node.op].elementwise:
             raise UnsupportedExpressionError(
                 f"{node.op} has no native code yet; write it with supported operations"
             )
@@ -137,12 +138,10 @@ class _Lowering:
     # -- grouping ----------------------------------------------------------------------------------------
 
     def _is_computed(self, node: Node) -> bool:
-        if node.op in IN_MEMORY or node.op in REDUCTIONS:
-            return True
-        return node.op not in VIEWS and node.op not in FORMULAS and node.op != "symbol"
+        return node.op not in _NOT_COMPUTED
 
     def _space(self, node: Node) -> Space:
-        return self.batched[node.serial], tuple(d for d in _static(node) if d != 1)
+        return self.batched[node.serial], tuple([d for d in _static(node) if d != 1]) if node.shape else ()
 
     def _is_reduction(self, node: Node) -> bool:
         if node.op == "matmul":
@@ -186,6 +185,11 @@ class _Lowering:
         """The computed nodes that a node reads, through shape operations; True where at the very same
         point.
         """
+        if not node.shape and node.op not in REDUCTIONS and node.op not in IN_MEMORY:
+            args = {a.serial: a for a in node.args if a.op != "symbol"}
+            if all(s in self.owner and not a.shape and a.op not in IN_MEMORY for s, a in args.items()):
+                here = self.batched[node.serial]  # the usual case in programs of scalars
+                return [(a, self.batched[s] == here) for s, a in args.items()]
         space = self._space(node)
         reduces = self._is_reduction(node) or node.op in IN_MEMORY
         found: dict[int, tuple[Node, bool]] = {}
@@ -503,7 +507,7 @@ class _Lowering:
 
 
 def _static(node: Node) -> tuple[int, ...]:
-    return tuple(int(d) for d in node.shape)
+    return tuple([int(d) for d in node.shape]) if node.shape else ()
 
 
 def _volume(shape: Sequence[int]) -> int:

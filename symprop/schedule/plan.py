@@ -1,14 +1,24 @@
-"""How a schedule runs: written out without loops, or as loops. Decided by size, with the reason kept."""
+"""How a schedule runs: written out without loops, as a tape, or as loops. Decided by size, with the reason
+kept.
+"""
 
 from __future__ import annotations
 
 from symprop.schedule.ir import SAMPLES, Buffer, Kernel, Schedule
+from symprop.schedule.memory import shorten_lives
 
 __all__ = ["plan"]
 
 # instructions per sample up to which a program with loops is written out: about what the instruction cache
 # holds
 WRITTEN_OUT = 6000
+# longer programs become a tape if loops would not make them this much shorter: machine code for each of their
+# steps takes LLVM 50 to 900 us a step and is at most 2 to 3 times quicker to run, not at all from 100,000
+# steps on
+SHORTER = 2
+# the code of so many steps in loops takes LLVM about 8 s: then a tape it is, unless it would be this much
+# longer
+MANY, MUCH_SHORTER = 20_000, 30
 
 
 def plan(schedule: Schedule) -> Schedule:
@@ -22,14 +32,16 @@ def plan(schedule: Schedule) -> Schedule:
     elif reads_sums:
         schedule.mode = "loops"
         schedule.reasons.append("loops: a sum over the samples is needed for every sample")
-    elif straight <= max(WRITTEN_OUT, 2 * written):
-        schedule.mode = "unrolled"
-        schedule.reasons.append(f"unrolled: {straight} steps per sample, samples in lanes")
+    elif straight <= max(WRITTEN_OUT, (SHORTER if written <= MANY else MUCH_SHORTER) * written):
+        schedule.mode = "unrolled" if straight <= WRITTEN_OUT else "tape"
+        schedule.reasons.append(f"{schedule.mode}: {straight} steps per sample, samples in lanes")
         for buffer in schedule.outputs:
             buffer.samples_last = buffer.batched
     else:
         schedule.mode = "loops"
         schedule.reasons.append(f"loops: {straight} steps per sample written out, more than {WRITTEN_OUT}")
+    if schedule.mode == "loops":
+        shorten_lives(schedule)
     return schedule
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import mpmath as mp
@@ -16,7 +18,10 @@ from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
 from symprop.functions.structure import is_integer_symbol
 from symprop.graph import Node
 from symprop.verify.adjoints import adjoint_rows
+from symprop.verify.balls import flint
+from symprop.verify.certify import Claim, certify
 from symprop.verify.compiled import (
+    Comparison,
     CompiledFunction,
     Port,
     compare,
@@ -24,6 +29,7 @@ from symprop.verify.compiled import (
     difference_rows_of_compiled,
 )
 from symprop.verify.differences import difference_rows, plan, run_checks
+from symprop.verify.digits import Simulation, lost_digits, named_values
 from symprop.verify.exact import LEVELS, Definitions, Trusted
 from symprop.verify.modes import direction_symbol, mode_rows
 from symprop.verify.points import Values, bound_sizes, in_own_table, name_of, read_values
@@ -34,6 +40,8 @@ from symprop.verify.rules import rule_rows
 __all__ = ["verify"]
 
 _POINTS = 2  # samples at which gradients are differenced
+_LOOKED_AT = 4  # samples of a sum in which lost digits are looked for
+LOST = 1.0  # decimal digits that a result must lack for the node that lost them to be looked for
 
 
 def verify(
@@ -47,6 +55,7 @@ def verify(
     samples: int = 8,
     budget: float = 5e5,
     seed: int = 0,
+    certify: bool = False,
 ) -> Report:
     """Check the gradients of `target` at a point, and the compiled `function` where there is one.
 
@@ -66,8 +75,12 @@ def verify(
     - `rule`: the derivative rule of each operation against differences of that operation.
     - `forward mode`, `second order`, `symmetry`: reverse against forward mode in random directions.
     - `compiled value`: outputs and gradients of `function` against 50 digits, in ULP.
+    - `certified` (with `certify=True`, which needs the extra `certify`): balls that are proved to hold the
+      true outputs and gradients; passes where the error of every compiled number is proved to be within the
+      bound. `report.certificates` has the proved bound of each entry, or why none was found. Without a
+      `function` the row is `enclosed`: the values at 50 digits within their balls.
 
-    Raises ArgumentError and ShapeError for values that do not fit.
+    Raises ArgumentError and ShapeError for values that do not fit, MissingExtraError without python-flint.
 
     >>> x, w = sp.symbols("x w")
     >>> report = verify(sp.exp(w * x), at={x: 0.5, w: 2.0})
@@ -76,6 +89,8 @@ def verify(
     >>> verify(sp.exp(w * x), at={x: 0.5, w: 2.0}, gradients={w: w * sp.exp(w * x)}).worst.name
     'd/dw'
     """
+    if certify:
+        flint()  # an error before any work
     graph = as_graph(target)
     dtype = None if function is None else np.dtype(function.dtype).name
     if batch is None:
@@ -83,7 +98,8 @@ def verify(
     more = () if function is None else function.args
     values, sizes = read_values(graph.inputs, at, more, batch, dtype)
     with np.errstate(all="ignore"), mp.workdps(LEVELS[1]):
-        return _Verification(graph, values, sizes, wrt, function, gradients, samples, budget, seed).report
+        run = _Verification(graph, values, sizes, wrt, function, gradients, samples, budget, seed, certify)
+        return run.report
 
 
 class _Verification:
@@ -100,8 +116,9 @@ class _Verification:
         samples: int,
         budget: float,
         seed: int,
+        certified: bool,
     ) -> None:
-        self.report = Report()
+        self.report, self.certified = Report(), certified
         self.values, self.function, self.seed, self.budget = values, function, seed, budget
         self.sized = bound_sizes(list(values.arrays), sizes)
         self.table, made = in_own_table(graph, sizes)
@@ -249,6 +266,8 @@ class _Verification:
             rows += [*found, *mode_rows(problem, notes, 1 if self.numeric else 2), *rules]
         if self.function is not None:
             self._compiled(problem, points, plans, checks)
+        elif self.certified:
+            self._enclosed(problem, points)
 
     def _compiled(self, problem: Problem, points: list[Point], plans: list[Any], checks: list[Any]) -> None:
         assert self.function is not None
@@ -269,12 +288,70 @@ class _Verification:
             )
         results = self._call([p.sample for p in points], ports, spread)
         comparison = compare(problem, ports, points, results, reduce, str(np.dtype(self.function.dtype)))
-        self.report.rows += compiled_rows(comparison)
+        self._compared(problem, points, comparison)
+        if self.certified:
+            weight = Fraction(1, max(1, len(points)) if reduce == "mean" else 1)
+            self._certify(problem, points, comparison.claims(weight), "certified")
         if gradients and checks:
             few = problem.points
             results = self._call([p.sample for p in few], ports, spread)
             again = compare(problem, ports, few, results, reduce, str(np.dtype(self.function.dtype)))
             self.report.rows += difference_rows_of_compiled(problem, again, plans, checks, reduce)
+
+    def _compared(self, problem: Problem, points: list[Point], comparison: Comparison) -> None:
+        """The rows of the compiled results; the worst of them says where its digits were lost."""
+        found = compiled_rows(comparison)
+        rows = [row for row, _ in found]
+        program = getattr(self.function, "program", None)
+        if rows and isinstance(program, Graph):
+            worst = max(range(len(rows)), key=lambda k: lost_digits(rows[k]))
+            if lost_digits(rows[worst]) >= LOST:
+                text = self._where_lost(program, problem, points, comparison, *found[worst][1])
+                rows[worst] = replace(rows[worst], note=text)
+        self.report.rows += rows
+
+    def _where_lost(
+        self,
+        program: Graph,
+        problem: Problem,
+        points: list[Point],
+        comparison: Comparison,
+        port: int,
+        flat: int,
+    ) -> str:
+        """The first node of the program at which an entry of a result loses digits."""
+        if len(program.outputs) != len(comparison.ports):
+            return ""
+        one = comparison.ports[port]
+        size = max(1, math.prod(one.shape))
+        chosen = [points[flat // size]] if one.per_sample else points[:_LOOKED_AT]
+        for point in chosen:
+            inputs = {name_of(s): self.values.of_sample(s, point.sample) for s in self.values.arrays}
+            named = named_values(problem, point)
+            simulation = Simulation(program, inputs, named, comparison.dtype, self.seed)
+            text = simulation.explain(port, flat % size)
+            if text:
+                return text if point.sample is None else f"sample {point.sample}, {text}"
+        return ""
+
+    def _enclosed(self, problem: Problem, points: list[Point]) -> None:
+        """Outputs and gradients at 50 digits, which belong into their balls."""
+        listed = [(name, node, shape_of(node)) for name, node in self.outputs]
+        listed += [(g.name, g.node, shape_of(g.wrt)) for g in problem.gradients]
+        claims = []
+        for name, node, shape in listed:
+            exact = [point.trusted(node)[0] for point in points]
+            values = np.stack([np.broadcast_to(v, shape) for v, _ in exact])
+            limits = np.stack([np.broadcast_to(e, shape) for _, e in exact])
+            limits = limits + abs(values) * mp.mpf(10) ** -25
+            claims.append(Claim(name, node, shape, values, limits, True))
+        self._certify(problem, points, claims, "enclosed")
+
+    def _certify(self, problem: Problem, points: list[Point], claims: Sequence[Claim], method: str) -> None:
+        dtype = "float64" if self.function is None else str(np.dtype(self.function.dtype))
+        rows, found = certify(problem.definitions, claims, points, problem.names, dtype, method)
+        self.report.rows += rows
+        self.report.certificates |= found
 
     def _compiled_gradients(self, problem: Problem) -> list[Gradient]:
         """The gradients that are compared with the compiled ones; none where the function has none."""

@@ -12,6 +12,7 @@ import numpy as np
 import sympy as sp
 
 from symprop.graph import Node
+from symprop.verify.certify import Claim
 from symprop.verify.differences import Check, Plan, distance
 from symprop.verify.naming import entry_name
 from symprop.verify.problem import Point, Problem
@@ -64,6 +65,13 @@ class Comparison:
     found: Sequence[Any]
     expected: Sequence[Any]
     bound: Sequence[Any]
+
+    def claims(self, weight: Any) -> list[Claim]:
+        """The results as claims to be certified; those that are reduced are sums times `weight`."""
+        return [
+            Claim(port.name, port.node, port.shape, np.asarray(found), bound, port.per_sample, weight)
+            for port, found, bound in zip(self.ports, self.found, self.bound, strict=True)
+        ]
 
 
 def compare(
@@ -131,13 +139,13 @@ def _bound(expected: Any, runs: Sequence[Any], extra: Any, dtype: str) -> Any:
     return np.array(np.frompyfunc(entry, len(runs) + 2, 1)(expected, extra, *runs), object)
 
 
-def compiled_rows(comparison: Comparison) -> list[Row]:
+def compiled_rows(comparison: Comparison) -> list[tuple[Row, tuple[int, int]]]:
     """A row for each output and gradient: the entry with the largest error in ULP (of those that fail, if
-    any).
+    any); with each row the numbers of the port and of the entry.
     """
     rows = []
-    for port, found, expected, bound in zip(
-        comparison.ports, comparison.found, comparison.expected, comparison.bound, strict=True
+    for number, (port, found, expected, bound) in enumerate(
+        zip(comparison.ports, comparison.found, comparison.expected, comparison.bound, strict=True)
     ):
         entries = [
             _entry(f, e, b, comparison.dtype)
@@ -147,19 +155,22 @@ def compiled_rows(comparison: Comparison) -> list[Row]:
             continue
         flat = max(range(len(entries)), key=lambda k: (not entries[k][3], _order(entries[k][0])))
         error, limit, wanted, passed = entries[flat]
-        rows.append(
-            Row(
-                method="compiled value",
-                name=port.name,
-                entry=_place(comparison, port, flat),
-                found=mp.mpf(float(np.asarray(found).flat[flat])),
-                expected=wanted,
-                error=error,
-                bound=limit,
-                unit="ULP",
-                passed=passed,
-            )
+        unit = "ULP"
+        if wanted == 0 and mp.isfinite(error):  # where every error is many of the smallest numbers
+            smallest, unit = ulp(wanted, comparison.dtype), ""
+            error, limit = error * smallest, limit * smallest
+        row = Row(
+            method="compiled value",
+            name=port.name,
+            entry=_place(comparison, port, flat),
+            found=mp.mpf(float(np.asarray(found).flat[flat])),
+            expected=wanted,
+            error=error,
+            bound=limit,
+            unit=unit,
+            passed=passed,
         )
+        rows.append((row, (number, flat)))
     return rows
 
 

@@ -30,6 +30,7 @@ _DIRECTIONS = 2  # random directions for each gradient that is not checked entry
 _OVERHEAD = 30  # of an evaluation, in additions
 _TINY = mp.mpf(10) ** -24  # an entry that small beside the others of its gradient is compared absolutely
 _SLACK = mp.mpf(10) ** -20
+_MOST_MORE = 4000  # digits that an alarm is confirmed with, beyond the first
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,14 @@ class Check:
     @property
     def low(self) -> Any:
         """The smallest value that is right."""
-        return min(self.slope.left, self.slope.right) if self.slope.kink else self.slope.value
+        slope = self.slope
+        return min(slope.left, slope.right, *slope.beside) if slope.kink else slope.value
 
     @property
     def high(self) -> Any:
         """The largest value that is right."""
-        return max(self.slope.left, self.slope.right) if self.slope.kink else self.slope.value
+        slope = self.slope
+        return max(slope.left, slope.right, *slope.beside) if slope.kink else slope.value
 
     @property
     def bound(self) -> Any:
@@ -210,11 +213,25 @@ def _check(
         return problem.noise(point, digits)
 
     size = abs(found) if mp.isfinite(found) else mp.mpf(0)
-    result = slope(phi, noise, size, floor)
+    base = point.trusted.at(LEVELS[0])(gradient.wrt)[0]
+    moved = [abs(base.flat[k]) for k in direction]
+    least = min((int(mp.frexp(v)[1]) for v in moved if v and mp.isfinite(v)), default=0)
+    # a step must be seen beside the largest number that is moved
+    largest = max((v for v in moved if mp.isfinite(v)), default=mp.mpf(0))
+    digits = LEVELS[0] + (int(min(mp.log10(largest), _MOST_MORE)) if largest > 1 else 0)
+    result = slope(phi, noise, size, floor, digits=digits, least=min(least, 0))
     check = Check(g, p, flat, number, result, found, found_error)
     if not check.passed and result.finite and not result.kink:
-        # confirm with a much smaller step before raising an alarm: slow convergence shows as a difference
-        again = slope(phi, noise, size, floor, start=STEP - 30, digits=60)
+        # confirm before raising an alarm with a much smaller step (slow convergence shows as a difference), one
+        # in which the target changes by a small part of itself if the derived slope is right, and with as many
+        # digits as it takes to see so small a slope after cancellation
+        small = int(min(-2 * mp.log10(size), _MOST_MORE)) if size and size < 1 else 0
+        start = STEP - 30
+        value_here = abs(problem.value(point, {}, LEVELS[1]))
+        if size and value_here and mp.isfinite(value_here):
+            start = max(min(start, int(mp.log(value_here / size, 2)) - 30), -4 * _MOST_MORE)
+            digits += (STEP - 30 - start) * 3 // 10
+        again = slope(phi, noise, size, floor, start, digits + 10 + small, min(least, 0))
         if again.finite and not again.kink:
             spread = max(result.error, again.error, abs(result.value - again.value))
             result = Slope(again.value, spread, again.left, again.right, met=result.met, step=again.step)

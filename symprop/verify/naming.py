@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from symprop.graph import Node
 
 __all__ = ["entry_name", "node_name"]
 
 _DEPTH = 3  # operations shown of an unnamed node; deeper ones become dots
+_LONGEST = 16  # characters of a constant
 _INFIX = {"add": " + ", "mul": "*", "matmul": "*", "less": " < ", "less_equal": " <= ", "equal": " == "}
 
 
@@ -21,8 +24,10 @@ def node_name(node: Node, names: Mapping[int, str], depth: int = _DEPTH, outer: 
     """
     if node.serial in names and not outer:
         return names[node.serial]
-    if node.op == "symbol" or node.op == "constant":
+    if node.op == "symbol":
         return str(node.attrs[0])
+    if node.op == "constant":
+        return _short(node.attrs[0])
     if not depth:
         return "..."
     if node.op in ("broadcast", "reshape"):
@@ -38,6 +43,12 @@ def node_name(node: Node, names: Mapping[int, str], depth: int = _DEPTH, outer: 
         text = _INFIX[node.op].join(args).replace("-1*", "-").replace(" + -", " - ")
         return text
     return f"{node.op}({', '.join(args)})"
+
+
+def _short(number: Any) -> str:
+    """A constant; one of many digits by its first."""
+    text = str(number)
+    return text if len(text) <= _LONGEST else str(sp.N(number, 4))
 
 
 def entry_name(shape: Sequence[int], flat: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ import sympy as sp
 from symprop.declare.network import Graph
 from symprop.errors import ArgumentError, ShapeError
 from symprop.functions.structure import is_integer_symbol
-from symprop.graph import Node, NodeTable, topological
+from symprop.graph import Node, NodeTable
+from symprop.graph.transplant import sized_symbol, transplant
 
 __all__ = ["Values", "bound_sizes", "in_own_table", "name_of", "read_values"]
 
@@ -150,7 +151,7 @@ def _concrete(
 
 def bound_sizes(inputs: Sequence[sp.Basic], sizes: Mapping[sp.Basic, int]) -> dict[sp.Basic, Any]:
     """The inputs with numbers for their sizes: declared symbol -> symbol of the sized graph."""
-    return {s: _sized(s, sizes) for s in inputs}
+    return {s: sized_symbol(s, sizes) for s in inputs}
 
 
 # -- nodes of our own ----------------------------------------------------------------------------------------
@@ -163,24 +164,7 @@ def in_own_table(graph: Graph, sizes: Mapping[sp.Basic, int]) -> tuple[NodeTable
     numbers that they are: in 50 digits the rounding of `0.1 - 1` to their own precision would be seen.
     """
     table = NodeTable()
-    made: dict[int, Node] = {}
-    for node in topological(graph.nodes.values()):
-        if node.op == "symbol" and node.attrs[0] in sizes:
-            made[node.serial] = table.constant(sizes[node.attrs[0]])
-            continue
-        if node.op == "constant":
-            made[node.serial] = table.constant(_exact(_replaced(node.attrs[0], sizes)))
-            continue
-        attrs = tuple(_sized(a, sizes) for a in node.attrs) if sizes else node.attrs
-        attrs = tuple(_exact(a) if isinstance(a, sp.Float) else a for a in attrs)
-        made[node.serial] = table.make(node.op, [made[a.serial] for a in node.args], attrs)
-    return table, made
-
-
-def _replaced(expression: Any, sizes: Mapping[sp.Basic, int]) -> Any:
-    if not sizes:
-        return expression
-    return sp.sympify(expression).xreplace({s: sp.Integer(n) for s, n in sizes.items()})
+    return table, transplant(graph.nodes.values(), table, sizes, _exact)
 
 
 def _exact(value: Any) -> Any:
@@ -189,17 +173,3 @@ def _exact(value: Any) -> Any:
         return sp.Rational(value) if value.is_finite else value
     floats = value.atoms(sp.Float) if isinstance(value, sp.Basic) and value.args else ()
     return value.xreplace({f: _exact(f) for f in floats}) if floats else value
-
-
-def _sized(attribute: Hashable, sizes: Mapping[sp.Basic, int]) -> Hashable:
-    result: Hashable
-    if isinstance(attribute, tuple):
-        return tuple(_sized(a, sizes) for a in attribute)
-    if not sizes or not isinstance(attribute, sp.Basic):
-        return attribute
-    if isinstance(attribute, sp.MatrixSymbol):
-        result = sp.MatrixSymbol(attribute.name, *[_replaced(d, sizes) for d in attribute.shape])
-        return result
-    replaced = _replaced(attribute, sizes)
-    result = int(replaced) if replaced.is_Integer else replaced
-    return result

@@ -32,6 +32,7 @@ class Row:
     passed: bool = True
     unit: str = ""
     note: str = ""
+    known: bool = True  # whether the true value is: a certificate may not have found it
 
     @property
     def margin(self) -> float:
@@ -42,7 +43,15 @@ class Row:
             return 0.0
         return float(self.error / self.bound) if self.bound else float("inf")
 
+    @property
+    def verdict(self) -> str:
+        """The word in the table: "passed", "FAILED", or "no bound" where nothing could be proved."""
+        if self.passed:
+            return "passed"
+        return "FAILED" if self.known else "no bound"
 
+
+_WIDEST = 64  # characters of a cell of text
 _COLUMNS = ("method", "of", "worst entry", "found", "expected", "error", "bound", "")
 
 
@@ -52,6 +61,7 @@ class Report:
 
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    certificates: dict[str, Any] = field(default_factory=dict)  # with certify=True, by the name of the row
 
     @property
     def passed(self) -> bool:
@@ -86,13 +96,13 @@ class Report:
             cells.append(
                 (
                     row.method,
-                    row.name,
-                    row.entry,
+                    _cut(row.name),
+                    _cut(row.entry),
                     number(row.found),
                     number(row.expected),
                     number(row.error, 3) + unit,
                     number(row.bound, 3) + unit,
-                    "passed" if row.passed else "FAILED",
+                    row.verdict,
                 )
             )
         return cells
@@ -104,7 +114,10 @@ class Report:
 
     def _verdict(self) -> str:
         failed = len(self.failures)
-        return f"{len(self.rows)} rows, {f'{failed} FAILED' if failed else 'all passed'}"
+        unproved = sum(row.verdict == "no bound" for row in self.rows)
+        texts = [f"{failed - unproved} FAILED"] if failed > unproved else []
+        texts += [f"{unproved} without bound"] if unproved else []
+        return f"{len(self.rows)} rows, {', '.join(texts) or 'all passed'}"
 
     def __str__(self) -> str:
         cells = [_COLUMNS, *self._cells()]
@@ -129,6 +142,11 @@ class Report:
         rows = "".join(line(cells, "td") for cells in self._cells())
         remarks = "".join(f"<li>{html.escape(r)}</li>" for r in self._remarks())
         return f"<table>{line(_COLUMNS, 'th')}{rows}</table><ul>{remarks}</ul><p>{self._verdict()}</p>"
+
+
+def _cut(text: str) -> str:
+    """Text in at most so many characters, its end as it is (the place of an entry, the sample)."""
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST // 2 - 2]} ... {text[3 - _WIDEST // 2 :]}"
 
 
 def number(value: Any, digits: int = 10) -> str:

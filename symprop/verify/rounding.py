@@ -58,11 +58,14 @@ def noisy_values(
     inputs: Mapping[int, Any],
     dtype: str,
     seed: Sequence[int],
+    units: float = 1,
 ) -> list[Any]:
-    """The roots in float64, with a random error of one unit of `dtype` in every operation that rounds."""
+    """The roots in float64, with a random error of some units of `dtype` in every operation that rounds, and
+    infinity beyond the range of `dtype`.
+    """
     random = np.random.default_rng(list(seed))
-    eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_normal)
-    smallest = float(np.finfo(dtype).smallest_subnormal)
+    eps, tiny = units * float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_normal)
+    smallest, largest = float(np.finfo(dtype).smallest_subnormal), float(np.finfo(dtype).max)
     done: dict[int, Any] = {}
     with np.errstate(all="ignore"):
         for node in definitions.order(roots):
@@ -81,6 +84,8 @@ def noisy_values(
                     eps * scale + np.where((scale > 0) & (scale < tiny * 2**12), smallest, 0)
                 )
                 value = value + np.where(np.isfinite(noise), noise, 0)
+            if node.kind == "real":
+                value = np.where(np.abs(value) > largest, np.copysign(np.inf, value), value)
             done[node.serial] = value
     return [np.broadcast_to(done[root.serial], tuple(root.shape)) for root in roots]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import sympy as sp
 
@@ -17,7 +18,7 @@ from symprop.differentiate.accumulate import fit
 from symprop.errors import UnsupportedExpressionError
 from symprop.graph import OPERATIONS, Node, NodeTable
 from symprop.graph.nodes import constant_value
-from symprop.verify.differences import Plan, difference_rows, run_checks
+from symprop.verify.differences import Check, Plan, difference_rows, run_checks
 from symprop.verify.exact import Definitions, Trusted
 from symprop.verify.modes import direction_symbol
 from symprop.verify.naming import entry_name
@@ -108,12 +109,22 @@ def _rows_of_node(problem: Problem, node: Node, every: bool) -> Iterator[Row]:
                     else Plan((), (random.standard_normal(shape_of(g.wrt)),), "")
                     for g in local.gradients
                 ]
-                for row in difference_rows(local, plans, run_checks(local, plans)):
+                checks = [check for check in run_checks(local, plans) if _tells(check)]
+                for row in difference_rows(local, plans, checks):
                     # name and place are those of the graph that the user knows
                     entry = f"argument {row.name}" if len(case.args) > 1 else ""
                     where = point.where(f"{problem.name_of(node)}{case.place} {entry}".strip())
                     note = "" if row.passed else row.note
                     yield replace(row, method=method, name=_operation_name(node), entry=where, note=note)
+
+
+def _tells(check: Check) -> bool:
+    """Whether a check of a rule by itself says anything: an operation that has no value, or neither a slope
+    nor a convention at the point (the angle of the origin), may be hidden by a choice that is not taken.
+    """
+    if not check.slope.finite:
+        return False
+    return not (mp.isnan(check.found) and (mp.isinf(check.low) or mp.isinf(check.high)))
 
 
 def _operation_name(node: Node) -> str:

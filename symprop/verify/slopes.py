@@ -24,9 +24,10 @@ _DIGITS = 50
 _MOST_DIGITS = 800
 _ATTEMPTS = 16
 _ALONE = "the target is finite at the point alone"
+_JUMPS = "the function jumps"
 _RELATIVE = mp.mpf(10) ** -9  # wanted accuracy: three digits below the smallest fault that must be seen
 _AT_POINT = -80  # a kink that is still inside a step of 2**-80 is at the point
-_AT_JUMP = -160  # a jump is told from a pole beside the point by a smaller step
+_AT_JUMP = -400  # a jump, or the border of a domain, is told from a pole beside the point by a smaller step
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Slope:
 
     `kink`: the one-sided slopes differ (`error` is then theirs, and `value` their mean). `met` is a step
     within which a kink was met and which was therefore made smaller. `finite` is false where the function has
-    no value at the point, or on neither side of it.
+    no value at the point, or on neither side of it. Where the function jumps, a slope that includes the jump
+    is infinite, and `beside` are the slopes on both sides of it, without the value at the point.
     """
 
     value: Any
@@ -48,6 +50,7 @@ class Slope:
     digits: int = _DIGITS
     finite: bool = True
     note: str = ""
+    beside: tuple[Any, ...] = ()
 
 
 def slope(
@@ -57,14 +60,18 @@ def slope(
     floor: Any = 0,
     start: int = STEP,
     digits: int = _DIGITS,
+    least: int = 0,
 ) -> Slope:
     """The derivative of `phi(t, digits)` at t = 0, wanted to nine digits of the larger of it, `size` and
     `floor`.
 
     `noise(digits)` is the rounding error of phi at that many digits. A derivative that stays below its own
-    error is returned with it.
+    error is returned with it. `least` is the binary exponent of the smallest number that is moved: before a
+    function is said to jump, to have a kink or to end at the point, a step far below that number is tried
+    (near zero the pole of a logarithm looks like any of these).
     """
     binary, met, failures, growth = start, None, 0, mp.mpf(1)
+    deepest = least + STEP  # of the binary exponents of steps
     nan = mp.mpf("nan")
     result = Slope(nan, nan, nan, nan, finite=False)
     for _attempt in range(_ATTEMPTS):
@@ -84,6 +91,10 @@ def slope(
                 if failures < 4:
                     binary, digits = binary - _SHRINK, digits + 6
                     continue
+                nearest = min(_AT_JUMP, deepest)
+                if binary > nearest:
+                    binary, digits = nearest, max(digits, _digits_for(nearest))
+                    continue
                 if not any(sides):
                     return Slope(nan, nan, nan, nan, finite=False, note=_ALONE)
                 side = (right, right_error) if sides[0] else (left, left_error)
@@ -97,10 +108,10 @@ def slope(
             half_jump = 2 * (values[2] - 2 * centre + values[3]) / h
             if abs(half_jump) > 64 * rounding and abs(half_jump) > 0.75 * abs(jump):
                 jumps = abs(half_jump) > 1.5 * abs(jump)  # a step of the function itself: slopes grow as 1/h
-                nearest = _AT_JUMP if jumps else _AT_POINT
+                nearest = min(_AT_JUMP if jumps else _AT_POINT, deepest)
                 if binary > nearest:
                     met = h if met is None else met
-                    binary, digits = nearest, max(digits, _DIGITS - nearest * 3 // 10)
+                    binary, digits = nearest, max(digits, _digits_for(nearest))
                     continue
                 return Slope(
                     (left + right) / 2,
@@ -111,15 +122,17 @@ def slope(
                     met=met or h,
                     step=h,
                     digits=digits,
-                    note="the function jumps" if jumps else "",
+                    note=_JUMPS if jumps else "",
+                    beside=_beside(values, h) if jumps else (),
                 )
             growth = abs(fine) / abs(coarse) if abs(coarse) > 64 * rounding else mp.mpf(1)
             if 1.9 < growth < 2.1:  # differences that grow as 1/h: a jump that passes through its middle
                 met = h if met is None else met
-                if binary > _AT_JUMP:
-                    binary, digits = _AT_JUMP, max(digits, _DIGITS - _AT_JUMP * 3 // 10)
+                nearest = min(_AT_JUMP, deepest)
+                if binary > nearest:
+                    binary, digits = nearest, max(digits, _digits_for(nearest))
                     continue
-                return _vertical(value, met, h, digits, "the function jumps")
+                return _vertical(value, met, h, digits, _JUMPS, _beside(values, h))
             result = Slope(value, error, left, right, met=met, step=h, digits=digits)
             wanted = _RELATIVE * max(abs(value), abs(size), abs(floor))
             if error <= wanted or (size == 0 and abs(value) <= error):
@@ -131,15 +144,38 @@ def slope(
                 digits *= 2
             else:
                 return result
+    if growth > 1.2 and binary > deepest:
+        return slope(phi, noise, size, floor, deepest, _digits_for(deepest))
     if growth > 1.2:
         return _vertical(result.value, met, result.step, result.digits, "the slope is infinite")
     return result
 
 
-def _vertical(value: Any, met: Any, step: Any, digits: int, note: str) -> Slope:
+def _digits_for(binary: int) -> int:
+    """Digits with which a step of 2**binary leaves as many as the first step."""
+    return _DIGITS - binary * 3 // 10
+
+
+def _beside(values: Any, h: Any) -> tuple[Any, Any]:
+    """The slopes to the left and to the right of the point, without the value at it."""
+    right, left, half_right, half_left = values
+    return 2 * (half_left - left) / h, 2 * (right - half_right) / h
+
+
+def _vertical(value: Any, met: Any, step: Any, digits: int, note: str, beside: tuple[Any, ...] = ()) -> Slope:
     infinite = mp.sign(value) * mp.inf
-    zero = mp.mpf(0)
-    return Slope(infinite, zero, infinite, infinite, kink=True, met=met, step=step, digits=digits, note=note)
+    return Slope(
+        infinite,
+        mp.mpf(0),
+        infinite,
+        infinite,
+        kink=True,
+        met=met,
+        step=step,
+        digits=digits,
+        note=note,
+        beside=beside,
+    )
 
 
 def _one_side(whole: Any, half: Any, h: Any) -> tuple[Any, Any]:

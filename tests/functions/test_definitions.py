@@ -286,3 +286,13 @@ def _written_out(table, root):
         expand = OPERATIONS[new.op].expand
         done[node.serial] = expand(table, new) if expand else new
     return done[root.serial]
+
+
+@pytest.mark.parametrize(
+    ("base", "exponent", "slopes"),
+    [(0.0, 0.0, (0.0, 0.0)), (0.0, 2.0, (0.0, 0.0)), (2.0, 0.0, (0.0, np.log(2.0))), (0.0, 1.0, (1.0, 0.0))],
+)
+def test_slopes_of_a_power_at_zero(base, exponent, slopes):
+    """As in torch: a power with exponent 0 is constant, and one with base 0 too while the exponent is not negative."""
+    x, n = sp.symbols("x n")
+    assert symprop.compile(x**n, args=[x, n]).grad(base, exponent) == pytest.approx(slopes, rel=1e-15)

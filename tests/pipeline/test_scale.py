@@ -94,9 +94,9 @@ def chain_by_hand(values, x):
     return states[-1], [*gradient, adjoint]
 
 
-@pytest.mark.parametrize("length", [30, 1500])
+@pytest.mark.parametrize("length", [30, 500, 1500])
 def test_the_gradient_of_a_chain_of_named_values(length):
-    """In one function, and cut into parts with a frame in the workspace."""
+    """In one function, cut into parts with a frame in the workspace, and as a tape."""
     graph, args = chain(length)
     values = np.random.default_rng(3).uniform(-0.1, 0.1, length)
     f = symprop.compile(graph, args=args)
@@ -104,18 +104,20 @@ def test_the_gradient_of_a_chain_of_named_values(length):
     right, gradients = chain_by_hand(values, 0.8)
     assert_allclose(value, right, rtol=1e-11)
     assert_allclose(grads, gradients, rtol=1e-10)
-    assert ("symprop.part.1" in f.llvm_ir) == (length > 1000)
+    assert ("symprop.part.1" in f.llvm_ir) == (length == 500)
+    assert ("symprop.tape" in f.llvm_ir) == (length == 1500)
 
 
-def test_long_code_over_samples_is_cut_too():
-    length, n = 250, 11
+@pytest.mark.parametrize(("length", "n"), [(250, 11), (1500, 1), (1500, 37)])
+def test_long_code_over_samples(length, n):
+    """Cut into parts, or as a tape."""
     graph, args = chain(length)
     values = np.random.default_rng(4).uniform(-0.1, 0.1, length)
     xs = np.linspace(-1, 1.5, n)
     f = symprop.compile(graph, args=args, batch=[args[-1]], reduce="sum")
     value, grads = f.value_and_grad(*values, xs)
     rows = [chain_by_hand(values, x) for x in xs]
-    assert "symprop.samples.part.1" in f.llvm_ir
+    assert ("symprop.samples.part.1" if length < 1000 else "symprop.tape") in f.llvm_ir
     assert_allclose(value, sum(r[0] for r in rows), rtol=1e-12)
     assert_allclose(grads, np.sum([r[1][:-1] for r in rows], 0), rtol=1e-10, atol=1e-13)
 

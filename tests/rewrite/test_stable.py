@@ -20,9 +20,9 @@ class Formulas:
 
     def __init__(self, bench):
         self.t = bench.table
-        self.x, self.y, self.z = bench.scalars("x y z")
-        self.v, self.A = bench.matrix("v", 4, 1), bench.matrix("A", 3, 4)
-        self.one = self.t.constant(1)
+        self.x, self.y, self.z, self.w = bench.scalars("x y z w")
+        self.u, self.v, self.A = bench.matrix("u", 4, 1), bench.matrix("v", 4, 1), bench.matrix("A", 3, 4)
+        self.one, self.half = self.t.constant(1), sp.Rational(1, 2)
 
     def exp(self, a):
         return self.t.call("exp", a)
@@ -50,30 +50,15 @@ CASES = {
         lambda f: f.t.pow(f.t.add(f.one, f.exp(f.x)), 2),
         None,
     ),
-    "sigmoid from its quotient": (
-        lambda f: f.t.mul(f.exp(f.x), f.t.pow(f.t.add(f.one, f.exp(f.x)), -1), f.y),
-        lambda f: f.t.mul(f.exp(f.y), f.t.pow(f.t.add(f.one, f.exp(f.x)), -1)),
-        800,
-    ),
-    "slope of sigmoid from its quotient": (
-        lambda f: f.t.mul(f.exp(f.t.neg(f.x)), f.t.pow(f.t.add(f.one, f.exp(f.t.neg(f.x))), -2)),
-        lambda f: f.t.mul(f.exp(f.t.neg(f.x)), f.t.pow(f.t.add(f.one, f.exp(f.t.neg(f.x))), -3)),
-        -800,
-    ),
-    "one minus sigmoid": (
-        lambda f: f.t.mul(f.sigmoid(f.x), f.t.sub(f.one, f.sigmoid(f.x))),
-        lambda f: f.t.add(f.one, f.sigmoid(f.x)),
-        50,
-    ),
-    "sigmoid minus one": (
-        lambda f: f.t.sub(f.sigmoid(f.x), f.one),
-        lambda f: f.t.sub(f.sigmoid(f.x), f.t.constant(2)),
-        50,
-    ),
     "log of a sum of exponentials": (
         lambda f: f.log(f.total(f.v)),
         lambda f: f.log(f.t.sum(f.t.call("cosh", f.v))),
         900,
+    ),
+    "log of shifted exponentials": (
+        lambda f: f.log(f.t.sum(f.exp(f.t.sub(f.u, f.t.make("reduce_max", (f.u,), ((0, 1), False)))))),
+        lambda f: f.log(f.t.sum(f.exp(f.t.sub(f.u, f.t.make("reduce_max", (f.v,), ((0, 1), False)))))),
+        None,
     ),
     "softmax": (
         lambda f: f.t.mul(f.exp(f.v), f.t.pow(f.total(f.v), -1)),
@@ -100,8 +85,103 @@ CASES = {
         lambda f: f.log(f.t.add(f.t.constant(2), f.x)),
         1e-25,
     ),
-    "expm1": (lambda f: f.t.sub(f.exp(f.x), f.one), lambda f: f.t.add(f.exp(f.x), f.t.constant(-2)), 1e-25),
-    "-expm1": (lambda f: f.t.sub(f.one, f.exp(f.x)), lambda f: f.t.add(f.one, f.exp(f.x)), 1e-25),
+    "sigmoid less its target": (
+        lambda f: f.t.sub(f.sigmoid(f.x), f.w),
+        lambda f: f.t.sub(f.sigmoid(f.x), f.exp(f.w)),
+        50,
+    ),
+    "target less its sigmoid": (
+        lambda f: f.t.sub(f.w, f.sigmoid(f.x)),
+        lambda f: f.t.add(f.w, f.sigmoid(f.x)),
+        50,
+    ),
+    "log of a power": (
+        lambda f: f.log(f.t.pow(f.x, -2)),
+        lambda f: f.log(f.t.pow(f.x, f.y)),
+        1e-200,
+    ),
+    "log of a product with exp": (
+        lambda f: f.log(f.t.mul(f.exp(f.x), f.sigmoid(f.y))),
+        lambda f: f.log(f.t.mul(f.exp(f.x), f.y)),
+        -800,
+    ),
+    "log of exp": (lambda f: f.log(f.exp(f.x)), lambda f: f.log(f.t.call("expm1", f.x)), -800),
+    "log of a multiple of exponentials": (
+        lambda f: f.log(f.t.mul(f.t.constant(sp.Rational(1, 3)), f.t.add(f.exp(f.x), f.exp(f.y)))),
+        lambda f: f.log(f.t.mul(f.t.constant(sp.Rational(1, 3)), f.t.add(f.exp(f.x), f.y))),
+        800,
+    ),
+    "log of cosh": (lambda f: f.log(f.t.call("cosh", f.x)), lambda f: f.log(f.t.call("sinh", f.x)), 1e-12),
+    "log of the slope of tanh": (
+        lambda f: f.log(f.t.sub(f.one, f.t.pow(f.t.call("tanh", f.x), 2))),
+        lambda f: f.log(f.t.add(f.one, f.t.pow(f.t.call("tanh", f.x), 2))),
+        400,
+    ),
+    "log of the slope of sigmoid": (
+        lambda f: f.log(f.t.mul(f.sigmoid(f.x), f.t.sub(f.one, f.sigmoid(f.x)))),
+        lambda f: f.log(f.t.mul(f.sigmoid(f.x), f.t.add(f.one, f.sigmoid(f.x)))),
+        800,
+    ),
+    "log of 1 - exp": (
+        lambda f: f.log(f.t.sub(f.one, f.exp(f.t.neg(f.x)))),
+        lambda f: f.log(f.t.sub(f.t.constant(2), f.exp(f.t.neg(f.x)))),
+        50,
+    ),
+    "log of exp - 1": (
+        lambda f: f.log(f.t.sub(f.exp(f.x), f.one)),
+        lambda f: f.log(f.t.sub(f.exp(f.x), f.t.constant(2))),
+        800,
+    ),
+    "normal distribution": (
+        lambda f: f.t.add(f.one, f.t.call("erf", f.t.mul(f.t.constant(1 / sp.sqrt(2)), f.x, f.y))),
+        lambda f: f.t.add(f.one, f.t.call("erf", f.t.mul(f.t.constant(1 / sp.sqrt(3)), f.x, f.y))),
+        -5,
+    ),
+    "root of squares": (
+        lambda f: f.t.pow(f.t.add(f.t.pow(f.x, 2), f.t.mul(f.t.constant(4), f.t.pow(f.y, 2))), f.half),
+        lambda f: f.t.pow(f.t.add(f.t.pow(f.x, 3), f.t.pow(f.y, 2)), f.half),
+        1e200,
+    ),
+    "norm": (
+        lambda f: f.t.pow(f.t.sum(f.t.pow(f.v, 2)), -f.half),
+        lambda f: f.t.pow(f.t.sum(f.t.pow(f.v, 3)), -f.half),
+        1e200,
+    ),
+    "root less its limit": (
+        lambda f: f.t.sub(f.t.pow(f.t.add(f.one, f.t.pow(f.x, 2)), f.half), f.one),
+        lambda f: f.t.sub(f.t.pow(f.t.add(f.one, f.t.pow(f.x, 2)), f.half), f.t.constant(2)),
+        1e-12,
+    ),
+    "difference of roots": (
+        lambda f: f.t.sub(f.t.pow(f.t.add(f.x, f.one), f.half), f.t.pow(f.x, f.half)),
+        lambda f: f.t.sub(f.t.pow(f.t.add(f.x, f.y), f.half), f.t.pow(f.x, f.half)),
+        1e20,
+    ),
+    "difference of squares": (
+        lambda f: f.t.sub(f.t.pow(f.x, 2), f.t.pow(f.y, 2)),
+        lambda f: f.t.sub(f.t.pow(f.x, 2), f.t.constant(2)),
+        1.5 + 2**-52,
+    ),
+    "x - tanh(x)": (
+        lambda f: f.t.sub(f.t.mul(f.t.constant(2), f.x), f.t.call("tanh", f.t.mul(f.t.constant(2), f.x))),
+        lambda f: f.t.sub(f.x, f.t.call("tanh", f.y)),
+        1e-6,
+    ),
+    "tanh(x) - x": (
+        lambda f: f.t.add(f.y, f.t.sub(f.t.call("tanh", f.x), f.x)),
+        lambda f: f.t.sub(f.t.call("tanh", f.x), f.y),
+        None,
+    ),
+    "x - sin(x)": (
+        lambda f: f.t.sub(f.x, f.t.call("sin", f.x)),
+        lambda f: f.t.sub(f.x, f.t.call("cos", f.x)),
+        1e-7,
+    ),
+    "exp(x) - 1 - x": (
+        lambda f: f.t.sub(f.t.sub(f.exp(f.x), f.one), f.x),
+        lambda f: f.t.sub(f.t.sub(f.exp(f.x), f.one), f.y),
+        1e-6,
+    ),
     "-expm1 of a power": (
         lambda f: f.t.sub(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),
         lambda f: f.t.add(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),
@@ -141,8 +221,8 @@ def test_digits_are_kept_where_the_formula_loses_them(bench, name):
         for s, v in bench.values([node]).items()
     }
     for s in values:
-        if getattr(s, "name", "") in ("y", "z"):
-            values[s] = 1.5
+        if getattr(s, "name", "") in ("y", "z", "w"):
+            values[s] = 1.0 if s.name == "w" else 1.5
     with mp.workdps(800):
         exact = np.vectorize(float, otypes=[float])(evaluate([node], values, exact=True)[0])
     np.testing.assert_allclose(evaluate(after, values)[0], exact, rtol=1e-14)

@@ -10,6 +10,14 @@ from symprop.graph import NodeTable
 from symprop.run import build
 from symprop.schedule import plan as planning
 
+MODES = ["loops", "unrolled", "tape"]
+
+
+def force(mode, monkeypatch):
+    """Programs as long as those of these tests run in that mode, where they can."""
+    monkeypatch.setattr(planning, "WRITTEN_OUT", 10**9 if mode == "unrolled" else -1)
+    monkeypatch.setattr(planning, "SHORTER", 10**9 if mode == "tape" else 0)
+
 
 def call(program, arrays, samples, dtype="float64"):
     executable = build(program.roots, program.symbols, batched=program.batched, dtype=dtype)
@@ -19,10 +27,10 @@ def call(program, arrays, samples, dtype="float64"):
     return [view for _, view in outputs], executable
 
 
-@pytest.mark.parametrize("mode", ["loops", "unrolled"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(25))
 def test_native_code_agrees_with_reference(seed, mode, monkeypatch):
-    monkeypatch.setattr(planning, "WRITTEN_OUT", 10**9 if mode == "unrolled" else -1)
+    force(mode, monkeypatch)
     program = random_program(seed)
     for samples in (1, 11):
         arrays = program.arguments(seed, samples)
@@ -31,9 +39,9 @@ def test_native_code_agrees_with_reference(seed, mode, monkeypatch):
             np.testing.assert_allclose(value, expected, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("mode", ["loops", "unrolled"])
+@pytest.mark.parametrize("mode", MODES)
 def test_single_precision(mode, monkeypatch):
-    monkeypatch.setattr(planning, "WRITTEN_OUT", 10**9 if mode == "unrolled" else -1)
+    force(mode, monkeypatch)
     program = random_program(3)
     arrays = program.arguments(3, 19)
     arrays = [a if a.dtype == np.int64 else a.astype(np.float32).astype(float) for a in arrays]
@@ -43,10 +51,10 @@ def test_single_precision(mode, monkeypatch):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["loops", "unrolled"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(6))
 def test_a_sample_has_the_same_bits_alone_and_among_others(seed, mode, monkeypatch):
-    monkeypatch.setattr(planning, "WRITTEN_OUT", 10**9 if mode == "unrolled" else -1)
+    force(mode, monkeypatch)
     program = random_program(seed, sums=False)
     arrays = program.arguments(seed, 13)
     together, _ = call(program, arrays, 13)

@@ -1,9 +1,11 @@
-"""Write docs/accuracy.md: the errors of elementary functions, activations and their derivatives, in ULP.
+"""Write the float64 tables of docs/accuracy.md: errors of elementary functions, activations and their
+derivatives, in ULP, and times. The rest of the page is left as it is.
 
-    python tests/tools/accuracy_table.py [--points 200000] [--output docs/accuracy.md]
+    python tests/tools/accuracy_table.py [--points 100000] [--output PAGE] [PART ...]
 
-Elementary functions are measured by `ulp_sweep.py`. Activations are compiled with their derivatives and
-compared with formulas of mpmath written here, differentiated by mpmath: nothing is shared with symprop.
+Parts: elementary, fast, activations (default: all). Elementary functions are measured by `ulp_sweep.py`, at
+the points of `adversarial.py` too. Activations are compiled with their derivatives and compared with formulas
+of mpmath written here, differentiated by mpmath: nothing is shared with symprop.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ import sympy as sp
 
 import symprop
 from symprop import nn
-from symprop.emit.math import ELEMENTARY
-from symprop.graph import OPERATIONS
+from symprop.emit.math import ELEMENTARY, FAST
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-from tools import ulp_sweep  # noqa: E402
+from tools import adversarial, ulp_sweep  # noqa: E402
+from tools.pages import replace_part  # noqa: E402
 
-SLOW = 4000  # points where only mpmath has the function
+SLOW = 5000  # points of either kind where only mpmath has the function
 
 
 def phi(x: Any) -> Any:
@@ -57,22 +59,64 @@ ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 
 
+def largest(library: ulp_sweep.Library, name: str, points: int) -> tuple[float, str, int]:
+    """The largest float64 error of a function, where, and how many points there were."""
+    long = name in ulp_sweep.LONG
+    count = points if long else SLOW
+    x, y = ulp_sweep.sample(name, "double", count)
+    if name == "beta":
+        args: tuple[Any, ...] = (x, y)
+    elif y is not None:
+        args = tuple(
+            np.concatenate(both) for both in zip((x, y), adversarial.pairs(name, "double"), strict=True)
+        )
+    else:
+        hard = adversarial.points(name, "double")
+        hard = np.concatenate([hard, ulp_sweep.corners(name, "double")])
+        hard = np.array([p for p in hard if ulp_sweep.valid(name, float(p))])
+        if not long:
+            hard = np.random.default_rng(0).permutation(hard)[:SLOW]
+        args = (np.concatenate([x, hard]),)
+    error, at = ulp_sweep.worst_of(library, name, args, long)
+    return error, ", ".join(f"{v:.6g}" for v in at), len(args[0])
+
+
 def elementary(points: int) -> list[str]:
-    """One row for each function that an operation asks for, both precisions."""
+    """One row for each function, its time and its float32 time beside it."""
     target = ulp_sweep.make_target("host")
-    names = [name for name in ELEMENTARY if name in OPERATIONS]
-    rows = {name: [name] for name in names}
-    for element in ("double", "float"):
-        library = ulp_sweep.Library(target, element, target.lanes(element), names)
-        for name in names:
-            long = name in ulp_sweep.LONG
-            error, at = ulp_sweep.worst(library, name, points if long else SLOW, long)
-            shown = ", ".join(f"{x:.6g}" for x in at)
-            rows[name] += [f"{error:.3f}", shown]
-            if element == "double":
-                rows[name].append(f"{points if long else SLOW:,}")
-            print(f"{element} {name} {error:.3f} at {shown}", flush=True)
-    return ["| " + " | ".join(row) + " |" for row in rows.values()]
+    double, single = (
+        ulp_sweep.Library(target, element, target.lanes(element)) for element in ("double", "float")
+    )
+    rows = []
+    for name in ELEMENTARY:
+        error, at, count = largest(double, name, points)
+        times = [f"{ulp_sweep.nanoseconds(library, name):.1f}" for library in (double, single)]
+        rows.append("| " + " | ".join([name, f"{error:.3f}", at, f"{count:,}", *times]) + " |")
+        print(rows[-1], flush=True)
+    return rows
+
+
+def fast(points: int) -> list[str]:
+    """The functions of `accuracy="fast"` beside the precise ones."""
+    target = ulp_sweep.make_target("host")
+    libraries = {
+        (element, quick): ulp_sweep.Library(target, element, target.lanes(element), list(FAST), quick)
+        for element in ("double", "float")
+        for quick in (False, True)
+    }
+    rows = []
+    for name in FAST:
+        error, at, _ = largest(libraries["double", True], name, points)
+        cells = [name, f"{error:.3f}", at]
+        for element in ("double", "float"):
+            # one after the other, several times: the load of the machine changes
+            pair = [libraries[element, quick] for quick in (False, True)]
+            both = [[ulp_sweep.nanoseconds(library, name) for library in pair] for _ in range(4)]
+            slow, quick_time = (min(times) for times in zip(*both, strict=True))
+            cells += [f"{slow:.2f}", f"{quick_time:.2f}", f"{slow / quick_time:.2f}"]
+        rows.append("| " + " | ".join(cells) + " |")
+        print(rows[-1], flush=True)
+    return rows
 
 
 def activations(count: int = 3000) -> list[str]:
@@ -100,50 +144,33 @@ def activations(count: int = 3000) -> list[str]:
     return rows
 
 
-TEXT = """# Accuracy
-
-Written by `python tests/tools/accuracy_table.py`; do not edit by hand. Machine: vectors of {bits} bits,
-LLVM's `{cpu}`. On processors with a fused multiply-add the generated code gives the same bits for every
-width of vectors.
-
-## Elementary functions
-
-The largest error found, in units of the last place of the exact value, over points of even and logarithmic
-density on the whole domain, random bit patterns where the domain is that wide, and the corners where a
-method changes or a result overflows. The reference is long double where NumPy has the function, else
-mpmath.
-
-| function | float64, ULP | at | points per range | float32, ULP | at |
-|---|---:|---|---:|---:|---|
-{elementary}
-
-## Activations and their derivatives, compiled
-
-Errors in ULP at {count} points in -40 ... 40, float64, against mpmath at 60 digits: the median, nine tenths
-of the points, the largest error and where. Next to a zero of the exact derivative (that of gelu at -0.7518,
-of silu at -1.278, of mish at -1.192) one ULP of the result is as small as one likes, which is where their
-largest errors lie.
-
-| | value: median | 90% | largest | derivative: median | 90% | largest |
-|---|---:|---:|---|---:|---:|---|
-{activations}
-"""
+HEADS = {
+    "elementary": """| function | largest error, ULP | at | points | ns an element | float32, ns |
+|---|---:|---|---:|---:|---:|""",
+    "fast": """| | error, ULP | at | precise, ns | fast | ratio | float32: precise, ns | fast | ratio |
+|---|---:|---|---:|---:|---:|---:|---:|---:|""",
+    "activations": """| | value: median | 90% | largest | derivative: median | 90% | largest |
+|---|---:|---:|---|---:|---:|---|""",
+}
 
 
 def main() -> None:
+    """The command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--points", type=int, default=200_000)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "accuracy.md")
+    parser.add_argument("parts", nargs="*", help="elementary, fast, activations")
+    parser.add_argument("--points", type=int, default=100_000)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/accuracy.md")
     options = parser.parse_args()
     target = ulp_sweep.make_target("host")
-    text = TEXT.format(
-        bits=target.vector_bits,
-        cpu=target.cpu,
-        elementary="\n".join(elementary(options.points)),
-        count=3000,
-        activations="\n".join(activations()),
-    )
-    options.output.write_text(text)
+    make = {
+        "elementary": lambda: elementary(options.points),
+        "fast": lambda: fast(options.points),
+        "activations": activations,
+    }
+    for name in options.parts or make:
+        replace_part(options.output, name, "\n".join([HEADS[name], *make[name]()]))
+    machine = f"Measured on LLVM's `{target.cpu}` with vectors of {target.vector_bits} bits."
+    replace_part(options.output, "machine", machine)
 
 
 if __name__ == "__main__":

@@ -295,7 +295,16 @@ def trigonometric() -> Table:
 
 
 def tail_of_erfc(
-    name: str, scale: Number, half: Number, grow: int, middle: str, near: Number, low: str, top: int
+    name: str,
+    scale: Number,
+    half: Number,
+    grow: int,
+    middle: str,
+    near: Number,
+    low: str,
+    top: str,
+    terms: int = 22,
+    element: str = "double",
 ) -> list[Number]:
     """half (1 + grow y) exp(u^2) erfc(u) - middle, u = y/scale, in powers of t = (y - near)/(y + near)."""
 
@@ -308,8 +317,8 @@ def tail_of_erfc(
         scaled,
         (start - near) / (start + near),
         (stop - near) / (stop + near),
-        range(22),
-        "double",
+        range(terms),
+        element,
         lambda t: mpf(1),
         None,
         name,
@@ -368,7 +377,7 @@ def error() -> Table:
     def weight(d: Number) -> Number:
         return mpmath.erfc(1 + d)
 
-    near, zero = mpf("1e-12"), mpf(0)
+    near, zero, half, root_of_two = mpf("1e-12"), mpf(0), mpf("0.5"), mpmath.sqrt(2)
     terms = {"double": (12, 18), "float": (7, 8)}
     tops = {"double": mpf("4.95"), "float": mpf("2.95")}
     return {
@@ -379,7 +388,7 @@ def error() -> Table:
         "ERF_LARGE": {
             e: fit(large, zero, tops[e], range(terms[e][1]), e, weight, None, "ERF_LARGE") for e in ELEMENTS
         },
-        # erf(x) = x + x ERF_NEAR(x^2), |x| <= 1/2; cdf(x) = 1/2 + x CDF_NEAR(x^2), |x| <= 0.6
+        # erf(x) = x + x ERF_NEAR(x^2), |x| <= 1/2
         "ERF_NEAR": fit(
             lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1,
             mpf("1e-12"),
@@ -390,20 +399,13 @@ def error() -> Table:
             None,
             "ERF_NEAR",
         ),
-        "CDF_NEAR": fit(
-            lambda z: (mpmath.ncdf(mpmath.sqrt(z)) - mpf("0.5")) / mpmath.sqrt(z),
-            mpf("1e-12"),
-            mpf("0.3605"),
-            range(9),
-            "double",
-            lambda z: mpf(1),
-            None,
-            "CDF_NEAR",
-        ),
         # erfc(y) = exp(-y^2) (1.1875 + ERFC(t))/(1 + 2y), t = (y - 3.5)/(y + 3.5), y >= 1/2
-        "ERFC": tail_of_erfc("ERFC", mpf(1), mpf(1), 2, "1.1875", mpf("3.5"), "0.49", 28),
-        # cdf(-y) = exp(-y^2/2) (0.46875 + CDF(t))/(1 + y), t = (y - 4.5)/(y + 4.5), y >= 0.6
-        "CDF": tail_of_erfc("CDF", mpmath.sqrt(2), mpf("0.5"), 1, "0.46875", mpf("4.5"), "0.59", 39),
+        "ERFC": tail_of_erfc("ERFC", mpf(1), mpf(1), 2, "1.1875", mpf("3.5"), "0.49", "28"),
+        # cdf(-y) = exp(-y^2/2) (0.46875 + CDF(t))/(1 + y), t = (y - 5)/(y + 5), y >= 0
+        "CDF": {
+            e: tail_of_erfc("CDF", root_of_two, half, 1, "0.46875", mpf(5), "0", top, terms, e)
+            for e, top, terms in (("double", "39", 24), ("float", "14.7", 11))
+        },
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import mpmath
-from fit_coefficients import Number, Table, fit, literal, round_to
+from fit_coefficients import Number, Table, fit, literal, round_to, split
 from mpmath import mpf
 
 ORDERS = (1, 2, 3, 4)
@@ -42,7 +42,8 @@ def polygamma() -> Table:
                 rest(n), mpf("1e-5"), mpf(1) / 64, range(11), "double", lambda u: u, None, f"POLYGAMMA {n}"
             )
             for n in ORDERS
-        }
+        },
+        "POWERS_OF_PI": {str(n + 1): split(mpmath.pi ** (n + 1), [53], "double") for n in ORDERS},
     }
 
 

@@ -18,6 +18,7 @@ import sympy as sp
 import symprop
 from symprop import nn
 from symprop.declare.intake import Intake
+from symprop.declare.printing import latex
 from symprop.differentiate import reverse
 from symprop.functions.symbols import named
 from symprop.graph import OPERATIONS, NodeTable
@@ -186,33 +187,52 @@ def title(expression: Any) -> str:
     return f"nn.{expression}" if ours else str(expression)
 
 
-def derivative(expression: Any) -> str:
-    """The derivative by the first real argument; of columns the adjoint of an upstream u."""
+def derivative(expression: Any) -> tuple[str, str]:
+    """The derivative by the first real argument, as text and as LaTeX; of columns the adjoint of an
+    upstream u.
+    """
     wrt = next((q for q in (x, a, p, z, Z) if q in expression.free_symbols), None)
     if wrt is None:
-        return ""
+        return "", ""
     name = sp.MatrixSymbol(f"d_{wrt}", *wrt.shape) if wrt.is_Matrix else sp.Symbol(f"d_{wrt}")
     if not expression.is_Matrix:
         gradient = symprop.grad(expression, wrt, as_graph=True)
     else:
         gradient = symprop.vjp(expression, wrt, sp.MatrixSymbol("u", *expression.shape), as_graph=True)
-    shown = symprop.Graph.from_nodes(gradient.table, [(name, gradient.nodes[gradient.outputs[-1]])])
-    return str(shown).splitlines()[-1].strip()
+    node = gradient.nodes[gradient.outputs[-1]]
+    shown = symprop.Graph.from_nodes(gradient.table, [(name, node)])
+    left = rf"\frac{{\partial f}}{{\partial {wrt}}}" if not wrt.is_Matrix else rf"\bar{{{wrt}}}"
+    return str(shown).splitlines()[-1].strip(), f"{left} = {latex(node)}"
+
+
+def stable(expression: Any) -> str:
+    """The program that is compiled for the value, where it is not the formula itself."""
+    program = str(symprop.compile(expression, wrt=[]).program).splitlines()
+    last = program[-1].split(" = ", 1)[1]
+    plain = {formula(expression), str(expression), title(expression)}
+    if last in plain or "batch" in last or len(program) > 3 or sum(map(len, program)) > _LONGEST:
+        return ""
+    return "; ".join(line.strip() for line in [*program[:-1], last])
 
 
 def formula(expression: Any) -> str:
     """The definition in plain sympy, where the function has one of its own."""
+    return str(definition(expression) or "")
+
+
+def definition(expression: Any) -> Any:
+    """The definition as an expression of sympy, None where the function has none of its own."""
     if not hasattr(expression, "operation") or expression.operation in (
         "cross_entropy",
         "nll_loss",
         "one_hot",
     ):
-        return ""
+        return None
     if expression.is_Matrix or any(q.is_Matrix for q in expression.operands):
-        return ""
+        return None
     written = expression.doit()
     long = {q: sp.Float(q, 17) for q in written.atoms(sp.Rational) if q.q > 10**12}
-    return "" if written == expression else str(written.xreplace(long))
+    return None if written == expression else written.xreplace(long)
 
 
 def declared(expression: Any) -> Any:
@@ -292,9 +312,16 @@ def section(expression: Any) -> tuple[str, dict[str, str]]:
     lines = [f"### `{title(expression)}`", ""]
     if operation is not None and operation.summary:
         lines += [f"{operation.summary}.", ""]
-    written, text = formula(expression), derivative(expression)
-    lines += [f"- formula: `{written}`"] if written else []
-    lines += [f"- derivative: `{text}`"] if text and len(text) < _LONGEST else []
+    written, (text, slope) = definition(expression), derivative(expression)
+    short = text if len(text) < _LONGEST else ""
+    forms = dict.fromkeys(latex(form) for form in (expression, written) if form is not None)
+    value = " = ".join(forms)
+    beside = rf" \qquad {slope}" if short else ""
+    lines += [f"$$f = {value}{beside}$$", ""]
+    lines += [f"- formula: `{written}`"] if written is not None else []
+    lines += [f"- derivative: `{short}`"] if short else []
+    program = stable(expression)
+    lines += [f"- compiled as: `{program}`"] if program else []
     if operation is not None and operation.source:
         lines += [f"- source: {operation.source}"]
     plot = svg(expression)
@@ -308,10 +335,11 @@ def section(expression: Any) -> tuple[str, dict[str, str]]:
 HEAD = """# Functions
 
 Written by `python -m tests.tools.make_catalogue` from the declarations of the functions. Each stands with
-its formula in plain sympy, its derivative as symprop derives it (`u` is an upstream adjoint), and its source;
-in the plots the function is solid and its derivative dashed. Names, parameters, defaults and conventions at
-kinks are those of `torch.nn.functional` where it has the function. All of sympy's functions below are
-compiled; what has no native code (`erfinv`, `Ei`, `LambertW` ...) is refused by name.
+its formula in plain sympy, its derivative as symprop derives it (`u` is an upstream adjoint, a bar marks
+the adjoint of a column or matrix), the stable form that is compiled where it differs, and its source; in the
+plots the function is solid and its derivative dashed. Names, parameters, defaults and conventions at kinks
+are those of `torch.nn.functional` where it has the function. All of sympy's functions below are compiled;
+what has no native code (`erfinv`, `Ei`, `LambertW` ...) is refused by name.
 """
 
 

@@ -21,10 +21,10 @@ import mpmath
 import numpy as np
 
 from symprop.emit.builder import F32, F64, I64, PTR, Builder, Module, Target, Value, vector
-from symprop.emit.math import ELEMENTARY
+from symprop.emit.math import ELEMENTARY, FAST
 
 Array = np.ndarray[Any, Any]
-TWO_ARGUMENTS = ("pow", "atan2")
+TWO_ARGUMENTS = ("pow", "atan2", "beta")
 BITS = {"double": 53, "float": 24}
 LEAST = {"double": -1074, "float": -149}
 NUMPY_TYPE = {"double": np.float64, "float": np.float32}
@@ -49,13 +49,16 @@ def make_target(name: str) -> Target:
 class Library:
     """Loops over arrays for functions of values, compiled for one target, type and number of lanes."""
 
-    def __init__(self, target: Target, element: str, lanes: int, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, target: Target, element: str, lanes: int, names: Sequence[str] = (), fast: bool = False
+    ) -> None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         self.target, self.element, self.lanes = target, element, lanes
-        module = Module(target)
+        module = Module(target, fast)
+        table = ELEMENTARY | FAST if fast else ELEMENTARY
         for name in names or tuple(ELEMENTARY):
-            self._emit(module, name, ELEMENTARY[name])
+            self._emit(module, name, table[name])
         self.text = module.text()
         self._engine: Any = None
 
@@ -138,7 +141,7 @@ MP: dict[str, Callable[..., Any]] = {
     "loggamma": mp_log_gamma, "gamma": mpmath.gamma, "digamma": mpmath.digamma,
     "trigamma": lambda x: mpmath.polygamma(1, x), "polygamma_2": lambda x: mpmath.polygamma(2, x),
     "polygamma_3": lambda x: mpmath.polygamma(3, x), "polygamma_4": lambda x: mpmath.polygamma(4, x),
-    "j0": mpmath.j0, "j1": mpmath.j1,
+    "beta": mpmath.beta, "j0": mpmath.j0, "j1": mpmath.j1,
 }  # fmt: skip
 
 
@@ -150,12 +153,14 @@ def digits_for(name: str, x: float) -> int:
     """Decimal digits that a reference at x needs."""
     if name in ("sin", "cos", "tan", "j0", "j1"):
         return 60 + max(0, int(math.log10(abs(x) + 1)))
+    if name == "beta":  # x + y must keep the digits of the smaller one
+        return 60 + int(math.log10(abs(x) + 1)) * 2
     return 60
 
 
 def reference(name: str, *args: float) -> Any:
     """The exact value, as an mpmath number."""
-    with mpmath.workdps(digits_for(name, args[0])):
+    with mpmath.workdps(digits_for(name, max(args, key=abs))):
         return +MP[name](*(mpmath.mpf(a) for a in args))
 
 
@@ -271,6 +276,12 @@ def sample(name: str, element: str, count: int, seed: int = 1) -> tuple[Array, A
                 np.abs(np.log2(np.maximum(x, 1e-300))), 1e-3
             )
         return x.astype(kind), y.astype(kind)
+    if name == "beta":
+        sizes = np.exp(rng.uniform(-12, 7, (2, count)))
+        x, y = np.concatenate([sizes, rng.uniform(-20, 20, (2, count)), sizes * [[-1], [1]]], axis=1)
+        ends = np.exp(rng.uniform(0, 700 if element == "double" else 80, count))
+        x, y = np.concatenate([x, ends]), np.concatenate([y, rng.uniform(0, 700, count) / np.log(ends + 2)])
+        return x.astype(kind), y.astype(kind)
     if name == "atan2":
         x, y = rng.normal(size=count), rng.normal(size=count)
         wide = rng.normal(size=count) * np.exp(rng.uniform(-20, 20, count))
@@ -300,8 +311,13 @@ def valid(name: str, x: float) -> bool:
     """Is the function's value at x a finite number within reach of the reference."""
     if not math.isfinite(x):
         return False
-    if name in ("log", "log2", "log10", *GAMMA_FAMILY):
-        return x > 0 and (name != "gamma" or x < 1000) and (name not in POLYGAMMA or 1e-30 < x < 1e22)
+    if name in GAMMA_FAMILY:
+        size = x > -190 and x != round(x) if x < 0 else x > 0
+        return size and (name != "gamma" or x < 1000) and (name not in POLYGAMMA or 1e-60 < abs(x) < 1e22)
+    if name in ("log", "log2", "log10"):
+        return x > 0
+    if name in ("j0", "j1"):
+        return abs(x) < 1e15
     if name == "log1p":
         return x > -1
     if name in ("asin", "acos"):
@@ -378,8 +394,14 @@ def worst(
     x, y = sample(name, library.element, count, seed)
     if y is None:
         x = np.concatenate([x, corners(name, library.element)])
-    got = library(name, x, y)
-    args = (x,) if y is None else (x, y)
+    return worst_of(library, name, (x,) if y is None else (x, y), long)
+
+
+def worst_of(
+    library: Library, name: str, args: tuple[Array, ...], long: bool
+) -> tuple[float, tuple[float, ...]]:
+    """The largest error in ULP at these arguments, and where."""
+    got = library(name, *args)
     if long and name in LONG:
         with np.errstate(all="ignore"):
             errors = array_errors(got, LONG[name](*(a.astype(np.longdouble) for a in args)), library.element)
@@ -427,11 +449,12 @@ def main() -> None:
     parser.add_argument("--elements", default="double,float")
     parser.add_argument("--long", action="store_true", help="long double references, for many points")
     parser.add_argument("--time", action="store_true")
+    parser.add_argument("--fast", action="store_true", help='the functions of accuracy="fast"')
     options = parser.parse_args()
     target = make_target(options.target)
-    names = options.names or list(ELEMENTARY)
+    names = options.names or list(FAST if options.fast else ELEMENTARY)
     for element in options.elements.split(","):
-        library = Library(target, element, options.lanes or target.lanes(element), names)
+        library = Library(target, element, options.lanes or target.lanes(element), names, options.fast)
         for name in names:
             error, at = worst(library, name, options.points, options.long)
             line = f"{element:6s} {name:14s} {error:9.3f} at {', '.join(map(repr, at)):40s}"

@@ -11,28 +11,22 @@ from collections.abc import Callable
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math.bessel import j0, j1
-from symprop.emit.math.error import erf, erfc, normal_cdf
+from symprop.emit.math.beta import beta
+from symprop.emit.math.error import erf, erfc
 from symprop.emit.math.exponential import exp, exp2, expm1
+from symprop.emit.math.fast import FAST
+from symprop.emit.math.forms import FORMS
 from symprop.emit.math.gamma import digamma, gamma, loggamma
-from symprop.emit.math.hyperbolic import (
-    acosh,
-    asinh,
-    atanh,
-    cosh,
-    sigmoid,
-    sigmoid_prime,
-    sinh,
-    softplus,
-    tanh,
-    tanh_prime,
-)
+from symprop.emit.math.gauss import normal_cdf
+from symprop.emit.math.hyperbolic import acosh, asinh, atanh, cosh, sinh
 from symprop.emit.math.inverse_trigonometric import acos, asin, atan, atan2
 from symprop.emit.math.logarithm import log, log1p, log2, log10
+from symprop.emit.math.logistic import sigmoid, sigmoid_prime, softplus, tanh, tanh_prime
 from symprop.emit.math.polygamma import polygamma
 from symprop.emit.math.power import cbrt, integer_power, pow_
 from symprop.emit.math.trigonometric import cos, sin, sin_cos, tan
 
-__all__ = ["ELEMENTARY", "integer_power", "sin_cos"]
+__all__ = ["CALLS", "ELEMENTARY", "FAST", "integer_power", "sin_cos"]
 
 
 def sqrt(b: Builder, x: Value) -> Value:
@@ -76,6 +70,10 @@ ELEMENTARY: dict[str, Callable[..., Value]] = {
     "digamma": digamma,
     "trigamma": polygamma(1),
     **{f"polygamma_{n}": polygamma(n) for n in (2, 3, 4)},
+    "beta": beta,
     "j0": j0,
     "j1": j1,
 }
+
+# all that is worth a call: the elementary functions, and the forms that the rewriting makes
+CALLS: dict[str, Callable[..., Value]] = {**ELEMENTARY, **FORMS}

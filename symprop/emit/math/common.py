@@ -11,6 +11,11 @@ __all__ = [
     "any_lane",
     "at_least",
     "at_most",
+    "bias",
+    "ceiling",
+    "estrin",
+    "floor",
+    "fraction_bits",
     "is_double",
     "join_lanes",
     "mul_add",
@@ -81,6 +86,18 @@ def polynomial(b: Builder, x: Value, coefficients: Sequence[float | Value]) -> V
     fourth = b.fmul(square, square)
     p0, p1, p2, p3 = (horner(b, fourth, items[k::4]) for k in range(4))
     return mul_add(b, mul_add(b, p3, x, p2), square, mul_add(b, p1, x, p0))
+
+
+def estrin(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
+    """The polynomial, lowest power first, by halves: the shortest chain of operations, for |x| below 1/2."""
+    items = [number(b, x, c) for c in coefficients]
+    power = x
+    while len(items) > 1:
+        pairs = [mul_add(b, q, power, p) for p, q in zip(items[::2], items[1::2], strict=False)]
+        items = pairs + items[len(items) & ~1 :]
+        if len(items) > 1:
+            power = b.fmul(power, power)
+    return items[0]
 
 
 def at_most(b: Builder, x: Value, top: float) -> Value:
@@ -156,6 +173,19 @@ def nearest(b: Builder, x: Value) -> Value:
     size = b.fabs(x)
     whole = b.fsub(b.fadd(size, magic), magic)
     return b.select(b.fcmp("olt", size, magic), b.copysign(whole, x), x)
+
+
+def floor(b: Builder, x: Value) -> Value:
+    """The largest whole number that is not above x; without a library call on any target."""
+    if b.target.fma:  # such processors have an instruction for it
+        return b.floor(x)
+    whole = nearest(b, x)
+    return b.select(b.fcmp("ogt", whole, x), b.fsub(whole, number(b, x, 1.0)), whole)
+
+
+def ceiling(b: Builder, x: Value) -> Value:
+    """The smallest whole number that is not below x; -0 above -1."""
+    return b.ceil(x) if b.target.fma else b.fneg(floor(b, b.fneg(x)))
 
 
 def any_lane(b: Builder, mask: Value) -> Value:

@@ -32,7 +32,7 @@ from symprop.emit.math.doubledouble import (
 )
 from symprop.emit.math.exponential import exp_pair
 
-__all__ = ["erf", "erfc", "normal_cdf"]
+__all__ = ["erf", "erfc"]
 
 
 def erf(b: Builder, x: Value) -> Value:
@@ -82,17 +82,3 @@ def erfc(b: Builder, x: Value) -> Value:
     near = b.fadd(high, b.fsub(low, b.fmul(x, polynomial(b, z, table.ERF_NEAR))))
     far = b.select(b.fcmp("olt", x, number(b, x, 0.0)), b.fsub(number(b, x, 2.0), tail), tail)
     return b.select(b.fcmp("olt", size, number(b, x, 0.5)), near, far)
-
-
-def normal_cdf(b: Builder, x: Value) -> Value:
-    """erfc(-x/sqrt(2))/2 without a rounding of x/sqrt(2); below 1.1 ULP in both tails."""
-    if not is_double(x):
-        return through_double(b, normal_cdf, x)
-    size = at_most(b, b.fabs(x), 39.0)
-    half = number(b, x, 0.5)
-    factor = fast_two_sum(b, number(b, x, 0.46875), polynomial(b, shifted_ratio(b, size, 4.5), table.CDF))
-    square = two_product(b, size, b.fmul(size, half))
-    tail = scaled_tail(b, square, factor, size)
-    near = mul_add(b, x, polynomial(b, b.fmul(x, x), table.CDF_NEAR), half)
-    far = b.select(b.fcmp("olt", x, number(b, x, 0.0)), tail, b.fsub(number(b, x, 1.0), tail))
-    return b.select(b.fcmp("olt", size, number(b, x, 0.6)), near, far)

@@ -90,14 +90,20 @@ def stirling(b: Builder, y: Pair) -> Pair:
     return fast_two_sum(b, total[0], b.fadd(total[1], small))
 
 
-def sine_and_cosine_of_pi(b: Builder, a: Value) -> tuple[Pair, Pair, Value]:
-    """|sin(pi a)| and |cos(pi a)| as pairs, and a mask of lanes where floor(a) is odd, for a >= 0."""
+def sine_and_cosine_of_pi(b: Builder, a: Value, rest: Value | None = None) -> tuple[Pair, Pair, Value]:
+    """|sin(pi a)| and |cos(pi a)| as pairs, and a mask of lanes where floor(a) is odd, for a >= 0; of
+    a + rest where that is given."""
     whole = nearest(b, a)
     fraction = b.fsub(a, whole)
+    if rest is not None:
+        fraction, rest = two_sum(b, fraction, rest)
+        rest = b.select(b.fcmp("olt", fraction, number(b, a, 0.0)), b.fneg(rest), rest)
     size = b.fabs(fraction)
     turned = b.fcmp("ogt", size, number(b, a, 0.25))
     part = b.select(turned, b.fsub(number(b, a, 0.5), size), size)
     r, low = multiply_pair(b, pair_of(b, a, table.PI), part)
+    if rest is not None:
+        low = mul_add(b, number(b, a, table.PI[0]), b.select(turned, b.fneg(rest), rest), low)
     s = fast_two_sum(b, *sine(b, r, low, single=False))
     c = fast_two_sum(b, *cosine(b, r, low, single=False))
     # floor(a) is the nearest whole number or the one below

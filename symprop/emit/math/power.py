@@ -39,24 +39,28 @@ from symprop.emit.math.exponential import exp, exp_pair
 from symprop.emit.math.logarithm import parts, sum_of_parts
 from symprop.emit.math.logarithm import tail as log_tail
 
-__all__ = ["cbrt", "integer_power", "log_as_pair", "pow_"]
+__all__ = ["cbrt", "integer_power", "log_as_pair", "log_from_ratio", "pow_"]
+
+
+def log_from_ratio(b: Builder, s: Pair) -> Pair:
+    """log(1 + f) of s = f/(2 + f), |s| <= 0.2, as a pair, relative error near 2^-66.
+
+    With z = s^2 it is 2 s + s z (2/3 + z LOG_LONG(z)); 2/3 and z are pairs too.
+    """
+    z, two = multiply_pairs(b, s, s), number(b, s[0], 2.0)
+    third_high, third_low = (2.0 * c for c in table.THIRD["double"])
+    rest = b.fmul(z[0], polynomial(b, z[0], table.LOG_LONG["double"]))
+    inner = two_sum(b, number(b, z[0], third_high), rest)
+    inner = inner[0], b.fadd(inner[1], number(b, z[0], third_low))
+    cubic = multiply_pairs(b, multiply_pairs(b, s, z), inner)
+    return add_pairs(b, (b.fmul(s[0], two), b.fmul(s[1], two)), cubic)
 
 
 def log_as_pair(b: Builder, x: Value) -> Pair:
-    """log(x) of a positive finite float64 as a pair, relative error near 2^-66.
-
-    s = f/(2 + f) as a pair, z = s^2; log(1 + f) = 2 s + s z (2/3 + z LOG_LONG(z)); 2/3 and z are pairs too.
-    """
+    """log(x) of a positive finite float64 as a pair, relative error near 2^-66."""
     k, f = parts(b, x)
     two, zero = number(b, x, 2.0), number(b, x, 0.0)
-    s = divide_pairs(b, (f, zero), fast_two_sum(b, two, f))
-    z = multiply_pairs(b, s, s)
-    third_high, third_low = (2.0 * c for c in table.THIRD["double"])
-    rest = b.fmul(z[0], polynomial(b, z[0], table.LOG_LONG["double"]))
-    inner = two_sum(b, number(b, x, third_high), rest)
-    inner = inner[0], b.fadd(inner[1], number(b, x, third_low))
-    cubic = multiply_pairs(b, multiply_pairs(b, s, z), inner)
-    fraction = add_pairs(b, (b.fmul(s[0], two), b.fmul(s[1], two)), cubic)
+    fraction = log_from_ratio(b, divide_pairs(b, (f, zero), fast_two_sum(b, two, f)))
     first, second = table.LN2["double"]
     # the first product is exact: k has 11 bits, the first part of ln 2 has 42
     whole = b.fmul(k, number(b, x, first)), b.fmul(k, number(b, x, second))

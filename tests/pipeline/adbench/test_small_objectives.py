@@ -128,6 +128,45 @@ def test_saddle():
     check(np.stack(grads, 1), case["grad"])
 
 
+def descent(value, slope, x):
+    """The minimum by the gradient descent of the benchmark, whose step doubles and halves."""
+    fx, gx, eta, successes = value(x), slope(x), 1e-5, 0
+    while np.linalg.norm(gx) > 1e-5:
+        if successes == 10:
+            eta, successes = 2 * eta, 0
+            continue
+        after = x - eta * gx
+        if np.linalg.norm(x - after) <= 1e-5:
+            break
+        value_after = value(after)
+        if value_after < fx:
+            x, fx, gx, successes = after, value_after, slope(after), successes + 1
+        else:
+            eta, successes = eta / 2, 0
+    return x
+
+
+def test_the_nested_descents_to_the_saddle():
+    """min over (x1, y1) of max over (x2, y2), each from (1, 1); the gradient of the maximum is that at its
+    place.
+    """
+    symbols = sp.symbols("x1 y1 x2 y2")
+    f = symprop.compile(symbols[0] ** 2 + symbols[1] ** 2 - symbols[2] ** 2 - symbols[3] ** 2, args=symbols)
+    start = np.array([1.0, 1.0])
+
+    def place(outer):
+        return descent(lambda q: -f(*outer, *q), lambda q: -np.array(f.grad(*outer, *q)[2:], float), start)
+
+    def largest(outer):
+        return f(*outer, *place(outer))
+
+    def slope(outer):
+        return np.array(f.grad(*outer, *place(outer))[:2], float)
+
+    found = descent(largest, slope, start)
+    check(np.array([*found, *place(found)]), np.full(4, 8.246324826140356e-06))
+
+
 def potential(x0, x1, w):
     charges = [(10, 10 - w), (10, 0)]
     return sp.Add(*[((x0 - a) ** 2 + (x1 - b) ** 2) ** sp.Rational(-1, 2) for a, b in charges])

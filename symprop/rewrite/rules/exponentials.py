@@ -1,9 +1,4 @@
-"""Stable forms: textbook formulas that overflow or lose digits, and forms of the same value that do not.
-
-Each row is data; a new one needs nothing else than a test that fires it and a near-miss. Rules see the
-graph after the simplification: constants first and folded, sums and products flat, numbers as scalars
-beside arrays.
-"""
+"""Sums of exponentials, their logarithms and quotients: softplus, sigmoid, log-sum-exp, softmax."""
 
 from __future__ import annotations
 
@@ -13,7 +8,7 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context
 from symprop.rewrite.matching import Bindings, Rule
 
-__all__ = ["STABLE"]
+__all__ = ["EXPONENTIALS", "exponents_of"]
 
 _EXP = ("exp", "x")
 _ONE_PLUS_EXP = ("add", 1, _EXP)
@@ -57,8 +52,36 @@ def _keeps_axes(bound: Bindings, context: Context) -> bool:
 
 def _log_sum(bound: Bindings, context: Context) -> Node:
     t, total = context.table, bound["s"]
-    top, powers = _shifted_array(total.args[0].args[0], total, context)
-    return t.make("add", (top, t.make("log", (t.make("sum", (powers,), total.attrs),))))
+    z = total.args[0].args[0]
+    _, powers = _shifted_array(z, total, context)
+    return t.make("add", (t.make("reduce_max", (z,), total.attrs), _log_of_shifted(powers, total, context)))
+
+
+def _log_of_shifted(powers: Node, total: Node, context: Context) -> Node:
+    """log(sum(powers)), the largest of them 1: it is left out of the sum, so that a small rest keeps its
+    digits."""
+    t = context.table
+    zero, one = context.constant(0), context.constant(1)
+    is_less = t.make("less", (powers, one))
+    rest = t.make("sum", (t.make("select", (is_less, powers, zero)),), total.attrs)
+    ties = t.make("sum", (t.make("select", (is_less, zero, one)),), total.attrs)
+    return t.make("log1p", (t.make("add", (rest, t.make("add", (context.constant(-1), ties)))),))
+
+
+def _is_shifted_sum(bound: Bindings, context: Context) -> bool:
+    """True for the sum of exp(z - m), m the maximum of z over the axes of the sum."""
+    total = bound["s"]
+    if total.op != "sum" or total.args[0].op != "exp":
+        return False
+    less = total.args[0].args[0]
+    if less.op != "add" or len(less.args) != 2:
+        return False
+    for z, shift in (less.args, less.args[::-1]):
+        number, factors = context.split(shift)
+        top = factors[0].args[0] if factors[0].op == "broadcast" else factors[0]
+        if number == -1 and len(factors) == 1 and top.op == "reduce_max":
+            return top.args[0] is z and top.attrs[0] == total.attrs[0]
+    return False
 
 
 def _is_softmax(bound: Bindings, context: Context) -> bool:
@@ -80,6 +103,13 @@ def _exponents(total: Node, context: Context) -> list[Node] | None:
         context.memo[key] = _found_exponents(total, context)
     found: list[Node] | None = context.memo[key]
     return found
+
+
+def exponents_of(total: Node, context: Context) -> bool:
+    """True for a sum of exponentials, of scalars or over the entries of an array."""
+    if total.op == "sum":
+        return total.args[0].op == "exp"
+    return _exponents(total, context) is not None
 
 
 def _found_exponents(total: Node, context: Context) -> list[Node] | None:
@@ -114,8 +144,22 @@ def _shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Nod
 
 
 def _log_of_scalars(bound: Bindings, context: Context) -> Node:
-    top, _, total = _shifted_scalars(bound["s"], context)
-    return context.table.make("add", (top, context.table.make("log", (total,))))
+    """The largest term is exactly 1: it is left out of the sum, so that a small rest keeps its digits."""
+    t = context.table
+    _, powers, _ = _shifted_scalars(bound["s"], context)
+    exponents = _exponents(bound["s"], context) or []
+    top = exponents[0]
+    for e in exponents[1:]:
+        top = t.make("maximum", (top, e))
+    # in pairs: the larger one, and the sum of all others
+    parts: list[tuple[Node, list[Node]]] = [(powers[e.serial], []) for e in exponents]
+    while len(parts) > 1:
+        joined = [
+            (t.make("maximum", (a, b)), [*rest, *more, t.make("minimum", (a, b))])
+            for (a, rest), (b, more) in zip(parts[::2], parts[1::2], strict=False)
+        ]
+        parts = joined + ([parts[-1]] if len(parts) % 2 else [])
+    return t.make("add", (top, t.make("log1p", (t.add(*parts[0][1]),))))
 
 
 def _weight_of_scalars(bound: Bindings, context: Context) -> Node:
@@ -146,7 +190,26 @@ def _minus_expm1(bound: Bindings, context: Context) -> Node:
     return context.negate(t.make("expm1", (t.make("mul", (rate, bound["x"])),)))
 
 
-STABLE: tuple[Rule, ...] = (
+def _is_data(bound: Bindings, context: Context) -> bool:
+    """True for an entry of an input: a target, which may be 1. (A sigmoid(-|x|) is what the rule makes.)"""
+    if any(f.op == "abs" for f in context.split(bound["x"])[1]):
+        return False
+    target = bound["t"]
+    while target.op in ("index", "take", "slice", "reshape", "transpose"):
+        target = target.args[0]
+    return target.op == "symbol" and target.kind == "real"
+
+
+def _less_target(bound: Bindings, context: Context) -> Node:
+    """(1 - t) - sigmoid(-x) for positive x: exact for t = 1, where the difference is -exp(-x)."""
+    t, x, target = context.table, bound["x"], bound["t"]
+    small = t.make("sigmoid", (context.times(-1, (t.make("abs", (x,)),)),))
+    above = t.add(t.make("add", (context.constant(1), context.times(-1, (target,)))), context.negate(small))
+    below = t.add(small, context.times(-1, (target,)))
+    return t.make("select", (t.make("less", (context.constant(0), x)), above, below))
+
+
+EXPONENTIALS: tuple[Rule, ...] = (
     Rule(
         "softplus",
         ("log", _ONE_PLUS_EXP),
@@ -168,36 +231,20 @@ STABLE: tuple[Rule, ...] = (
         "sigmoid(-x)**-n, n < 0",
     ),
     Rule(
-        "sigmoid from its quotient",
-        ("mul", _EXP, ("sigmoid", ("neg", "x")), "..."),
-        ("sigmoid", "x"),
-        "infinity times zero for large x",
-    ),
-    Rule(
-        "slope of sigmoid from its quotient",
-        ("mul", _EXP, ("pow", ("sigmoid", ("neg", "x")), 2), "..."),
-        ("mul", ("sigmoid", "x"), ("sigmoid", ("neg", "x"))),
-        "infinity times zero for large x",
-    ),
-    Rule(
-        "one minus sigmoid",
-        ("add", 1, ("neg", ("sigmoid", "x")), "..."),
-        ("sigmoid", ("neg", "x")),
-        "no digit is left above 37, where the value is exp(-x)",
-    ),
-    Rule(
-        "sigmoid minus one",
-        ("add", -1, ("sigmoid", "x"), "..."),
-        ("neg", ("sigmoid", ("neg", "x"))),
-        "no digit is left above 37, where the value is -exp(-x)",
-    ),
-    Rule(
         "log of a sum of exponentials",
         ("log", "s"),
         _log_sum,
-        "exp overflows, or all of them are 0",
+        "exp overflows, or all of them are 0, or one stands beside 1",
         _keeps_axes,
-        "m + log(sum(exp(z - m))), s = sum(exp(z)), m = max(z)",
+        "m + log1p(sum(exp(z - m)) - 1), s = sum(exp(z)), m = max(z)",
+    ),
+    Rule(
+        "log of shifted exponentials",
+        ("log", "s"),
+        lambda b, c: _log_of_shifted(b["s"].args[0], b["s"], c),
+        "a small rest of the sum stands beside the 1 of the largest term",
+        _is_shifted_sum,
+        "log1p(sum(exp(z - m)) - 1), s = sum(exp(z - m)), m = max(z)",
     ),
     Rule(
         "softmax",
@@ -219,9 +266,9 @@ STABLE: tuple[Rule, ...] = (
         "log of exponentials",
         ("log", "s"),
         _log_of_scalars,
-        "exp overflows, or all of them are 0",
+        "exp overflows, or all of them are 0, or one stands beside 1",
         lambda b, c: _exponents(b["s"], c) is not None,
-        "m + log(exp(a - m) + exp(b - m) + ...), s = exp(a) + exp(b) + ..., m = max(a, b, ...)",
+        "m + log1p(exp(a - m) + exp(b - m) + ... - 1), s = exp(a) + exp(b) + ..., m = max(a, b, ...)",
     ),
     Rule(
         "weight among exponentials",
@@ -231,14 +278,23 @@ STABLE: tuple[Rule, ...] = (
         _has_exponent,
         "exp(x - m)/(exp(a - m) + ...), s = exp(a) + exp(b) + ..., x one of a, b, ..., m = max(a, b, ...)",
     ),
-    Rule("log1p", ("log", ("add", 1, "*x")), ("log1p", "x"), "x is lost beside 1 below 1e-16"),
-    Rule("expm1", ("add", -1, _EXP, "..."), ("expm1", "x"), "exp(x) rounds to 1 where x is small"),
     Rule(
-        "-expm1",
-        ("add", 1, ("neg", _EXP), "..."),
-        ("neg", ("expm1", "x")),
-        "exp(x) rounds to 1 where x is small",
+        "sigmoid less its target",
+        ("add", ("sigmoid", "x"), ("neg", "t")),
+        _less_target,
+        "for t = 1 no digit is left above 37, where the value is -exp(-x)",
+        _is_data,
+        "(1 - t) - sigmoid(-x) for x > 0, sigmoid(x) - t else, t an input",
     ),
+    Rule(
+        "target less its sigmoid",
+        ("add", "t", ("neg", ("sigmoid", "x"))),
+        lambda b, c: c.times(-1, (_less_target(b, c),)),
+        "for t = 1 no digit is left above 37, where the value is exp(-x)",
+        _is_data,
+        "sigmoid(-x) - (1 - t) for x > 0, t - sigmoid(x) else, t an input",
+    ),
+    Rule("log1p", ("log", ("add", 1, "*x")), ("log1p", "x"), "x is lost beside 1 below 1e-16"),
     Rule(
         "-expm1 of a power",
         ("add", 1, ("neg", ("pow", "b", "x")), "..."),

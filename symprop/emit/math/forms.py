@@ -1,0 +1,180 @@
+"""Native code of the forms that keep digits (`symprop.functions.forms`), and the slope of tanh.
+
+`exp_product` and `exp_sum` keep the rounding error of the exponent: at an exponent of 700 it is worth 350
+units in the last place of the result. The polynomial: `tests/tools/fit_forms.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from symprop.emit.builder import Builder, Value
+from symprop.emit.math import coefficients as table
+from symprop.emit.math.common import (
+    INF,
+    at_least,
+    at_most,
+    bias,
+    estrin,
+    is_double,
+    mul_add,
+    number,
+    polynomial,
+    power_of_two,
+    scale_by_halves,
+    whole_and_bits,
+)
+from symprop.emit.math.doubledouble import (
+    Pair,
+    add_pairs,
+    divide_pairs,
+    fast_two_sum,
+    multiply_pair,
+    remainder,
+    two_product,
+    two_sum,
+)
+from symprop.emit.math.exponential import expm1_pair, reduce
+from symprop.emit.math.gauss import gaussian
+from symprop.emit.math.logistic import correction, parts
+
+__all__ = ["FORMS", "VARIADIC", "exp_product", "exp_sum", "root_of_squares", "tanh_gap"]
+
+# (x - tanh(x))/x**3 = 1/3 + x**2 TANH_GAP(x**2), |x| <= 0.6
+TANH_GAP = {
+    "double": (
+        -0.13333333333333328,
+        0.053968253968245485,
+        -0.021869488535608425,
+        0.0088632355121954,
+        -0.00359212769967614,
+        0.0014558302926270296,
+        -0.0005899941076041254,
+        0.00023894270216832461,
+        -9.619344015036443e-05,
+        3.735728276972609e-05,
+        -1.2497392107865937e-05,
+        2.569623349838324e-06,
+    ),
+    "float": (
+        -0.13333317637443542,
+        0.05396205559372902,
+        -0.02178986370563507,
+        0.008409673348069191,
+        -0.0023656708654016256,
+    ),
+}
+
+
+def exp_of_pair(b: Builder, exponent: Pair) -> Value:
+    """exp(high + low), below 1 ULP; the low part is left out where the result is 0 or infinite anyway."""
+    x, low = exponent
+    top, bottom = (710.0, -746.0) if is_double(x) else (89.0, -104.0)
+    low = b.select(b.fcmp("olt", b.fabs(x), number(b, x, -bottom)), low, number(b, x, 0.0))
+    x = at_least(b, at_most(b, x, top), bottom)
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
+    r = b.fadd(reduce(b, x, n), low)
+    part = mul_add(b, b.fmul(r, r), estrin(b, r, table.EXP[x.type.element]), r)
+    return scale_by_halves(b, b.fadd(part, number(b, x, 1.0)), bits)
+
+
+def exp_product(b: Builder, extra: Value, x: Value, y: Value, *more: Value) -> Value:
+    """exp((1 + extra) x y ...): the product as a pair; below 1 ULP. `extra` is what a constant among the
+    factors lost when it was rounded."""
+    half, zero = number(b, x, -0.5).name, number(b, x, 0.0).name
+    if extra.name == zero and x.name == half and [v.name for v in more] == [y.name]:
+        return gaussian(b, y)  # shared with the normal distribution
+    pair = two_product(b, x, y)
+    plain = pair[0]
+    for factor in more:
+        pair, plain = multiply_pair(b, pair, factor), b.fmul(plain, factor)
+    if more:  # an overflow on the way leaves NaN in the pair
+        finite = b.fcmp("olt", b.fabs(plain), number(b, x, 1e30))
+        pair = b.select(finite, pair[0], plain), b.select(finite, pair[1], number(b, x, 0.0))
+    if extra.name != number(b, x, 0.0).name:
+        pair = pair[0], mul_add(b, pair[0], extra, pair[1])
+    return exp_of_pair(b, pair)
+
+
+def exp_sum(b: Builder, x: Value, y: Value) -> Value:
+    """exp(x + y): the sum as a pair; below 1 ULP."""
+    return exp_of_pair(b, two_sum(b, x, y))
+
+
+def tanh_prime(b: Builder, x: Value) -> Value:
+    """1 - tanh(x)^2 = z/(1 + h)^2 with z = exp(-2|x|): a few operations beside tanh(x); below 2.5 ULP."""
+    known = parts(b, x)
+    start = mul_add(b, known.r, number(b, x, 2.0), number(b, x, 1.0))
+    last = b.fmul(b.fadd(known.r, known.r), known.r)
+    inverse, error = correction(b, known.below, known.inverse)
+    value = b.fmul(mul_add(b, last, known.series, start), b.fmul(inverse, inverse))
+    value = mul_add(b, value, b.fadd(error, error), value)
+    # z = 2^n ... gets subnormal: 2^(n + raised) is a normal number
+    raised = 100 if is_double(x) else 40
+    scale = power_of_two(b, b.add(known.bits, b.const(raised, known.bits.type)), x.type)
+    return b.fmul(b.fmul(value, scale), number(b, x, 2.0**-raised))
+
+
+def tanh_gap(b: Builder, x: Value) -> Value:
+    """x - tanh(x): a polynomial up to 0.6, beyond it tanh as a pair; below 1.5 ULP."""
+    size = b.fabs(x)
+    square = b.fmul(x, x)
+    third = number(b, x, 1 / 3)
+    series = mul_add(b, square, polynomial(b, square, TANH_GAP[x.type.element]), third)
+    cube = multiply_pair(b, two_product(b, x, x), size)
+    near = mul_add(b, cube[0], series, b.fmul(cube[1], series))
+    t = expm1_pair(b, at_least(b, b.fmul(size, number(b, x, -2.0)), -45.0 if is_double(x) else -20.0))
+    below = fast_two_sum(b, number(b, x, 2.0), t[0])
+    h = divide_pairs(b, (b.fneg(t[0]), b.fneg(t[1])), (below[0], b.fadd(below[1], t[1])))
+    total = b.fsub(size, h[0])
+    # the error of the difference: tanh is the smaller one
+    far = b.fadd(total, b.fsub(b.fsub(b.fsub(size, total), h[0]), h[1]))
+    far = b.select(b.fcmp("olt", total, number(b, x, 1e30)), far, size)
+    value = b.select(b.fcmp("olt", size, number(b, x, 0.6)), near, far)
+    return b.copysign(b.select(b.fcmp("uno", x, x), x, value), x)
+
+
+def root_of_squares(b: Builder, *items: Value) -> Value:
+    """sqrt(x^2 + y^2 + ...): scaled by a power of two where a square would overflow or underflow; the
+    squares are summed as pairs; below 1 ULP."""
+    sizes = [b.fabs(x) for x in items]
+    top = sizes[0]
+    for size in sizes[1:]:
+        top = b.select(b.fcmp("olt", top, size), size, top)
+    far = 2.0**500 if is_double(top) else 2.0**60
+    large = b.fcmp("ogt", top, number(b, top, far))
+    small = b.fcmp("olt", top, number(b, top, 1 / far))
+    one = number(b, top, 1.0)
+    down, up = number(b, top, 2.0 ** (-600 if is_double(top) else -70)), number(b, top, far)
+    scale = b.select(large, down, b.select(small, up, one))
+    inverse = b.select(large, number(b, top, 2.0 ** (600 if is_double(top) else 70)), one)
+    inverse = b.select(small, number(b, top, 1 / far), inverse)
+    total: Pair | None = None
+    for size in sizes:
+        scaled = b.fmul(size, scale)
+        square = two_product(b, scaled, scaled)
+        total = square if total is None else add_pairs(b, total, square)
+    assert total is not None
+    root = b.sqrt(total[0])
+    # half of the rest of the sum over the root
+    rest = b.fsub(total[1], remainder(b, root, root, total[0]))
+    better = b.fadd(root, b.fdiv(b.fmul(rest, number(b, root, 0.5)), root))
+    plain = b.fcmp("olt", b.fabs(better), number(b, top, INF))
+    value = b.fmul(b.select(plain, better, root), inverse)
+    # an infinite operand wins against NaN of the differences
+    value = b.select(b.fcmp("oeq", top, number(b, top, INF)), top, value)
+    for x in items:
+        value = b.select(b.fcmp("uno", x, x), x, value)
+    return value
+
+
+FORMS: dict[str, Callable[..., Value]] = {
+    "tanh_prime": tanh_prime,
+    "tanh_gap": tanh_gap,
+    "exp_product": exp_product,
+    "exp_sum": exp_sum,
+    "root_of_squares": root_of_squares,
+}
+
+# of any number of operands: calls of them do not go side by side
+VARIADIC = frozenset({"exp_product", "root_of_squares"})

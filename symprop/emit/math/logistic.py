@@ -1,0 +1,203 @@
+"""sigmoid, tanh, their derivatives and softplus: what they need of one argument is written once.
+
+A network uses several of them at the same x: `tanh` forward and its derivative backward, `softplus` and
+`sigmoid`. They are quotients of z = exp(-|x|) and 1 + z (of exp(-2|x|) for tanh), so the exponential, its low
+part and the reciprocal are shared (`Builder.once`), and each function costs a few operations more. The
+reciprocal 1/y is kept as r and e with 1/y = r (1 + e), which makes one rounding of each quotient.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from symprop.emit.builder import Builder, Value
+from symprop.emit.math import coefficients as table
+from symprop.emit.math.common import (
+    at_least,
+    bias,
+    estrin,
+    fraction_bits,
+    is_double,
+    mul_add,
+    negative_mul_add,
+    number,
+    power_of_two,
+    sign_bit,
+    whole_and_bits,
+)
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product
+from symprop.emit.math.exponential import reduce
+from symprop.emit.math.logarithm import log_sum
+
+__all__ = ["sigmoid", "sigmoid_prime", "softplus", "tanh", "tanh_prime"]
+
+Scale = tuple[Value, Value]  # two factors, neither of them subnormal, whose product may be
+
+
+def halves(b: Builder, bits: Value, kind: Value) -> Scale:
+    """2^n as a product of two normal numbers, from n + 2 bias in the low bits."""
+    half = b.lshr(bits, b.const(1, bits.type))
+    return power_of_two(b, half, kind.type), power_of_two(b, b.sub(bits, half), kind.type)
+
+
+def correction(b: Builder, y: Pair, inverse: Value) -> Pair:
+    """r and e with 1/y = r (1 + e) to nearly twice the digits, r the inverse of the first number."""
+    one = number(b, inverse, 1.0)
+    if b.target.fma:
+        rest = negative_mul_add(b, y[0], inverse, one)
+    else:
+        rest = b.fneg(remainder(b, y[0], inverse, one))
+    return inverse, negative_mul_add(b, y[1], inverse, rest)
+
+
+def product_plus(b: Builder, x: Value, y: Value, start: Pair) -> Pair:
+    """start + x y as a pair, |start| the larger one; x y is small enough to be rounded."""
+    if b.target.fma:
+        total = b.fma(x, y, start[0])
+        return total, b.fadd(b.fma(x, y, b.fsub(start[0], total)), start[1])
+    total, error = fast_two_sum(b, start[0], b.fmul(x, y))
+    return total, b.fadd(error, start[1])
+
+
+def product_and(b: Builder, x: Value, y: Value, small: Value) -> Value:
+    """x y + small, rounded nearly once."""
+    if b.target.fma:
+        return b.fma(x, y, small)
+    product, error = two_product(b, x, y)
+    return b.fadd(product, b.fadd(error, small))
+
+
+def times(b: Builder, x: Pair, y: Pair) -> Value:
+    """x r (1 + e) for y = (r, e), rounded nearly once."""
+    high, error = y
+    return product_and(b, x[0], high, mul_add(b, x[1], high, b.fmul(b.fmul(x[0], high), error)))
+
+
+def times_square(b: Builder, x: Pair, y: Pair) -> Value:
+    """x r^2 (1 + e)^2 for y = (r, e), rounded nearly once."""
+    high, error = y
+    square, low = two_product(b, high, high)
+    low = mul_add(b, b.fadd(error, error), square, low)
+    return product_and(b, x[0], square, mul_add(b, x[1], square, b.fmul(x[0], low)))
+
+
+# -- exp(-|x|) and 1 + exp(-|x|) ---------------------------------------------------------------------------
+
+
+def decay(b: Builder, x: Value) -> Pair:
+    """exp(-|x|) as a pair, error 2^-55 relative, subnormal where it must be; NaN stays NaN."""
+    return b.once("decay", x, lambda: write_decay(b, x), even=True)
+
+
+def write_decay(b: Builder, x: Value) -> Pair:
+    x = at_least(b, b.fneg(b.fabs(x)), -748.0 if is_double(x) else -106.0)
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
+    r = reduce(b, x, n)
+    start = fast_two_sum(b, number(b, x, 1.0), r)
+    high, low = product_plus(b, b.fmul(r, r), estrin(b, r, table.EXP[x.type.element]), start)
+    first, second = halves(b, bits, x)
+    return b.fmul(b.fmul(high, first), second), b.fmul(b.fmul(low, first), second)
+
+
+def inverse_of_one_plus(b: Builder, x: Value) -> Pair:
+    """1/(1 + exp(-|x|))"""
+
+    def write() -> Pair:
+        z = decay(b, x)
+        high, low = fast_two_sum(b, number(b, x, 1.0), z[0])
+        return correction(b, (high, b.fadd(low, z[1])), b.fdiv(number(b, x, 1.0), high))
+
+    return b.once("inverse of one plus decay", x, write, even=True)
+
+
+def sigmoid(b: Builder, x: Value) -> Value:
+    """1/(1 + exp(-x)): z/(1 + z) or 1/(1 + z) with z = exp(-|x|); below 0.9 ULP."""
+    z, left = decay(b, x), sign_bit(b, x)
+    top = b.select(left, z[0], number(b, x, 1.0)), b.select(left, z[1], number(b, x, 0.0))
+    return times(b, top, inverse_of_one_plus(b, x))
+
+
+def sigmoid_prime(b: Builder, x: Value) -> Value:
+    """s(1 - s) of s = sigmoid(x): z/(1 + z)^2 with z = exp(-|x|); below 0.9 ULP."""
+    return times_square(b, decay(b, x), inverse_of_one_plus(b, x))
+
+
+def softplus(b: Builder, x: Value) -> Value:
+    """log(1 + exp(x)) = max(x, 0) + log(1 + z), z = exp(-|x|), as k ln 2 + log(1 + f); below 1.1 ULP."""
+    high, low = decay(b, x)
+    one = number(b, x, 1.0)
+    # from 1/2 on log(1 + z) = ln 2 + log(1 + (z - 1)/2), the difference exact
+    upper = b.fcmp("oge", high, number(b, x, 0.5))
+    half = number(b, x, 0.5)
+    f = b.select(upper, b.fmul(b.fsub(high, one), half), high)
+    extra = b.select(upper, b.fmul(low, half), low)
+    k = b.select(upper, one, number(b, x, 0.0))
+    part = log_sum(b, k, f, extra)
+    positive = b.select(b.fcmp("olt", x, number(b, x, 0.0)), number(b, x, 0.0), x)
+    return b.fadd(positive, part)
+
+
+# -- tanh --------------------------------------------------------------------------------------------------
+
+
+class Parts(NamedTuple):
+    """Of x: r and S with exp(-2|x|) = 2^n (1 + 2 r + 2 r^2 S), and h = (exp(-2|x|) - 1)/2."""
+
+    r: Value
+    series: Value
+    bits: Value  # n + bias in the low bits
+    h: Pair
+    below: Pair  # 1 + h
+    inverse: Value  # of the first number of it
+
+
+def parts(b: Builder, x: Value) -> Parts:
+    """The parts of tanh and its derivative, for |x| as far as the derivative is not zero."""
+    return b.once("parts of tanh", x, lambda: write_parts(b, x), even=True)
+
+
+def write_parts(b: Builder, x: Value) -> Parts:
+    element, kind = x.type.element, x.type
+    x = at_least(b, b.fneg(b.fabs(x)), -375.0 if is_double(x) else -53.5)
+    # as `whole_and_bits`, but the power of two for h stops where h is -1/2 to all digits
+    middle = 1.5 * 2.0 ** fraction_bits(kind) + bias(kind)
+    shifted = mul_add(b, x, number(b, x, 2.0 * table.LOG2E[element][0]), number(b, x, middle))
+    n = b.fsub(shifted, number(b, x, middle))
+    stopped = at_least(b, shifted, middle - (1000.0 if is_double(x) else 120.0))
+    scale = power_of_two(b, b.bitcast(stopped, kind.integer), kind)
+    high, low = table.LN2[element]
+    r = negative_mul_add(b, n, number(b, x, high / 2), x)
+    r = negative_mul_add(b, n, number(b, x, low / 2), r)
+    series = estrin(b, r, [2.0 ** (k + 1) * c for k, c in enumerate(table.EXP[element])])
+    half = number(b, x, 0.5)
+    base = mul_add(b, scale, half, number(b, x, -0.5))
+    lost = mul_add(b, scale, half, b.fneg(b.fadd(base, half)))  # of powers of two below the last place of 1/2
+    # h and 1 + h are known but for their last part, the same for both, before the series is
+    last = b.fmul(b.fmul(scale, r), r)
+    early, error = fast_two_sum(b, base, b.fmul(scale, r))
+    error = b.fadd(error, lost)
+    h = product_plus(b, last, series, (early, error))
+    early, lost = fast_two_sum(b, number(b, x, 1.0), early)
+    below = product_plus(b, last, series, (early, b.fadd(lost, error)))
+    inverse = b.fdiv(number(b, x, 1.0), below[0])
+    return Parts(r, series, b.bitcast(shifted, kind.integer), h, below, inverse)
+
+
+def tanh(b: Builder, x: Value) -> Value:
+    """-h/(1 + h) with the sign of x, h = (exp(-2|x|) - 1)/2; below 0.9 ULP."""
+    known = parts(b, x)
+    (high, low), (y, rest), inverse = known.h, known.below, known.inverse
+    first = b.fmul(high, inverse)
+    small = b.fadd(b.fneg(remainder(b, first, y, high)), negative_mul_add(b, first, rest, low))
+    return b.copysign(mul_add(b, small, inverse, first), x)
+
+
+def tanh_prime(b: Builder, x: Value) -> Value:
+    """1 - tanh(x)^2 = exp(-2|x|)/(1 + h)^2, the power of two last; below 0.9 ULP."""
+    known = parts(b, x)
+    twice = b.fadd(known.r, known.r)
+    start = fast_two_sum(b, number(b, x, 1.0), twice)
+    top = product_plus(b, b.fmul(twice, known.r), known.series, start)
+    value = times_square(b, top, correction(b, known.below, known.inverse))
+    first, second = halves(b, b.add(known.bits, b.const(bias(x.type), known.bits.type)), x)
+    return b.fmul(b.fmul(value, first), second)

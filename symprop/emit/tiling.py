@@ -1,0 +1,172 @@
+"""How a matrix product is tiled: which rows and columns at a time, what is copied first, in which order.
+
+The costs behind the choices are told in docs/planner.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from .builder import Builder, Type, Value, vector
+from .pack import Operand, Size, rest, subtract
+from .tiles import Panel, Piece, Segment
+
+__all__ = ["DEEP", "LARGE", "Axis", "Scratch", "Tiling", "at_least"]
+
+Axis = Literal["n", "m"]
+Scratch = Callable[[int], Value]
+
+FIRST_LEVEL = 16 * 1024  # bytes that stay in the first-level cache whatever their layout
+SECOND_LEVEL = 384 * 1024  # bytes of A that are kept in the second-level cache while B passes by
+LARGE = 2 * 1024 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
+DEEP = 4096  # bytes along t after which sums are interrupted, so that blocks and panels stay in their caches
+PACKED = 1024 * 1024  # bytes of copied panels of B at a time, where the rows of A come in blocks
+PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
+# The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
+# and room for a row of B and an entry of A that the register allocator really finds.
+TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
+FEW = 8  # panels from which threads share these; of fewer they share the rows
+
+
+class Tiling:
+    """The plan of a product of an (m, k) and a (k, n) matrix whose vectors go along n."""
+
+    def __init__(self, b: Builder, element: str, m: Size, n: Size) -> None:
+        self.b, self.m, self.n = b, m, n
+        self.axis: Axis = "n"  # the axis of the caller that is our n
+        self.most = [x if isinstance(x, int) else None for x in (m, n)]  # bounds of m and n, if there are any
+        self.compact = False  # the epilogue is written once for all rows of a tile
+        self.stage: Value | None = None
+        self.chosen = ""  # tiles, copies and blocks, in words
+        self.kind: Type = vector(element)
+        self.wide: Type = vector(element, b.target.lanes(element))
+        self.lanes = self.wide.lanes
+        self.size = self.kind.bits // 8
+        self.threads = b.module.threads if b.thread is None else 1  # that share this product
+        self.masks = b.target.vector_bits > 128  # narrow vectors have no masked loads: their tails are scalar
+        self.tallest = TALLEST[32 if b.target.registers >= 32 else 16]
+
+    def plan(self, A: Operand, B: Operand, k: int, scratch: Scratch) -> None:
+        """Choose panels, tiles, packing and the order of the loops; reserve memory for at most k steps."""
+        n, size, (rows, columns) = self.n, self.size, self.most
+        self.turned = B.column != 1  # its panels must be copied, and should not be large
+        must = self.turned and (not isinstance(n, int) or n >= (2 if self.masks else self.lanes))
+        pays = at_least(16, rows) and at_least(FIRST_LEVEL, columns, k, size)
+        self.blocked = rows is not None and columns is not None and rows * k * size >= LARGE
+        self.blocked = self.blocked and isinstance(self.m, int)
+        self.pack_b = must or pays
+        # Entries of A are copied where they lie apart, or where the rows of a tile collide in the cache.
+        apart = A.column != 1 and at_least(2 * FIRST_LEVEL, rows, k, size)
+        collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and at_least(PAGE, k, size)
+        collide = collide and (self.blocked or self.rows(2) > 6)
+        reused = at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and at_least(5, rows)
+        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else rows or 0
+        self.pack_a = reused and (apart or collide) and self.block > 0
+        self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
+        # Tiles of packed rows, or rows in blocks, are the same for all panels.
+        self.shared = self.pack_a or self.blocked
+        most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]
+        segments = {rows: self.segments(rows) for rows in dict.fromkeys(most)}
+        self.tiles = [segments[rows] for rows in most]
+        if self.compact:
+            tallest = max(r * len(p.pieces) for r, p in zip(most, self.panels, strict=True))
+            self.staged = tallest * self.lanes
+            self.stage = scratch(self.staged * self.threads)
+        self.room_a = self.room_b = None
+        if self.pack_a:
+            self.room_a = scratch(k * self.block)
+        if self.pack_b:
+            widest = max(p.packed for p in self.panels)
+            self.packed = k * widest
+            if self.blocked and columns is not None:
+                self.packed = max(self.packed, min(PACKED // size, k * (columns + self.lanes)))
+            self.room_b = scratch(self.packed * (1 if self.blocked else self.threads))
+        self.chosen = self.words()
+        wide = 0
+        for p in self.panels:
+            known = isinstance(p.start, int) and isinstance(p.stop, int)
+            wide += -(-(p.stop - p.start) // p.width) if known else FEW  # type: ignore[operator]
+        self.by_rows = wide < min(FEW, 2 * self.threads)
+
+    def words(self) -> str:
+        """What was chosen."""
+        most = max((len(p.pieces) for p in self.panels), default=0)
+        rows = max((t.rows for tiles in self.tiles for t in tiles), default=0)
+        along = "columns" if self.axis == "n" else "rows"
+        result = f"tiles of {rows} rows by {most} vectors along the {along}"
+        result += f", blocks of {self.block} rows" if self.blocked else ""
+        copies = [name for name, used in (("tiles", self.pack_a), ("panels", self.pack_b)) if used]
+        return f"{result}, {' and '.join(copies)} copied" if copies else result
+
+    def runtime_panels(self, n: Value) -> list[Panel]:
+        """Whole panels, then single vectors with a mask (or single columns)."""
+        b, lanes = self.b, self.lanes
+        best = self.vectors(None)
+        full = tuple(Piece(v * lanes, lanes, lanes) for v in range(best))
+        stop = subtract(b, n, rest(b, n, best * lanes))
+        tail = Piece(0, lanes, None) if self.masks else Piece(0, 1, 1)
+        return [Panel(0, stop, best * lanes, full), Panel(stop, n, tail.lanes, (tail,))]
+
+    def known_panels(self, n: int) -> list[Panel]:
+        """Panels of equal width, then what remains in as few panels as possible."""
+        lanes, left = self.lanes, n % self.lanes
+        pieces = [Piece(j, lanes, lanes) for j in range(0, n - left, lanes)]
+        if left and self.masks:  # the last vector is as narrow as a power of two can be
+            pieces.append(Piece(n - left, 1 << (left - 1).bit_length(), left))
+        else:
+            pieces += [Piece(j, 1, 1) for j in range(n - left, n)]
+        best = self.vectors(len(pieces))
+        turns = n // lanes // best
+        most = best
+        if not self.blocked and not self.pack_a and best == 2 and len(pieces) in (3, 5):
+            turns, most = turns - 1, 3  # three vectors at once are better than two and a single one
+        result = []
+        if turns > 0:
+            result.append(Panel(0, turns * best * lanes, best * lanes, tuple(pieces[:best])))
+        remaining = pieces[max(turns, 0) * best :]
+        while remaining:
+            part, remaining = remaining[:most], remaining[most:]
+            first, last = part[0].first, part[-1]
+            stop = last.first + (last.count or 0)
+            moved = tuple(Piece(p.first - first, p.lanes, p.count) for p in part)
+            result.append(Panel(first, stop, stop - first, moved))
+        return result
+
+    def vectors(self, available: int | None) -> int:
+        """Vectors of a tile: two, or more if there are few rows."""
+        m, most = self.m, 4 if self.turned else 8
+        fitting = [v for v in range(3, most + 1) if isinstance(m, int) and m <= self.tallest[v]]
+        best = max(fitting, default=2)
+        return best if available is None else max(1, min(best, available))
+
+    def rows(self, vectors: int) -> int:
+        """The most rows of a tile of so many vectors."""
+        return self.tallest[min(vectors, 8)]
+
+    def segments(self, most: int) -> list[Segment]:
+        """The rows of C, as evenly as possible if their number is known."""
+        b, m = self.b, self.m
+        if isinstance(m, int):
+            fewest, more = divmod(m, max(1, -(-m // most)))
+            split = more * (fewest + 1)
+            return [
+                s for s in (Segment(0, split, fewest + 1), Segment(split, m, fewest)) if s.start != s.stop
+            ]
+        result: list[Segment] = []
+        start: Size = 0
+        for rows in sorted({most, 4 if most > 6 else (most + 1) // 2, 1}, reverse=True):
+            stop = subtract(b, m, rest(b, subtract(b, m, start), rows)) if rows > 1 else m
+            result.append(Segment(start, stop, rows))
+            start = stop
+        return result
+
+
+def at_least(amount: int, *factors: int | None) -> bool:
+    """Whether a product of sizes is so large, or may be."""
+    total = 1
+    for factor in factors:
+        if factor is None:
+            return True
+        total *= factor
+    return total >= amount

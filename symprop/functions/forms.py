@@ -1,0 +1,111 @@
+"""Forms that the rewriting makes to keep digits: slopes, exponentials of products and of differences, gaps.
+
+No formula of a user holds them; they stand in programs only. Each is what its name says, computed in a way
+that neither overflows nor cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import sympy as sp
+
+from symprop.functions.elementwise import elementwise, real
+from symprop.functions.symbols import define_formula
+from symprop.graph import Node, NodeTable
+
+__all__: list[str] = []
+
+T = NodeTable
+N = Node
+
+
+def _exact_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of mpmath on arrays of float64."""
+    return np.vectorize(lambda *v: float(function(*[mp.mpf(float(x)) for x in v])), otypes=[float])
+
+
+def _declare(
+    name: str,
+    partials: Callable[[T, N], Sequence[N | None]],
+    exact: Callable[..., Any],
+    formula: Callable[..., Any],
+    **more: Any,
+) -> None:
+    value = real(exact)
+    define_formula(name, formula)
+    elementwise(name, partials, _exact_values(value), value, lowered=True, **more)
+
+
+def _exact_tanh_prime(x: Any) -> Any:
+    z = mp.exp(-2 * abs(x))
+    return 4 * z / (1 + z) ** 2
+
+
+def _exact_sigmoid_prime(x: Any) -> Any:
+    z = mp.exp(-abs(x))
+    return z / (1 + z) ** 2
+
+
+def _exact_gap(x: Any) -> Any:
+    if mp.isinf(x):
+        return x
+    with mp.extraprec(200 if abs(x) < 1 else 0):  # the leading terms cancel to x**3/3
+        return x - mp.tanh(x) if abs(x) > 1e-15 else x**3 / 3
+
+
+_declare(
+    "tanh_prime",
+    lambda t, y: [t.mul(t.constant(-2), t.call("tanh", y.args[0]), y)],
+    _exact_tanh_prime,
+    lambda x: 1 - sp.tanh(x) ** 2,
+    summary="1 - tanh(x)²; derivative -2 tanh(x) (1 - tanh(x)²)",
+)
+_declare(
+    "sigmoid_prime",
+    lambda t, y: [t.neg(t.mul(y, t.call("tanh", t.mul(t.constant(sp.Rational(1, 2)), y.args[0]))))],
+    _exact_sigmoid_prime,
+    lambda x: 1 / ((1 + sp.exp(-x)) * (1 + sp.exp(x))),
+    summary="σ(x) (1 - σ(x)); derivative -tanh(x/2) σ(x) (1 - σ(x))",
+)
+_declare(
+    "tanh_gap",
+    lambda t, y: [t.pow(t.call("tanh", y.args[0]), 2)],
+    _exact_gap,
+    lambda x: x - sp.tanh(x),
+    summary="x - tanh(x); derivative tanh(x)²",
+)
+
+
+def _product_partials(t: T, y: N) -> list[N | None]:
+    """By each factor: the product of the others times the value; the correction of a constant has none."""
+    extra, *factors = y.args
+    whole = t.add(t.constant(1), extra)
+    slopes = [t.mul(y, whole, *[a for k, a in enumerate(factors) if k != j]) for j in range(len(factors))]
+    return [None, *slopes]
+
+
+_declare(
+    "exp_product",
+    _product_partials,
+    lambda e, *v: mp.exp((1 + e) * mp.fprod(v)),
+    lambda e, *v: sp.exp((1 + e) * sp.Mul(*v)),
+    summary="exp((1 + e) a b ...) of the unrounded product; e is what a rounded constant among them lost",
+)
+_declare(
+    "exp_sum",
+    lambda t, y: [y, y],
+    lambda a, b: mp.exp(a + b),
+    lambda a, b: sp.exp(a + b),
+    summary="exp(a + b) of the unrounded sum; derivative exp(a + b)",
+)
+_declare(
+    "root_of_squares",
+    lambda t, y: [t.div(a, y) for a in y.args],
+    lambda *v: mp.sqrt(mp.fsum(x * x for x in v)),
+    lambda *v: sp.sqrt(sp.Add(*[x**2 for x in v])),
+    summary="sqrt(a² + b² + ...) without overflow; derivative by a: a/sqrt(a² + b² + ...)",
+)

@@ -1,0 +1,479 @@
+"""Products whose factors cancel or overflow against each other: exponentials, their quotients, signs.
+
+A product is read as base -> exponent. Each rule of `PRODUCTS` looks at the bases and changes exponents; what
+is left is written as a product again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.positive import is_positive
+
+__all__ = ["PRODUCTS", "Factors", "ProductRule", "distributed", "even_argument", "normalised"]
+
+LONGEST = 32
+
+
+def even_argument(x: Node, context: Context) -> Node:
+    """x or -x: the one without a sign, for functions that do not see it."""
+    number, factors = context.split(x)
+    if number < 0:
+        return context.times(-number, factors)
+    return context.negate(x) if x.op == "add" and context.split(x.args[-1])[0] < 0 else x
+
+
+def power_of(factor: Node, context: Context) -> tuple[Node, Number]:
+    """A factor as base and constant exponent."""
+    if factor.op == "pow":
+        power = context.number(factor.args[1])
+        if power is not None:
+            return factor.args[0], power
+    return factor, 1
+
+
+class Factors:
+    """The factors of a product: a number, and base -> exponent in the order in which they were met."""
+
+    def __init__(self, node: Node, context: Context) -> None:
+        self.context, self.table = context, context.table
+        self.number: Number = 1
+        self.powers: dict[int, tuple[Node, Number]] = {}
+        self.cancelled = False
+        self.clashes = False  # x**2 * x**-1 of an x that may be zero: left as it is
+        todo = [node]
+        while todo:
+            factor = todo.pop()
+            while factor.op == "broadcast" and not factor.args[0].shape:
+                factor = factor.args[0]
+            number = context.number(factor)
+            if number is not None:
+                self.number *= number
+                continue
+            if factor.op == "mul" and len(factor.args) + len(self.powers) <= LONGEST:
+                todo.extend(reversed(factor.args))
+                continue
+            base, exponent = power_of(factor, context)
+            before = self.exponent(base)
+            if before * exponent < 0:
+                if is_positive(base, context):
+                    self.cancelled = True
+                else:
+                    self.clashes = True
+            self.change(base, exponent)
+
+    def exponent(self, base: Node) -> Number:
+        """The exponent of a base, 0 where it is no factor."""
+        return self.powers.get(base.serial, (base, 0))[1]
+
+    def change(self, base: Node, by: Number) -> None:
+        """Multiply by base**by."""
+        self.powers[base.serial] = base, self.exponent(base) + by
+
+    def of(self, op: str) -> list[tuple[Node, Number]]:
+        """The bases of that operation, with their exponents."""
+        return [(b, e) for b, e in self.powers.values() if b.op == op and e]
+
+    def make(self, op: str, argument: Node, scale: Number = 1) -> Node:
+        """op(scale*argument)"""
+        if scale != 1:
+            number, factors = self.context.split(argument)
+            argument = self.context.times(number * scale, factors)
+        return self.table.make(op, (argument,))
+
+    def built(self) -> Node:
+        """The product as a node."""
+        t, context = self.table, self.context
+        factors = [
+            base if e == 1 else t.make("pow", (base, context.constant(e)))
+            for base, e in self.powers.values()
+            if e
+        ]
+        return t.mul(context.constant(self.number), *factors)
+
+
+@dataclass(frozen=True)
+class ProductRule:
+    """`before --> after` of factors of one product; `apply` changes the factors and says whether it did."""
+
+    name: str
+    before: str
+    after: str
+    why: str
+    apply: Callable[[Factors], bool]
+    needs: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.before} --> {self.after}"
+
+
+def _positive_cancels(f: Factors) -> bool:
+    return f.cancelled
+
+
+def _signs(f: Factors) -> bool:
+    """x*sign(x) is |x|, |x|*sign(x) is x."""
+    done = False
+    for sign, e in f.of("sign"):
+        x = sign.args[0]
+        size = f.table.make("abs", (x,))
+        if e == 1 and f.exponent(size) > 0:
+            f.change(size, -1)
+            f.change(x, 1)
+            f.change(sign, -1)
+            done = True
+        elif isinstance(e, int) and e >= 1 and isinstance(f.exponent(x), int) and f.exponent(x) > 0:
+            if e == 1:
+                f.change(x, -1)
+                f.change(size, 1)
+                f.change(sign, -1)
+            else:  # sign(x)**2 is 1 where x is not zero
+                f.change(sign, -2)
+            done = True
+    return done
+
+
+def _partners(f: Factors) -> list[tuple[Node, Node, int]]:
+    """Each exp(k*x) with a sigmoid(-x), k a positive whole number: (exp, sigmoid, k)."""
+    found = []
+    powers, sigmoids = f.of("exp"), [s for s, e in f.of("sigmoid") if isinstance(e, int) and e > 0]
+    for power, e in powers:
+        if not isinstance(e, int):
+            continue
+        for s in sigmoids:
+            ratio = _ratio(power.args[0], s.args[0], f.context)
+            if ratio is not None and (ratio < 0) == (e > 0):
+                found.append((power, s, abs(ratio)))
+                break
+    return found
+
+
+def _ratio(x: Node, y: Node, context: Context) -> int | None:
+    """x/y, where that is a whole number other than zero."""
+    if context.negate(x) is y or context.negate(y) is x:
+        return -1
+    if x is y:
+        return 1
+    c, left = context.split(x)
+    d, right = context.split(y)
+    if left != right:
+        return None
+    ratio = Fraction(c) / d
+    return int(ratio) if ratio.denominator == 1 else None
+
+
+def _quotient_of_sigmoid(f: Factors) -> bool:
+    """exp(k*x) sigmoid(-x)**n: as many sigmoid(x) as there are exponentials for."""
+    done = False
+    for power, s, k in _partners(f):
+        e, n = f.exponent(power), f.exponent(s)
+        assert isinstance(e, int) and isinstance(n, int)
+        x = f.context.negate(s.args[0])
+        count = min(abs(e) * k, n)
+        f.change(power, -e)
+        f.change(f.make("exp", x), abs(e) * k - count)
+        f.change(s, -count)
+        f.change(f.make("sigmoid", x), count)
+        done = True
+    return done
+
+
+def _slope_of_sigmoid(f: Factors) -> bool:
+    for s, e in f.of("sigmoid"):
+        other = f.make("sigmoid", f.context.negate(s.args[0]))
+        o = f.exponent(other)
+        if isinstance(e, int) and isinstance(o, int) and e > 0 and o > 0 and other is not s:
+            count = min(e, o)
+            f.change(s, -count)
+            f.change(other, -count)
+            f.change(f.make("sigmoid_prime", even_argument(s.args[0], f.context)), count)
+            return True
+    return False
+
+
+def _tanh_from_sigmoid(f: Factors) -> bool:
+    """(exp(x) - 1)/(exp(x) + 1) is tanh(x/2)."""
+    for m, e in f.of("expm1"):
+        low = f.make("sigmoid", f.context.negate(m.args[0]))
+        o = f.exponent(low)
+        if isinstance(e, int) and isinstance(o, int) and e > 0 and o > 0:
+            count = min(e, o)
+            half = f.make("tanh", m.args[0], Fraction(1, 2))
+            f.change(m, -count)
+            f.change(low, -count)
+            f.change(half, count)
+            return True
+    return False
+
+
+def _tanh_from_cosh(f: Factors) -> bool:
+    done = False
+    for c, e in f.of("cosh"):
+        if not isinstance(e, int) or e >= 0:
+            continue
+        x = c.args[0]
+        s = f.table.make("sinh", (x,))
+        o = f.exponent(s)
+        if isinstance(o, int) and o > 0:
+            count = min(-e, o)
+            f.change(c, count)
+            f.change(s, -count)
+            f.change(f.table.make("tanh", (x,)), count)
+            e, done = e + count, True
+        if e <= -2:
+            f.change(c, -e // 2 * 2)
+            f.change(f.table.make("tanh_prime", (x,)), -e // 2)
+            done = True
+    return done
+
+
+def _quotient_of_exponentials(f: Factors) -> bool:
+    """exp(x)**-1 is exp(-x), and exp(x) exp(-y) is exp(x - y) where no third exponential is there."""
+    found = f.of("exp")
+    for b, e in found:
+        if e == -1:
+            f.change(b, 1)
+            f.change(f.make("exp", f.context.negate(b.args[0])), 1)
+            return True
+    if len(found) != 2 or any(e != 1 for _, e in found):
+        return False
+    (a, _), (b, _) = found
+    x, y = a.args[0], b.args[0]
+    if (_is_negative(x, f.context)) == (_is_negative(y, f.context)):
+        return False
+    f.change(a, -1)
+    f.change(b, -1)
+    f.change(f.make("exp", f.table.add(x, y)), 1)
+    return True
+
+
+def _is_negative(x: Node, context: Context) -> bool:
+    """True for a product with a negative number in front."""
+    return context.split(x)[0] < 0
+
+
+def _opposite_exponentials(f: Factors) -> bool:
+    """exp(x) exp(-x) is 1."""
+    found = {b.serial: (b, e) for b, e in f.of("exp")}
+    for b, e in list(found.values()):
+        other = f.make("exp", f.context.negate(b.args[0]))
+        if other.serial in found and other is not b:
+            o = found[other.serial][1]
+            if isinstance(e, int) and isinstance(o, int) and e > 0 and o > 0:
+                count = min(e, o)
+                f.change(b, -count)
+                f.change(other, -count)
+                return True
+    return False
+
+
+def _side_over_root(f: Factors) -> bool:
+    """x*r**-1, r = root_of_squares(x, ...), as one quotient, where another power of r or factor is there."""
+    for r, e in f.of("root_of_squares"):
+        if not isinstance(e, int) or e >= 0:
+            continue
+        for side in r.args:
+            o = f.exponent(side)
+            if isinstance(o, int) and o > 0 and side.op != "constant":
+                count = min(-e, o)
+                ratio = f.table.make("div", (side, r))
+                f.change(side, -count)
+                f.change(r, count)
+                f.change(ratio, count)
+                return True
+    return False
+
+
+def _tanh_from_exponentials(f: Factors) -> bool:
+    """sinh(x)/(exp(x) + exp(-x)) is tanh(x)/2."""
+    for s, e in f.of("sinh"):
+        x = s.args[0]
+        t, context = f.table, f.context
+        powers = [t.make("exp", (x,)), t.make("exp", (context.negate(x),))]
+        for total, o in f.of("add"):
+            if o != -1 or e < 1 or len(total.args) != 2:
+                continue
+            parts = [context.split(a) for a in total.args]
+            if {p[1] for p in parts} == {(powers[0],), (powers[1],)} and parts[0][0] == parts[1][0]:
+                f.change(s, -1)
+                f.change(total, 1)
+                f.change(t.make("tanh", (x,)), 1)
+                f.number = Fraction(f.number) / (2 * parts[0][0])
+                return True
+    return False
+
+
+PRODUCTS: tuple[ProductRule, ...] = (
+    ProductRule(
+        "positive factors cancel",
+        "p*p**-1",
+        "1, p positive",
+        "zero over zero where p underflows",
+        _positive_cancels,
+        frozenset(),
+    ),
+    ProductRule(
+        "size and sign",
+        "x*sign(x)",
+        "abs(x)",
+        "one operation; terms with abs(x) cancel then",
+        _signs,
+        frozenset({"sign"}),
+    ),
+    ProductRule(
+        "opposite exponentials",
+        "exp(x)*exp(-x)",
+        "1",
+        "infinity times zero for large x",
+        _opposite_exponentials,
+        frozenset({"exp"}),
+    ),
+    ProductRule(
+        "sigmoid from its quotient",
+        "exp(x)*sigmoid(-x)",
+        "sigmoid(x)",
+        "infinity times zero for large x",
+        _quotient_of_sigmoid,
+        frozenset({"exp", "sigmoid"}),
+    ),
+    ProductRule(
+        "slope of sigmoid",
+        "sigmoid(x)*sigmoid(-x)",
+        "sigmoid_prime(x)",
+        "one exponential instead of two",
+        _slope_of_sigmoid,
+        frozenset({"sigmoid"}),
+    ),
+    ProductRule(
+        "tanh from its quotient",
+        "expm1(x)*sigmoid(-x)",
+        "tanh(x/2)",
+        "infinity times zero for large x",
+        _tanh_from_sigmoid,
+        frozenset({"expm1", "sigmoid"}),
+    ),
+    ProductRule(
+        "tanh from sinh and cosh",
+        "sinh(x)*cosh(x)**-1, cosh(x)**-2",
+        "tanh(x), tanh_prime(x)",
+        "infinity over infinity for x above 710",
+        _tanh_from_cosh,
+        frozenset({"cosh"}),
+    ),
+    ProductRule(
+        "tanh from exponentials",
+        "sinh(x)*(exp(x) + exp(-x))**-1",
+        "tanh(x)/2",
+        "infinity over infinity for x above 710",
+        _tanh_from_exponentials,
+        frozenset({"sinh", "add"}),
+    ),
+    ProductRule(
+        "side over root",
+        "x*root_of_squares(x, ...)**-1",
+        "x/root_of_squares(x, ...), one quotient",
+        "the product with other factors overflows at 1e154",
+        _side_over_root,
+        frozenset({"root_of_squares"}),
+    ),
+    ProductRule(
+        "quotient of exponentials",
+        "exp(x)*exp(y)**-1",
+        "exp(x - y)",
+        "infinity over infinity for x and y above 710, zero over zero below -745",
+        _quotient_of_exponentials,
+        frozenset({"exp"}),
+    ),
+)
+
+
+_LOOKED_AT = frozenset({"exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"})
+
+
+def _is_looked_at(node: Node) -> bool:
+    """True where a factor is one that a rule knows, or may cancel: most products are of other things."""
+    below = False
+    for factor in node.args:
+        for inner in factor.args if factor.op == "mul" else (factor,):
+            if inner.op == "pow":
+                below = below or inner.args[1].op == "constant"
+                inner = inner.args[0]
+            if inner.op in _LOOKED_AT:
+                return True
+    return below
+
+
+def normalised(node: Node, sweep: Sweep) -> Node | None:
+    """The product (or power) after the rules of `PRODUCTS`, or None where none applies."""
+    if len(node.args) > LONGEST or not _is_looked_at(node):
+        return None
+    factors = Factors(node, sweep.context)
+    if factors.clashes:
+        return None
+    if any(base.op == "exp" for base, _ in factors.powers.values()):
+        _slopes_apart(factors, None)
+    present = {base.op for base, _ in factors.powers.values()}
+    for rule in PRODUCTS:
+        if rule.needs <= present and rule.apply(factors):
+            sweep.fire(rule.name)
+            return sweep.table.broadcast(factors.built(), node.shape)
+    return None
+
+
+def distributed(node: Node, sweep: Sweep) -> Node | None:
+    """`p*(a*p**-1 + b) --> a + b*p` for a positive p: where p underflows, its inverse is infinite."""
+    context, table = sweep.context, sweep.table
+    if len(node.args) > LONGEST or not any(a.op == "add" for a in node.args):
+        return None
+    factors = Factors(node, context)
+    for total, exponent in factors.of("add"):
+        if exponent != 1 or len(total.args) > LONGEST:
+            continue
+        below = {
+            base.serial for term in total.args for base, e in Factors(term, context).powers.values() if e < 0
+        }
+        _slopes_apart(factors, below)
+        inside = [
+            (base, e)
+            for base, e in factors.powers.values()
+            if base.serial in below and e > 0 and is_positive(base, context)
+        ]
+        inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _meets(b, "sigmoid", total, context)]
+        inside += [(b, e) for b, e in factors.of("sigmoid") if e > 0 and _meets(b, "exp", total, context)]
+        if not inside:
+            continue
+        sweep.fire("divisors taken into a sum")
+        front = [table.pow(base, context.constant(e)) for base, e in inside]
+        for base, e in inside:
+            factors.change(base, -e)
+        factors.change(total, -1)
+        return table.mul(factors.built(), table.add(*[table.mul(*front, a) for a in total.args]))
+    return None
+
+
+def _meets(factor: Node, op: str, total: Node, context: Context) -> bool:
+    """True where every term of the sum has a sigmoid(-x) for exp(k*x), or the other way around."""
+    for term in total.args:
+        factors = Factors(term, context)
+        if not factors.of(op) and not (op == "sigmoid" and factors.of("sigmoid_prime")):
+            return False
+        _slopes_apart(factors, None)
+        factors.change(factor, 1)
+        if not any(factor in (power, s) for power, s, _ in _partners(factors)):
+            return False
+    return True
+
+
+def _slopes_apart(factors: Factors, below: set[int] | None) -> None:
+    """sigmoid_prime(x) as sigmoid(x)*sigmoid(-x), where the sum is divided by one of them (None: always)."""
+    for slope, e in factors.of("sigmoid_prime"):
+        x = slope.args[0]
+        parts = [factors.make("sigmoid", x), factors.make("sigmoid", factors.context.negate(x))]
+        if below is None or any(p.serial in below for p in parts):
+            factors.change(slope, -e)
+            for p in parts:
+                factors.change(p, e)

@@ -1,0 +1,195 @@
+"""Logarithms of powers, products and hyperbolic functions, and the error function in its tails."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import sympy as sp
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number
+from symprop.rewrite.matching import Bindings, Rule
+from symprop.rewrite.positive import is_positive
+from symprop.rewrite.rules.exponentials import exponents_of
+
+__all__ = ["LOGARITHMS"]
+
+LOG_2 = Fraction(45, 64)  # about log(2): where the two forms of log(1 - exp(x)) meet
+
+
+def _rational_power(bound: Bindings, context: Context) -> bool:
+    return context.number(bound["n"]) is not None
+
+
+def _log_of_power(bound: Bindings, context: Context) -> Node:
+    """An even power hides the sign of x."""
+    t, n, x = context.table, context.number(bound["n"]), bound["x"]
+    assert n is not None
+    size = t.make("abs", (x,)) if n % 2 == 0 and not is_positive(x, context) else x
+    return context.times(n, (t.make("log", (size,)),))
+
+
+def _log_of_product(bound: Bindings, context: Context) -> Node:
+    t = context.table
+    return t.add(bound["x"], t.make("log", (bound["r"],)))
+
+
+def _of_exponentials(bound: Bindings, context: Context) -> bool:
+    number = context.number(bound["c"])
+    total = bound["s"]
+    if total.op == "pow":
+        total = total.args[0]
+    return number is not None and number > 0 and exponents_of(total, context)
+
+
+def _log_of_multiple(bound: Bindings, context: Context) -> Node:
+    t, number = context.table, context.number(bound["c"])
+    assert number is not None
+    constant = t.constant(sp.log(sp.Rational(number.numerator, number.denominator)))
+    return t.add(constant, t.make("log", (bound["s"],)))
+
+
+def _tail_of_cosh(x: Node, context: Context) -> Node:
+    """log1p(exp(-2|x|))"""
+    t = context.table
+    power = t.make("exp", (context.times(-2, (t.make("abs", (x,)),)),))
+    return t.make("log1p", (power,))
+
+
+def _log_cosh(bound: Bindings, context: Context) -> Node:
+    """log1p(sinh(x)**2)/2 near zero, where the value is x**2/2; |x| - log(2) + log1p(exp(-2|x|)) beyond 1."""
+    t, x = context.table, bound["x"]
+    size = t.make("abs", (x,))
+    near = t.make("less", (size, context.constant(1)))
+    inside = t.make("select", (near, x, context.constant(0)))
+    square = t.make("pow", (t.make("sinh", (inside,)), context.constant(2)))
+    small = context.times(Fraction(1, 2), (t.make("log1p", (square,)),))
+    tail = t.add(t.constant(-sp.log(2)), _tail_of_cosh(x, context))
+    return t.make("select", (near, small, t.make("add", (size, tail))))
+
+
+def _log_slope(bound: Bindings, context: Context) -> Node:
+    return context.times(-2, (_log_cosh(bound, context),))
+
+
+def _log_of_gap(x: Node, context: Context) -> Node:
+    """log(1 - exp(x)) for x < 0 (Maechler 2012)."""
+    t = context.table
+    far = t.make("log1p", (context.negate(t.make("exp", (x,))),))
+    close = t.make("maximum", (x, context.constant(-LOG_2)))
+    near = t.make("log", (context.negate(t.make("expm1", (close,))),))
+    return t.make("select", (t.make("less", (x, context.constant(-LOG_2))), far, near))
+
+
+def _log_of_expm1(bound: Bindings, context: Context) -> Node:
+    t, x = context.table, bound["x"]
+    far = t.add(x, t.make("log1p", (context.negate(t.make("exp", (context.negate(x),))),)))
+    close = t.make("minimum", (x, context.constant(LOG_2)))
+    near = t.make("log", (t.make("expm1", (close,)),))
+    return t.make("select", (t.make("less", (context.constant(LOG_2), x)), far, near))
+
+
+def _is_open(bound: Bindings, context: Context) -> bool:
+    """False for the forms that the rules make themselves."""
+    return bound["x"].op not in ("maximum", "minimum")
+
+
+def _half_root(x: Node, context: Context) -> tuple[Number, list[Node]] | None:
+    """x as k/sqrt(2) times other factors, k rational."""
+    if x.op != "mul":
+        return None
+    exact, factors, todo = sp.S.One, [], list(reversed(x.args))
+    while todo:
+        factor = todo.pop()
+        if factor.op == "constant":
+            exact *= factor.attrs[0]
+        elif factor.op == "mul":
+            todo.extend(reversed(factor.args))
+        else:
+            factors.append(factor)
+    if exact.is_Rational or not exact.is_algebraic or not (exact * sp.sqrt(2)).is_Rational or not factors:
+        return None
+    ratio = exact * sp.sqrt(2)
+    return (int(ratio.p) if ratio.q == 1 else Fraction(int(ratio.p), int(ratio.q))), factors
+
+
+def _normal_tail(bound: Bindings, context: Context) -> Node:
+    found = _half_root(bound["x"], context)
+    assert found is not None
+    argument = context.times(-found[0], found[1])
+    return context.times(2, (context.table.make("normal_cdf", (argument,)),))
+
+
+LOGARITHMS: tuple[Rule, ...] = (
+    Rule(
+        "log of a power",
+        ("log", ("pow", "x", "n")),
+        _log_of_power,
+        "the power overflows or underflows, and its rounding is lost for x close to 1",
+        _rational_power,
+        "n*log(x), n*log(abs(x)) for even n",
+    ),
+    Rule(
+        "log of a product with exp",
+        ("log", ("mul", ("exp", "x"), "*r")),
+        _log_of_product,
+        "exp(x) is 0 or infinite where its logarithm is x",
+        lambda b, c: is_positive(b["r"], c),
+        "x + log(r), r positive",
+    ),
+    Rule("log of exp", ("log", ("exp", "x")), "x", "exp(x) is 0 or infinite where its logarithm is x"),
+    Rule(
+        "log of a multiple of exponentials",
+        ("log", ("mul", "c", "s")),
+        _log_of_multiple,
+        "the sum overflows where its logarithm does not",
+        _of_exponentials,
+        "log(c) + log(s), s a sum of exponentials, c a positive number",
+    ),
+    Rule(
+        "log of cosh",
+        ("log", ("cosh", "x")),
+        _log_cosh,
+        "cosh overflows at 710, and rounds to 1 where x is small",
+        None,
+        "log1p(sinh(x)**2)/2 below 1, abs(x) - log(2) + log1p(exp(-2*abs(x))) beyond",
+    ),
+    Rule(
+        "log of the slope of tanh",
+        ("log", ("tanh_prime", "x")),
+        _log_slope,
+        "the slope is 0 from 372 on",
+        None,
+        "-2*log(cosh(x))",
+    ),
+    Rule(
+        "log of the slope of sigmoid",
+        ("log", ("sigmoid_prime", "x")),
+        ("add", ("neg", ("softplus", "x")), ("neg", ("softplus", ("neg", "x")))),
+        "the slope is 0 from 745 on",
+    ),
+    Rule(
+        "log of 1 - exp",
+        ("log", ("neg", ("expm1", "x"))),
+        lambda b, c: _log_of_gap(b["x"], c),
+        "1 - exp(x) rounds to 1 where its logarithm is -exp(x)",
+        _is_open,
+        "log1p(-exp(x)) below -log(2), log(-expm1(x)) above",
+    ),
+    Rule(
+        "log of exp - 1",
+        ("log", ("expm1", "x")),
+        _log_of_expm1,
+        "exp(x) overflows where its logarithm is x",
+        _is_open,
+        "x + log1p(-exp(-x)) above log(2), log(expm1(x)) below",
+    ),
+    Rule(
+        "normal distribution",
+        ("erfc", "x"),
+        _normal_tail,
+        "the rounding of z/sqrt(2) is worth z**2 units in the last place in the tail",
+        lambda b, c: _half_root(b["x"], c) is not None,
+        "2*normal_cdf(-k*z), x = k*z/sqrt(2), k a number",
+    ),
+)

@@ -1,0 +1,271 @@
+"""Roots of sums of squares, differences that cancel at zero or at a limit, and what is left of x - f(x)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import factorial, isqrt
+
+import sympy as sp
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number, magnitude
+from symprop.rewrite.matching import Bindings, Rule
+
+__all__ = ["ROOTS"]
+
+HALF = Fraction(1, 2)
+LARGEST = 16  # squares under one root
+
+
+# -- roots of sums of squares -------------------------------------------------------------------------
+
+
+def _sides(total: Node, context: Context) -> list[Node] | None:
+    """The x, y ... of x**2 + y**2 + ..., positive multiples and numbers among them."""
+    if total.op != "add" or len(total.args) > LARGEST:
+        return None
+    key = ("sides", total.serial)
+    if key not in context.memo:
+        found = [_side(a, context) for a in total.args]
+        squares = sum(s is not None and s.op != "constant" for s in found)
+        context.memo[key] = None if None in found or squares == 0 else found
+    sides: list[Node] | None = context.memo[key]
+    return sides
+
+
+def _side(term: Node, context: Context) -> Node | None:
+    """What the term is the square of."""
+    number = context.number(term)
+    if number is not None:
+        return _root_of_number(number, context) if number > 0 else None
+    coefficient, factors = context.split(term)
+    if coefficient <= 0:
+        return None
+    roots = []
+    for factor in factors:
+        power = context.number(factor.args[1]) if factor.op == "pow" else None
+        if not isinstance(power, int) or power % 2 or power < 0:
+            return None
+        base = factor.args[0]
+        roots.append(base if power == 2 else context.table.make("pow", (base, context.constant(power // 2))))
+    if coefficient == 1:
+        return context.table.mul(*roots)
+    return context.table.mul(_root_of_number(coefficient, context), *roots)
+
+
+def _root_of_number(number: Number, context: Context) -> Node:
+    value = Fraction(number)
+    p, q = isqrt(value.numerator), isqrt(value.denominator)
+    if p * p == value.numerator and q * q == value.denominator:
+        return context.constant(p if q == 1 else Fraction(p, q))
+    return context.table.constant(sp.sqrt(sp.Rational(value.numerator, value.denominator)))
+
+
+def _is_half(bound: Bindings, context: Context) -> bool:
+    power = context.number(bound["n"])
+    return power is not None and power % 1 == HALF and magnitude(power) <= 4
+
+
+def _under_root(bound: Bindings, context: Context) -> bool:
+    return _is_half(bound, context) and _sides(bound["s"], context) is not None
+
+
+def _raised(root: Node, bound: Bindings, context: Context) -> Node:
+    power = context.number(bound["n"])
+    assert power is not None
+    return context.table.pow(root, context.constant(int(2 * power)))
+
+
+def _scaled_root(bound: Bindings, context: Context) -> Node:
+    sides = _sides(bound["s"], context)
+    assert sides is not None
+    return _raised(context.table.make("root_of_squares", sides), bound, context)
+
+
+def _is_norm(bound: Bindings, context: Context) -> bool:
+    total = bound["s"]
+    if not _is_half(bound, context) or total.op != "sum" or (total.shape and not total.attrs[1]):
+        return False
+    inner = total.args[0]
+    return inner.op == "pow" and context.is_number(inner.args[1], 2) and inner.args[0].op != "broadcast"
+
+
+def _scaled_norm(bound: Bindings, context: Context) -> Node:
+    """With a power of two where a square would overflow or underflow: exact."""
+    t, total = context.table, bound["s"]
+    v = total.args[0].args[0]
+    top = t.make("reduce_max", (t.make("abs", (v,)),), total.attrs)
+    far, down = context.constant(2**500), context.constant(Fraction(1, 2**600))
+    near = context.constant(Fraction(1, 2**500))
+    large, small = t.make("less", (far, top)), t.make("less", (top, near))
+    one = context.constant(1)
+    scale = t.make("select", (large, down, t.make("select", (small, far, one))))
+    back = t.make("select", (large, context.constant(2**600), t.make("select", (small, near, one))))
+    wide = scale if not scale.shape else t.broadcast(scale, v.shape)
+    square = t.make("pow", (t.make("mul", (v, wide)), context.constant(2)))
+    root = t.make("pow", (t.make("sum", (square,), total.attrs), context.constant(HALF)))
+    return _raised(t.make("mul", (root, back)), bound, context)
+
+
+# -- differences of roots and squares -------------------------------------------------------------------
+
+
+def _difference(bound: Bindings, context: Context) -> Node | None:
+    """What the sum of squares under the root has more than the square of the number, if that is all."""
+    number, root = context.number(bound["c"]), bound["r"]
+    if number is None or number >= 0 or root.op != "root_of_squares":
+        return None
+    rest = list(root.args)
+    for k, side in enumerate(rest):
+        if context.is_number(side, -number):
+            others = rest[:k] + rest[k + 1 :]
+            return others[0] if len(others) == 1 else None
+    return None
+
+
+def _root_less_one(bound: Bindings, context: Context) -> Node:
+    """x*(x/(sqrt(x**2 + c**2) + c)): nothing overflows."""
+    t, x = context.table, _difference(bound, context)
+    assert x is not None
+    total = t.make("add", (bound["r"], context.negate(bound["c"])))
+    return t.make("mul", (x, t.make("div", (x, total))))
+
+
+def _roots_apart(bound: Bindings, context: Context) -> Number | None:
+    """a - b, where that is a number other than zero."""
+    if not all(context.is_number(bound[k], HALF) for k in ("m", "n")):
+        return None
+    totals: dict[int, Number] = {}
+    rest: Number = 0
+    for side, sign in ((bound["a"], 1), (bound["b"], -1)):
+        for term in side.args if side.op == "add" else (side,):
+            number = context.number(term)
+            if number is not None:
+                rest += sign * number
+                continue
+            coefficient, factors = context.split(term)
+            key = factors[0] if len(factors) == 1 else context.table.make("mul", factors)
+            totals[key.serial] = totals.get(key.serial, 0) + sign * coefficient
+    return rest if rest and not any(totals.values()) else None
+
+
+def _apart(bound: Bindings, context: Context) -> Node:
+    t, number = context.table, _roots_apart(bound, context)
+    assert number is not None
+    roots = [t.make("pow", (bound[k], context.constant(HALF))) for k in ("a", "b")]
+    return context.times(number, (t.make("pow", (t.make("add", roots), context.constant(-1))),))
+
+
+def _no_numbers(bound: Bindings, context: Context) -> bool:
+    return all(bound[k].op != "constant" for k in "xy")
+
+
+# -- x - f(x) --------------------------------------------------------------------------------------------
+
+
+def _series(x: Node, first: Fraction, step: int, count: int, start: int, context: Context) -> Node:
+    """first + x**step/..., the terms of a factorial series by Horner's rule: the coefficient of x**(step k)
+    is that of 1/(start + step k)!, with alternating signs for step 2."""
+    t = context.table
+    u = x if step == 1 else t.make("pow", (x, context.constant(2)))
+    sign = -1 if step == 2 else 1
+    total = context.constant(Fraction(sign**count, factorial(start + step * count)))
+    for k in range(count - 1, -1, -1):
+        c = Fraction(sign**k, factorial(start + step * k))
+        total = t.make("add", (context.constant(c), t.make("mul", (u, total))))
+    return total
+
+
+def _gap_of_sin(bound: Bindings, context: Context) -> Node:
+    """x**3/6 - x**5/120 + ... below 1, the difference beyond."""
+    t, x = context.table, bound["x"]
+    near = t.make("less", (t.make("abs", (x,)), context.constant(1)))
+    inside = t.make("select", (near, x, context.constant(0)))
+    series = t.make(
+        "mul", (t.make("pow", (x, context.constant(3))), _series(inside, Fraction(1, 6), 2, 8, 3, context))
+    )
+    far = t.make("sub", (x, t.make("sin", (x,))))
+    return t.make("select", (near, series, far))
+
+
+def _gap_of_exp(bound: Bindings, context: Context) -> Node:
+    """x**2/2 + x**3/6 + ... below 1, the difference beyond."""
+    t, x = context.table, bound["x"]
+    near = t.make("less", (t.make("abs", (x,)), context.constant(1)))
+    inside = t.make("select", (near, x, context.constant(0)))
+    series = t.make(
+        "mul", (t.make("pow", (x, context.constant(2))), _series(inside, HALF, 1, 16, 2, context))
+    )
+    far = t.make("sub", (t.make("expm1", (x,)), x))
+    return t.make("select", (near, series, far))
+
+
+ROOTS: tuple[Rule, ...] = (
+    Rule(
+        "root of squares",
+        ("pow", "s", "n"),
+        _scaled_root,
+        "the squares overflow at 1e154 and underflow at 1e-154",
+        _under_root,
+        "root_of_squares(x, y, ...)**(2*n), s = x**2 + y**2 + ..., n half a whole number",
+    ),
+    Rule(
+        "norm",
+        ("pow", "s", "n"),
+        _scaled_norm,
+        "the squares overflow at 1e154 and underflow at 1e-154",
+        _is_norm,
+        "(sqrt(sum((c*v)**2))/c)**(2*n), s = sum(v**2), c a power of two, n half a whole number",
+    ),
+    Rule(
+        "root less its limit",
+        ("add", "c", "r"),
+        _root_less_one,
+        "no digit is left where x is small beside c",
+        lambda b, c: _difference(b, c) is not None,
+        "x*(x/(r - c)), r = sqrt(x**2 + c**2), c a negative number",
+    ),
+    Rule(
+        "difference of roots",
+        ("add", ("pow", "a", "m"), ("neg", ("pow", "b", "n"))),
+        _apart,
+        "the digits that sqrt(a) and sqrt(b) have in common are lost",
+        lambda b, c: _roots_apart(b, c) is not None,
+        "(a - b)/(sqrt(a) + sqrt(b)), m = n = 1/2, a - b a number",
+    ),
+    Rule(
+        "difference of squares",
+        ("add", ("pow", "x", 2), ("neg", ("pow", "y", 2))),
+        ("mul", ("add", "x", ("neg", "y")), ("add", "x", "y")),
+        "the digits that the squares have in common are lost",
+        _no_numbers,
+    ),
+    Rule(
+        "x - tanh(x)",
+        ("add", "x", ("neg", ("tanh", "x")), "..."),
+        ("tanh_gap", "x"),
+        "x and tanh(x) agree where x is small",
+    ),
+    Rule(
+        "tanh(x) - x",
+        ("add", ("tanh", "x"), ("neg", "x"), "..."),
+        ("neg", ("tanh_gap", "x")),
+        "x and tanh(x) agree where x is small",
+    ),
+    Rule(
+        "x - sin(x)",
+        ("add", "x", ("neg", ("sin", "x")), "..."),
+        _gap_of_sin,
+        "x and sin(x) agree where x is small",
+        None,
+        "x**3*(1/6 - x**2/120 + ...) below 1, x - sin(x) beyond",
+    ),
+    Rule(
+        "exp(x) - 1 - x",
+        ("add", ("expm1", "x"), ("neg", "x"), "..."),
+        _gap_of_exp,
+        "expm1(x) and x agree where x is small",
+        None,
+        "x**2*(1/2 + x/6 + ...) below 1, expm1(x) - x beyond",
+    ),
+)

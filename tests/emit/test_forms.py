@@ -1,0 +1,125 @@
+"""The native code of the forms that keep digits, against mpmath, with special values."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import ulp_sweep as sweep
+
+from symprop.emit.builder import F32, F64, I64, PTR, Builder, Value, vector
+from symprop.emit.math.forms import FORMS
+from symprop.graph import OPERATIONS
+
+LIMITS = {"tanh_prime": 3.0, "tanh_gap": 2.5, "exp_product": 1.1, "exp_sum": 1.1, "root_of_squares": 0.6}
+OPERANDS = {"tanh_prime": 1, "tanh_gap": 1, "exp_product": 2, "exp_sum": 2, "root_of_squares": 2}
+
+
+class Library(sweep.Library):
+    """The forms as loops over two arrays."""
+
+    def _emit(self, module, name, function):
+        b = Builder(module)
+        scalar = F64 if self.element == "double" else F32
+        kind = vector(scalar.element, self.lanes)
+        x, y, out = Value("%x", PTR), Value("%y", PTR), Value("%out", PTR)
+        with b.loop(b.const(0, I64), Value("%n", I64), self.lanes) as loop:
+            args = [b.load(b.element(p, loop.index, scalar), kind) for p in (x, y)[: OPERANDS[name]]]
+            if name == "exp_product":
+                args.insert(0, b.const(0.0, kind))
+            b.store(FORMS[name](b, *args), b.element(out, loop.index, scalar))
+        b.emit("ret void")
+        module.functions[f"loop_{name}"] = b.define(f"void @loop_{name}(ptr %x, ptr %y, ptr %out, i64 %n)")
+
+
+@functools.cache
+def library(target, element):
+    machine = sweep.make_target(target)
+    found = sweep.ELEMENTARY
+    missing = {n: f for n, f in FORMS.items() if n not in found}
+    found.update(missing)
+    try:
+        return Library(machine, element, machine.lanes(element), list(FORMS))
+    finally:
+        for n in missing:
+            del found[n]
+
+
+def exact(name, *args):
+    values = [mp.mpf(float(a)) for a in args]
+    if name == "exp_product":
+        values.insert(0, mp.mpf(0))
+    with mp.workdps(700 if name == "tanh_gap" and abs(args[0]) < 1e-20 else 400):
+        return OPERATIONS[name].exact((), *values)
+
+
+def points(name, element, count):
+    random = np.random.default_rng(5)
+    double = element == "double"
+    top = 740.0 if double else 100.0
+    if name == "tanh_prime":
+        return random.uniform(-373, 373, count) if double else random.uniform(-53, 53, count), None
+    if name == "tanh_gap":
+        sizes = np.exp(random.uniform(-60 if double else -25, 6, count))
+        return sizes * np.sign(random.normal(size=count)), None
+    if name == "exp_product":
+        x = np.exp(random.uniform(-5, 5, count))
+        return x, random.uniform(-1, 1, count) * top / x
+    if name == "exp_sum":
+        x = random.uniform(-1e3, 1e3, count)
+        return x, random.uniform(-1, 1, count) * top - x
+    e = random.uniform(-300, 300, count) if double else random.uniform(-35, 35, count)
+    return 10**e * random.normal(size=count), 10 ** np.clip(e + random.uniform(-10, 10, count), -300, 307)
+
+
+@pytest.mark.parametrize("element", ["double", "float"])
+@pytest.mark.parametrize("target", ["host", "sse2"])
+@pytest.mark.parametrize("name", FORMS)
+def test_accuracy(name, target, element):
+    if target == "sse2" and not sweep.make_target("host").triple.startswith("x86_64"):
+        pytest.skip("for x86 only")
+    kind = np.float64 if element == "double" else np.float32
+    with np.errstate(over="ignore"):
+        x, y = (None if v is None else v.astype(kind) for v in points(name, element, 250))
+    found = library(target, element)(name, x, y)
+    worst = 0.0
+    for k in range(len(x)):
+        args = (x[k],) if y is None else (x[k], y[k])
+        if np.all(np.isfinite(args)):
+            worst = max(worst, sweep.ulp_error(found[k], exact(name, *args), element))
+    assert worst <= LIMITS[name] * (1.1 if target == "sse2" else 1.0)
+
+
+@pytest.mark.parametrize("element", ["double", "float"])
+@pytest.mark.parametrize(
+    ("name", "x", "y", "right"),
+    [
+        ("tanh_prime", [0.0, np.inf, -np.inf, 400.0, np.nan], None, [1.0, 0.0, 0.0, 0.0, np.nan]),
+        ("tanh_gap", [0.0, -0.0, np.inf, -np.inf, np.nan], None, [0.0, -0.0, np.inf, -np.inf, np.nan]),
+        (
+            "exp_product",
+            [np.inf, 0.0, np.inf, np.nan, 1e30],
+            [-1, 5, 0, 1, 1e30],
+            [0, 1, np.nan, np.nan, np.inf],
+        ),
+        (
+            "exp_sum",
+            [np.inf, -np.inf, np.inf, np.nan, 1e30],
+            [1, 2, -np.inf, 1, -1e30],
+            [np.inf, 0, np.nan, np.nan, 1],
+        ),
+        ("root_of_squares", [0, np.inf, -3, np.nan, 3e37], [0, 1, 4, 1, 4e37], [0, np.inf, 5, np.nan, 5e37]),
+    ],
+)
+def test_special_values(name, x, y, right, element):
+    kind = np.float64 if element == "double" else np.float32
+    found = library("host", element)(name, np.array(x, kind), None if y is None else np.array(y, kind))
+    np.testing.assert_array_equal(found, np.array(right, kind))
+    np.testing.assert_array_equal(np.signbit(found)[:2], np.signbit(np.array(right, kind))[:2])

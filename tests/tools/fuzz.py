@@ -1,0 +1,152 @@
+"""Check random networks: compiled code, gradients and references against each other.
+
+    python tests/tools/fuzz.py --graphs 10000 --seed 0 [--seconds 170] [--checks mpmath,batch]
+    python tests/tools/fuzz.py --minimise 45 [--checks batch]
+
+Every number from `--seed` on makes one network; the checks that always run and one of the others in turn are
+done for it. A network that fails is printed with its number; `--minimise` makes that network as small as it
+can be while the same check fails, and prints it with the choices that make it. See docs/fuzzing.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fuzz_checks import CHECKS, MismatchError, Truth, check
+from random_networks import Case, Random, Recorded, network
+
+ALWAYS = ("mpmath", "numpy", "float32", "batch", "verify")
+IN_TURN = tuple(name for name in CHECKS if name not in ALWAYS)
+
+
+def names_for(number: int) -> list[str]:
+    """The checks of one network."""
+    return [*ALWAYS, IN_TURN[number % len(IN_TURN)]]
+
+
+def failure(case: Case, names: Sequence[str]) -> tuple[str, str] | None:
+    """(the check, what it says) of the first check that fails; any error is a failure of its check."""
+    for name in names:
+        try:
+            check(case, [name])
+        except MismatchError as error:
+            return name, str(error)
+        except Exception as error:
+            return name, f"{type(error).__name__}: {error}"
+    return None
+
+
+def minimised(numbers: list[int], fails: Callable[[Case], bool], seconds: float) -> list[int]:
+    """Fewer and smaller choices whose network fails still: blocks left out, numbers set to zero or halved."""
+    end = time.monotonic() + seconds
+    best = list(numbers)
+
+    def better(candidate: list[int]) -> bool:
+        nonlocal best
+        if time.monotonic() > end:
+            return False
+        made = Recorded(candidate)
+        try:
+            case = network(made)
+        except Exception:
+            return False
+        used = made.made
+        while used and used[-1] == 0:
+            used.pop()
+        if (len(used), used) < (len(best), best) and fails(case):
+            best = used
+            return True
+        return False
+
+    changed = True
+    while changed and time.monotonic() < end:
+        changed = False
+        for size in (32, 16, 8, 4, 2, 1):
+            start = 0
+            while start < len(best):
+                if better(best[:start] + best[start + size :]):
+                    changed = True
+                else:
+                    start += max(1, size // 2)
+        for k in range(len(best)):
+            for value in (0, 1, best[k] // 2 if k < len(best) else 0, best[k] - 1 if k < len(best) else 0):
+                if k < len(best) and 0 <= value < best[k] and better([*best[:k], value, *best[k + 1 :]]):
+                    changed = True
+    return best
+
+
+def minimise(number: int, names: Sequence[str], seconds: float) -> None:
+    """Print the smallest network found that fails as that one does."""
+    made = Random(number)
+    first = failure(network(made), names)
+    if first is None:
+        print(f"network {number} passes {', '.join(names)}")
+        return
+    name, kind = first[0], first[1].split(":")[0]
+
+    def fails(case: Case) -> bool:
+        found = failure(case, [name])
+        return found is not None and found[1].split(":")[0] == kind
+
+    best = minimised(made.made, fails, seconds)
+    case = network(Recorded(best))
+    print(f"network {number}, {name}\n{case}\nchoices {best}\n{(failure(case, [name]) or ('', 'passes'))[1]}")
+
+
+def run(first: int, count: int, names: Sequence[str] | None, seconds: float) -> int:
+    """Check networks; returns how many failed."""
+    start, done, failed = time.monotonic(), Counter[str](), 0
+    number = first
+    for number in range(first, first + count):
+        if time.monotonic() - start > seconds:
+            break
+        chosen = list(names) if names else names_for(number)
+        case = network(Random(number))
+        found = failure(case, chosen)
+        done["networks"] += 1
+        if found is not None:
+            failed += 1
+            shown = found[1] if found[0] != "verify" else failed_lines(found[1])
+            print(f"{number} {found[0]}: {shown}", flush=True)
+        if done["networks"] % 50 == 1:
+            done["undecided"] += not Truth(case).decides("float64")
+    print(f"{done['networks']} networks from {first} on, {failed} failed; next is {first + done['networks']}")
+    return failed
+
+
+def failed_lines(report: str) -> str:
+    """The rows of a report that failed."""
+    return "\n  ".join(["", *[line for line in report.splitlines() if "FAILED" in line][:4]])
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--graphs", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0, help="the number of the first network")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after that time")
+    parser.add_argument("--checks", default="", help=f"some of {', '.join(CHECKS)}")
+    parser.add_argument("--minimise", type=int, default=None, metavar="NUMBER")
+    options = parser.parse_args()
+    names = [name.strip() for name in options.checks.split(",") if name.strip()]
+    unknown = [name for name in names if name not in CHECKS]
+    if unknown:
+        parser.error(f"unknown checks {', '.join(unknown)}; expected some of {', '.join(CHECKS)}")
+    if options.minimise is not None:
+        seconds = min(options.seconds, 120)
+        minimise(options.minimise, names or names_for(options.minimise), seconds)
+        return
+    sys.exit(1 if run(options.seed, options.graphs, names, options.seconds) else 0)
+
+
+if __name__ == "__main__":
+    main()
