@@ -107,7 +107,7 @@ def _power(t: NodeTable, y: Node) -> list[Node | None]:
     number = constant_value(p)
     if number is not None:
         return [t.mul(p, t.pow(x, number - 1)), None]
-    # x**0 is constant, 0**p in p >= 0 too; without the choices their slopes were 0 * 0**-1 and 0 * log(0), NaN
+    # x**0 is constant, 0**p in p >= 0 too; without the choices the slopes were 0 * 0**-1, 0 * log(0): NaN
     zero = t.constant(0)
     by_base = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
     by_exponent = t.mul(y, t.call("log", x))

@@ -395,10 +395,14 @@ elementwise(
 
 
 def _mod(t: T, node: N) -> N:
-    """a - b floor(a/b); the quotient may be rounded up to a whole number: then b is added back."""
+    """a - b floor(a/b); the quotient may be rounded up to a whole number, then b is added back, or down (as a
+    product with 1/b), then it is taken off.
+    """
     a, b = node.args
     rest = t.sub(a, t.mul(b, t.call("floor", t.div(a, b))))
-    return where(t, below(t, t.mul(rest, t.call("sign", b)), 0), t.add(rest, b), rest)
+    within = below(t, t.call("abs", rest), t.call("abs", b))
+    rest_or_less = where(t, within, rest, t.sub(rest, b))
+    return where(t, below(t, t.mul(rest, t.call("sign", b)), 0), t.add(rest, b), rest_or_less)
 
 
 def _mod_partials(t: T, y: N) -> list[N | None]:

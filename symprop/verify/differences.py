@@ -222,9 +222,9 @@ def _check(
     result = slope(phi, noise, size, floor, digits=digits, least=min(least, 0))
     check = Check(g, p, flat, number, result, found, found_error)
     if not check.passed and result.finite and not result.kink:
-        # confirm before raising an alarm with a much smaller step (slow convergence shows as a difference), one
-        # in which the target changes by a small part of itself if the derived slope is right, and with as many
-        # digits as it takes to see so small a slope after cancellation
+        # confirm before raising an alarm with a much smaller step (slow convergence shows as a difference),
+        # one in which the target changes by a small part of itself if the derived slope is right, and with as
+        # many digits as it takes to see so small a slope after cancellation
         small = int(min(-2 * mp.log10(size), _MOST_MORE)) if size and size < 1 else 0
         start = STEP - 30
         value_here = abs(problem.value(point, {}, LEVELS[1]))

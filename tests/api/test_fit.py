@@ -386,7 +386,7 @@ def test_a_gradient_that_is_infinite_is_named_though_the_nan_comes_a_step_later(
 
 
 def test_a_start_that_overflows_is_told_as_infinite_first() -> None:
-    graph = symprop.Graph([(u, sp.exp(w * x)), (L, u - u**2 + t)])
+    graph = symprop.Graph([(u, sp.exp(w * x)), (L, u - sp.exp(2 * w * x) + t)])
     with pytest.raises(symprop.TrainingError, match="u is infinite, then NaN in L"):
         line(np.full(8, 1000.0), np.zeros(8), graph, params={w: 1.0})
 

@@ -26,7 +26,7 @@ from llvmlite import binding as llvm
 import symprop
 from symprop import nn
 from symprop.emit.builder import Target
-from symprop.emit.math import ELEMENTARY
+from symprop.emit.math import CALLS
 from symprop.emit.program import emit
 from symprop.run.engine import assembly
 from symprop.schedule.ir import Schedule
@@ -93,7 +93,7 @@ def of_schedule(schedule: Schedule) -> dict[str, int]:
                 found["steps"] += times
                 found["loads"] += times * (step.op == "load")
                 found["stores"] += times * (step.op == "store")
-                found["calls"] += times * (step.op in ELEMENTARY)
+                found["calls"] += times * (step.op in CALLS)
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+import symprop
 from symprop import nn
 from symprop.declare.intake import Intake
 from symprop.differentiate import forward, reverse
@@ -293,6 +294,6 @@ def _written_out(table, root):
     [(0.0, 0.0, (0.0, 0.0)), (0.0, 2.0, (0.0, 0.0)), (2.0, 0.0, (0.0, np.log(2.0))), (0.0, 1.0, (1.0, 0.0))],
 )
 def test_slopes_of_a_power_at_zero(base, exponent, slopes):
-    """As in torch: a power with exponent 0 is constant, and one with base 0 too while the exponent is not negative."""
+    """As in torch: constant where the exponent is 0 and where the base is 0 and the exponent not negative."""
     x, n = sp.symbols("x n")
     assert symprop.compile(x**n, args=[x, n]).grad(base, exponent) == pytest.approx(slopes, rel=1e-15)

@@ -112,7 +112,7 @@ def test_compiled_values_are_proved_to_be_within_an_ulp() -> None:
     assert [row.name for row in certified(report)] == ["out", "d/dx", "d/dy"]
     with mp.workdps(40):
         exact = mp.exp(1) * mp.sin(2)
-        value, (by_x, _) = f.value_and_grad(1.0, 2.0)
+        by_x, _ = f.grad(1.0, 2.0)
         certificate = report.certificates["d/dx"]
         assert certificate.proved and certificate.lower[()] <= exact <= certificate.upper[()]
         assert abs(mp.mpf(float(by_x)) - exact) <= certificate.error[()] <= 4.5e-16
@@ -183,18 +183,18 @@ def test_numbers_that_cancel_take_more_bits() -> None:
     assert report.certificates["out"].bits > 128
 
 
-def test_a_network_of_ten_thousand_parameters() -> None:
-    net = nn.mlp([100, 90, 9], activation=nn.tanh)
+def test_a_network_of_two_thousand_parameters() -> None:
+    net = nn.mlp([40, 44, 5], activation=nn.tanh)
     label, loss = sp.Symbol("y", integer=True), sp.Symbol("L")
     graph = Graph([*net.graph.equations, (loss, nn.cross_entropy(net.graph.outputs[0], label))])
     params = net.init(0)
     data = next(s for s in net.inputs if s not in params)
     f = symprop.compile(graph, args=[*net.params, data, label], wrt=list(net.params))
     values = [params[p] for p in net.params]
-    report = f.verify(*values, np.random.default_rng(0).standard_normal(100), 3, certify=True, budget=1e3)
+    report = f.verify(*values, np.random.default_rng(0).standard_normal(40), 3, certify=True, budget=1e3)
     assert report.passed, str(report)
     proved = [report.certificates[row.name] for row in certified(report)]
-    assert sum(c.error.size for c in proved) > 9900 and all(c.proved and not c.why for c in proved)
+    assert sum(c.error.size for c in proved) > 2000 and all(c.proved and not c.why for c in proved)
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,106 @@
+"""Networks on which the fuzzing found a fault, made small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+from fuzz_checks import mode
+
+import symprop
+from symprop import nn
+from symprop.declare import Graph
+from symprop.functions.symbols import named
+from symprop.graph import NodeTable
+from symprop.verify import verify
+
+x, y, L = sp.symbols("x y L")
+
+
+def test_conditions_shared_by_all_samples_of_a_batch() -> None:
+    """Conditions computed once a call lay on top of the numbers beside them."""
+    table = NodeTable()
+    u, v = (table.symbol(sp.MatrixSymbol(name, 3, 1)) for name in "uv")
+    outer = table.call("exp", table.matmul(u, table.transpose(u)))
+    square = table.sum(table.pow(v, 2))
+    chosen = table.select(table.call("less", table.constant(1), outer), outer, square, shape=outer.shape)
+    f = symprop.compile(
+        Graph.from_nodes(table, [(L, table.sum(chosen))]),
+        args=[u.attrs[0], v.attrs[0]],
+        batch=[v.attrs[0]],
+    )
+    random = np.random.default_rng(0)
+    at, samples = random.standard_normal(3), random.standard_normal((11, 3))
+    e = np.exp(np.outer(at, at))
+    expected = [np.where(e > 1, e, row @ row).sum() for row in samples]
+    np.testing.assert_allclose(f(at, samples), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("how", [None, "loops"])
+def test_a_number_times_a_one_hot_column_summed_twice(how: str | None) -> None:
+    """`sum(one_hot(k) o y) --> y[k]` took an entry of a scalar y, where the product had another use."""
+    k, m = sp.Symbol("k", integer=True), sp.MatrixSymbol("m", 3, 1)
+    net = Graph([(m, y * nn.one_hot(k, 3)), (L, sp.Trace(sp.OneMatrix(1, 3) * m))], [L, m])
+    f = symprop.compile(net, args=[y, k])
+    with mode(how):
+        value, column = f(1.5, 2)
+    assert value == 1.5 and column.tolist() == [0.0, 0.0, 1.5]
+
+
+def test_long_code_behind_a_check_of_a_label() -> None:
+    """Code that was cut into functions named blocks of the function that it came from."""
+    v, k = sp.MatrixSymbol("v", 24, 1), sp.Symbol("k", integer=True)
+    total = sp.Trace(sp.OneMatrix(24, 24) * (v * v.T).applyfunc(sp.sin))
+    f = symprop.compile(Graph([(L, total + v[k, 0])]), args=[v, k])
+    at = np.linspace(-2, 3, 24)
+    np.testing.assert_allclose(f(at, 3), np.sin(np.outer(at, at)).sum() + at[3], rtol=1e-12)
+
+
+@pytest.mark.parametrize("a", [6.0, 20.0, 37.0])
+def test_beta_beyond_the_range_of_gamma_in_single_precision(a: float) -> None:
+    """Γ(37) is infinite in single precision, and the quotient was NaN."""
+    for name, expected in (("beta", float(sp.beta(a, a + 1))), ("rising", float(sp.RisingFactorial(a, 2)))):
+        other = x + 1 if name == "beta" else sp.Integer(2)
+        f = symprop.compile(named(name, [x, other]), args=[x], dtype="float32")
+        assert abs(f(a) / expected - 1) < 1e-4
+
+
+def test_a_choice_between_matrices_of_one_entry_is_written_as_equations() -> None:
+    """sympy compared the matrix itself with a number."""
+    table = NodeTable()
+    s = table.symbol(sp.MatrixSymbol("S", 1, 1))
+    power = table.call("exp", s)
+    chosen = table.select(table.call("less", power, table.constant(2)), table.symbol(y), power, shape=(1, 1))
+    graph = Graph.from_nodes(table, [(L, table.sum(chosen))])
+    again = Graph(graph.equations)
+    f = symprop.compile(again, args=[s.attrs[0], y])
+    np.testing.assert_allclose([f(v, 5.0) for v in (0.0, 1.0)], [5.0, np.exp(1.0)], rtol=1e-15)
+
+
+def test_the_slope_of_a_remainder_has_the_branch_of_its_value() -> None:
+    """a*(1/a) may be less than one, and its floor then was zero, for the value as for the slope."""
+    f = symprop.compile(named("mod", [x, x]), args=[x])
+    for at in (0.1, 0.49, 1 / 3, 5.0, 49.0, -0.7):
+        value, (slope,) = f.value_and_grad(at)
+        assert value == 0 and slope == 0
+
+
+def test_limits_in_the_wrong_order() -> None:
+    """hardtanh with its lower limit above the upper one is the upper one."""
+    low, high = sp.symbols("low high")
+    report = verify(named("hardtanh", [x, low, high]), {x: 0.0, low: 2.0, high: 1.0})
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(
+    ("target", "at"),
+    [
+        (sp.log(x), 1e-300),  # the pole looked like a jump
+        (x - sp.tanh(x), 1e-30),  # a slope below all working digits
+        (sp.sign(x) * sp.cos(x), 0.0),  # no value between infinite slopes
+        (sp.acos(1 - x), 1e-40),  # the border of the domain beside the point
+    ],
+)
+def test_no_false_alarm_at_hard_points(target: sp.Expr, at: float) -> None:
+    report = verify(target, {x: at})
+    assert report.passed, str(report)
