@@ -344,7 +344,7 @@ class _Straight:
     def nest(self, nest: Nest) -> None:
         """Every point of a nest, step by step for several points, whose functions are computed together."""
         points = list(_points(nest.axes))
-        size = len(points) if self.lanes.lanes == 1 else self.packing.most
+        size = max(1, len(points)) if self.lanes.lanes == 1 else self.packing.most
         for k in range(0, len(points), size):
             self._side_by_side(nest, points[k : k + size])
 
