@@ -60,6 +60,8 @@ def _run(intake: Intake, expression: Any, body: Any, limits: list[Any]) -> Node:
         return _body(intake, body)
     *rest, limit = limits
     index, start, size = _range(expression, limit)
+    if size == 0:
+        return intake.table.constant(1 if isinstance(expression, sp.Product) else 0)
     axis = None if isinstance(expression, sp.Product) else _free_axis(intake.loops)
     within = [end for inner in rest for end in inner[1:]] + [
         end
@@ -82,8 +84,6 @@ def _run(intake: Intake, expression: Any, body: Any, limits: list[Any]) -> Node:
         at = {index: sp.Integer(value)}
         ends = [sp.Tuple(one[0], *[end.subs(at) for end in one[1:]]) for one in rest]
         terms.append(_run(_within(intake), expression, body.subs(at), ends))
-    if not terms:
-        return t.constant(1 if isinstance(expression, sp.Product) else 0)
     return t.mul(*terms) if isinstance(expression, sp.Product) else t.add(*terms)
 
 

@@ -85,7 +85,8 @@ def test_values_and_derivatives(name):
     f = symprop.compile(expression)
     given = {str(symbol): AT[symbol] for symbol in f.graph.inputs}
     assert f(**given) == pytest.approx(expected, rel=1e-13)
-    f.verify(**given).raise_if_failed()
+    if given:
+        f.verify(**given).raise_if_failed()
 
 
 def test_a_gradient_is_a_matrix_formula():
