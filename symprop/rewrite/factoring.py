@@ -23,7 +23,7 @@ __all__ = ["FACTORS", "Factor", "factored", "sinh_of_exponentials"]
 
 Polynomial = dict[int, Number]  # exponent -> coefficient
 HALF = Fraction(1, 2)
-LONGEST = 32  # terms of a sum that are looked at
+LONGEST = 32  # terms of a sum, and factors of a term, that are looked at
 HIGHEST = 8  # degree of a polynomial
 
 
@@ -102,6 +102,8 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
     if len(node.args) > LONGEST:
         return None
     terms = [_Term(a, sweep.context) for a in node.args]
+    if any(len(term.factors) > LONGEST for term in terms):
+        return None
     candidates: dict[int, Node] = {}
     for term in terms:
         for serial, (base, exponent) in term.factors.items():
