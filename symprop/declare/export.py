@@ -19,6 +19,7 @@ from sympy.matrices.expressions.kronecker import KroneckerProduct
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
 
+from symprop.declare import blocks
 from symprop.declare.forms import Entrywise, Scalar
 from symprop.functions.plain import ELEMENTARY_OF_SYMPY
 from symprop.functions.special import POLYGAMMA
@@ -378,11 +379,34 @@ def _matmul(factors: Sequence[Any]) -> Any:
 
 def _matrix_sum(export: Export, node: Node, args: Sequence[Any]) -> Any:
     terms: list[Any] = []
+    found = None if any(a.serial in export.names for a in node.args) else blocks.joined(node.args)
+    if found is not None:
+        grid, others = found
+        inner = [export.expression(a.args[0]) if blocks.is_block(a) else None for a in node.args]
+        whole = _block_matrix(grid, inner)
+        if not others:
+            return whole
+        args = [*[args[k] for k in others], whole]
     for arg in args:
         term = arg if arg.is_Matrix else _scaled(arg, _ones(node))
         terms.extend(term.args if isinstance(term, sp.MatAdd) else [term])
     # sympy's order of terms, without its doit(), which would evaluate everything below
     return sp.MatAdd(*(sorted(terms, key=sp.default_sort_key) if export.small(node) else terms))
+
+
+def _block_matrix(grid: blocks.Grid, inner: Sequence[Any]) -> Any:
+    rows, columns, cells = grid
+    lines = [
+        [sp.ZeroMatrix(m, n) if cell is None else inner[cell] for n, cell in zip(columns, line, strict=True)]
+        for m, line in zip(rows, cells, strict=True)
+    ]
+    return sp.BlockMatrix(lines)
+
+
+def _pad(export: Export, node: Node, args: Sequence[Any]) -> Any:
+    """A block among zeros."""
+    grid = blocks.grid([node])
+    return named("pad", args, node.attrs) if grid is None else _block_matrix(grid, args)
 
 
 def _matrix_product(export: Export, node: Node, args: Sequence[Any]) -> Any:
@@ -478,6 +502,7 @@ _MATRIX: dict[str, Build] = {
     "broadcast": _broadcast,
     "transpose": _transpose,
     "slice": _slice,
+    "pad": _pad,
     "place": _dense,
     "reshape": _matrix_reshape,
     "eye": _eye,

@@ -291,8 +291,6 @@ def _block_matrix(intake: Intake, expression: Any, *blocks: Node) -> Node:
     """Each block padded with zeros to the whole shape, and all added."""
     t, size = intake.table, shape(expression)
     rows, columns = expression.blocks.shape
-    if not all(isinstance(d, int) for b in blocks for d in b.shape):
-        raise refusals.refuse(expression, "blocks of symbolic shape are not supported yet")
     terms = []
     top: Any = 0
     for i in range(rows):

@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy as sp
 
+from symprop.declare import blocks
 from symprop.declare.intake import Intake
 from symprop.declare.styles import (
     ATOM,
@@ -202,7 +203,30 @@ def _add(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
             t if a.shape or a.op != "constant" else style.everywhere(t)
             for t, a in zip(terms, node.args, strict=True)
         ]
-    return _sum_of(style, terms)
+    named = any(a.block is None for a, n in zip(args, node.args, strict=True) if blocks.is_block(n))
+    found = None if named else blocks.joined(node.args)
+    if found is not None:
+        grid, others = found
+        whole = _block_matrix(style, grid, [a.block for a in args])
+        terms = [*[terms[k] for k in others], whole]
+    return terms[0] if len(terms) == 1 else _sum_of(style, terms)
+
+
+def _block_matrix(style: Style, grid: blocks.Grid, inner: Sequence[Piece | None]) -> Piece:
+    zero = style.number(sp.S.Zero)
+    return style.blocks(
+        [[zero if cell is None else inner[cell] or zero for cell in line] for line in grid[2]]
+    )
+
+
+def _pad(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
+    """A block among zeros."""
+    grid = blocks.grid([node])
+    if grid is None:
+        return _operation(style, node, args)
+    piece = _block_matrix(style, grid, args)
+    piece.block = args[0]
+    return piece
 
 
 def _negative(style: Style, piece: Piece) -> Piece:
@@ -461,6 +485,7 @@ _RULES: dict[str, Callable[[Style, Node, Sequence[Piece]], Piece]] = {
     "index": _index,
     "take": _take,
     "slice": _slice,
+    "pad": _pad,
     "place": _place,
     "sum": _sum,
     "transpose": _transpose,

@@ -32,6 +32,7 @@ class Piece:
 
     __slots__ = (
         "below",
+        "block",
         "closed",
         "entry",
         "leads",
@@ -63,6 +64,7 @@ class Piece:
         self.leads = leads
         self.rank = rank
         self.source: tuple[Piece, Any] | None = None  # of a block: what it is taken from, and its ranges
+        self.block: Piece | None = None  # of a block among zeros: the block
         self.length: int = sum(len(p) if isinstance(p, str) else p.length for p in parts)
 
     def __str__(self) -> str:
@@ -201,6 +203,11 @@ class Style:
         lines = [Piece("[", *joined(", ", row), "]") for row in rows]
         return Piece("Matrix([", *joined(", ", lines), "])")
 
+    def blocks(self, rows: Sequence[Sequence[Piece]]) -> Piece:
+        """A matrix of blocks."""
+        lines = [Piece("[", *joined(", ", row), "]") for row in rows]
+        return Piece("BlockMatrix([", *joined(", ", lines), "])")
+
     def choice(self, condition: Piece, a: Piece, b: Piece) -> Piece:
         """a where the condition holds, else b."""
         return self.call("where", [condition, a, b])
@@ -307,6 +314,10 @@ class Latex(Style):
         """An explicit matrix."""
         lines = [Piece(*joined(" & ", row)) for row in rows]
         return Piece(r"\begin{bmatrix}", *joined(r" \\ ", lines), r"\end{bmatrix}")
+
+    def blocks(self, rows: Sequence[Sequence[Piece]]) -> Piece:
+        """A matrix of blocks."""
+        return self.matrix(rows)
 
     def choice(self, condition: Piece, a: Piece, b: Piece) -> Piece:
         """a where the condition holds, else b."""

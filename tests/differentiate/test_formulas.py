@@ -8,6 +8,7 @@ import sympy as sp
 
 from symprop import nn
 from symprop.declare import Graph, as_graph
+from symprop.declare.printing import text
 from symprop.differentiate import backprop, grad, hessian, hvp, jacobian, jvp, value_and_gradients, vjp
 from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
 from symprop.graph import topological
@@ -214,8 +215,10 @@ def test_symbolic_sizes_in_matrix_form():
     loss = sp.Trace((M * c - d).T * (M * c - d))
     assert grad(loss, c) == 2 * M.T * (M * c - d)
     assert hessian(loss, c) == 2 * M.T * M
+    p = nn.softmax(M * c)
+    assert text(jacobian(p, c)) == "diag(softmax(M*c))*M - softmax(M*c)*softmax(M*c).T*M"
     with pytest.raises(UnsupportedExpressionError, match="numbers as sizes"):
-        jacobian(nn.softmax(M * c), c)
+        jacobian(nn.softmax(d * c.T, dim=1) * c, c)
 
 
 # -- errors ----------------------------------------------------------------------------------------
