@@ -60,11 +60,7 @@ class Plan:
         for wire in scene.wires:
             for node in wire.nodes:
                 value(node)
-            if wire.final:  # is reduced already
-                for part in wire.contributions or ():
-                    if part is not None:
-                        roots[part.serial] = part
-            elif wire.contributions is not None:
+            if wire.contributions is not None and not wire.final:
                 pairs = zip(wire.contributions, wire.nodes, strict=True)
                 wire.contributions = [gradient(part, node) for part, node in pairs]
         if scene.gradients is not None:

@@ -9,12 +9,13 @@ import sympy as sp
 from symprop.declare import printing
 from symprop.graph import Node
 from symprop.graph.nodes import constant_value
-from symprop.show.text import pretty, shortened
+from symprop.show.text import number_text, pretty, shortened
 
-__all__ = ["Gate", "gate_of"]
+__all__ = ["Gate", "constant_text", "gate_of"]
 
 DISTRIBUTES, SWITCHES, ROUTES, SCALES = "distributes", "switches", "routes", "scales"
 _LABEL = 22  # characters
+_DIGITS = 9  # characters of a constant that is written out
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Gate:
 def gate_of(node: Node, operands: int) -> Gate:
     """The gate of an operation with that many operands that are no constants."""
     numbers = [a for a in node.args if constant_value(a) is not None]
-    number = pretty(printing.text(_number(numbers[0]))) if len(numbers) == 1 else ""
+    number = constant_text(numbers[0]) if len(numbers) == 1 else ""
     single = bool(number) and operands == 1
     op = node.op
     if op == "add":
@@ -62,10 +63,10 @@ def _power(node: Node, single: bool) -> Gate:
     exponent = constant_value(node.args[1])
     if exponent is not None and single:
         known = {-1: "1/x", 2: "x²", 3: "x³", sp.Rational(1, 2): "√x", -2: "1/x²"}
-        shown = pretty(printing.text(_number(node.args[1])))
+        shown = constant_text(node.args[1])
         return Gate(known.get(exponent) or f"x^{shown if exponent.is_Integer else f'({shown})'}")
     if constant_value(node.args[0]) is not None and single:
-        return Gate(f"{pretty(printing.text(_number(node.args[0])))}^x")
+        return Gate(f"{constant_text(node.args[0])}^x")
     return Gate("x^y", "", "", False, False)
 
 
@@ -87,7 +88,12 @@ def _named(node: Node) -> str:
     }.get(op, shortened(op, _LABEL))
 
 
-def _number(node: Node) -> Node:
+def constant_text(node: Node) -> str:
+    """A constant as it is written, or three digits of a number that is long."""
+    value = constant_value(node)
     while node.op == "broadcast":
         node = node.args[0]
-    return node
+    text = pretty(printing.text(node))
+    if value is not None and value.is_Number and len(text) > _DIGITS:
+        return number_text(float(value))
+    return text

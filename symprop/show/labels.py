@@ -111,10 +111,12 @@ def label(
     numbers: Numbers | None,
     name: str,
     brief: bool = False,
+    final: bool = False,
 ) -> Label:
     """The label of a wire that carries these nodes and brings back these parts of their gradients.
 
-    `brief` leaves out shape and heat map of the value, where they stand at the stem of the wire.
+    `brief` leaves out shape and heat map of the value, where they stand at the stem of the wire. A `final`
+    wire lies behind the sum over the samples: its gradient is 1, once.
     """
     result = Label()
     if numbers is None:
@@ -129,7 +131,7 @@ def label(
     title = [_listing("value", value)]
     back = gradients[0] if gradients else None
     if back is not None:
-        gradient, count = numbers.of(back)
+        gradient, count = (np.ones(node.shape), None) if final else numbers.of(back)
         result.below = _gradient_parts(gradient, count)
         title.append(_listing("gradient", gradient))
     elif gradients is not None and node.kind == "real":
@@ -143,10 +145,12 @@ def sum_label(
 ) -> Label:
     """The label where paths meet: the value above, the sum of what comes back below."""
     result = label([node], None if numbers is None else [total], numbers, name)
-    if numbers is None or total is None:
-        return result
-    value, samples = numbers.of(total)
     back = [p for p in parts if p is not None]
+    if numbers is None or (total is None and not back):
+        return result
+    value, samples = numbers.of(back[0] if total is None else total)
+    if total is None:  # they cancel
+        value = np.zeros_like(value)
     if value.size == 1 and samples is None:
         text = number_text(float(value.reshape(())))
         if len(back) > 1:
@@ -243,7 +247,7 @@ def _coarser(table: Array, axis: int) -> Array:
 
 
 def _listing(what: str, value: Array) -> str:
-    if value.ndim == 0 or value.size > _LISTED:
+    if value.ndim == 0 or not 0 < value.size <= _LISTED:
         return ""
     rows = np.asarray(value, float).reshape(value.shape[0], -1)
     text = "; ".join(" ".join(number_text(float(v)) for v in row) for row in rows)

@@ -19,16 +19,15 @@ from symprop.differentiate.reverse import adjoints, pullback
 from symprop.errors import ArgumentError, UnsupportedExpressionError
 from symprop.graph import Node, NodeTable, topological
 from symprop.graph.nodes import constant_value
-from symprop.show.gates import Gate, gate_of
+from symprop.show.gates import Gate, constant_text, gate_of
 from symprop.show.text import pretty, shortened
 
 __all__ = ["Box", "Scene", "Wire", "arrange"]
 
-AUTOMATIC_BOXES, AUTOMATIC_DEPTH = (
-    48,
-    14,
-)  # a graph of more operations, or a longer one, is drawn by equations
-BY_LAYER = 48  # more equations than that are drawn by layers
+# a graph of more operations, or a longer one, is drawn by equations
+AUTOMATIC_BOXES, AUTOMATIC_DEPTH = 48, 14
+# more equations than that, or a longer chain of them, are drawn by layers
+BY_LAYER, LAYER_DEPTH = 48, 2 * AUTOMATIC_DEPTH
 MOST_BOXES = 3000
 _TITLE = 400  # characters of a formula in a tooltip
 
@@ -148,8 +147,9 @@ class _Arranger:
         order = sorted(seen)
         cells = {serial: self._cell(seen[serial]) for serial in order}
         closed = [s for s in order if cells[s][0] and seen[s].args and self._box_kind(seen[s]) == "equation"]
-        if len(closed) > BY_LAYER:
-            return self._by_layer(order, cells)
+        depth = self._depths(order, cells)
+        if len(closed) > BY_LAYER or (closed and max(depth.values()) > LAYER_DEPTH):
+            return self._by_layer(order, cells, depth)
         return self._one_box_each(order, cells)
 
     def _chosen(self, expand: Any) -> dict[int, Node]:
@@ -221,7 +221,10 @@ class _Arranger:
     # -- cells: what a box computes from what --------------------------------------------------------------
 
     def _cell(self, node: Node) -> tuple[list[Node], list[Node]]:
-        """The seen nodes that a box takes, in the order of its operands, and the constants among them."""
+        """The seen nodes that a box takes, in the order of its operands, and the constants among them.
+
+        What an operation takes twice, as `x*x` does, is there twice.
+        """
         found: dict[int, Node] = {}
         constants: list[Node] = []
         if node.serial in self.entries:
@@ -239,6 +242,10 @@ class _Arranger:
                 constants.append(arg)
             else:
                 todo.extend(reversed(arg.args))
+        operands = [a for a in node.args if a.serial in found]
+        if self._box_kind(node) == "gate" and len(operands) > len({a.serial for a in operands}):
+            others = [a for a in found.values() if a not in operands]
+            return operands + others, constants
         return list(found.values()), constants
 
     def _box_kind(self, node: Node) -> str:
@@ -256,13 +263,40 @@ class _Arranger:
         except UnsupportedExpressionError:
             return None
 
-    def _contributions(self, node: Node, takes: Sequence[Node]) -> dict[int, Node | None]:
+    def _contributions(self, node: Node, takes: Sequence[Node]) -> list[Node | None]:
         """What a box sends back to each of the nodes that it takes."""
         upstream = None if self.adjoints is None else self.adjoints.get(node.serial)
-        real = [a for a in takes if a.kind == "real"]
+        real = {a.serial: a for a in takes if a.kind == "real"}
         if upstream is None or not real or node.kind != "real":
-            return {}
-        return pullback(self.table, [(node, upstream)], real, frozenset(a.serial for a in real))
+            return [None] * len(takes)
+        if len({a.serial for a in takes}) < len(takes):
+            return self._by_operand(node, upstream, takes)
+        sent = pullback(self.table, [(node, upstream)], list(real.values()), frozenset(real))
+        return [sent.get(a.serial) for a in takes]
+
+    def _by_operand(self, node: Node, upstream: Node, takes: Sequence[Node]) -> list[Node | None]:
+        """The same where an operand is there more than once: each time as if it were another value."""
+        table, left = self.table, list(takes)
+        apart: dict[int, Node] = {}  # what stands for an operand, and the operand
+        args = list(node.args)
+        places: list[int | None] = [None] * len(takes)
+        for k, arg in enumerate(args):
+            if arg.kind == "real" and arg in left:
+                name = f"operand {k}"
+                args[k] = table.symbol(sp.MatrixSymbol(name, *arg.shape) if arg.shape else sp.Dummy(name))
+                apart[args[k].serial] = arg
+                at = left.index(arg)
+                left[at], places[at] = args[k], args[k].serial
+        twin = table.make(node.op, args, node.attrs)
+        sent = pullback(table, [(twin, upstream)], [a for a in args if a.serial in apart], frozenset(apart))
+        found = [None if p is None else sent.get(p) for p in places]
+        made = dict(apart)
+        for inner in topological([n for n in found if n is not None]):
+            if inner.serial not in made:
+                again = [made[a.serial] for a in inner.args]
+                same = all(a is b for a, b in zip(again, inner.args, strict=True))
+                made[inner.serial] = inner if same else table.make(inner.op, again, inner.attrs)
+        return [None if n is None else made[n.serial] for n in found]
 
     # -- boxes and wires -----------------------------------------------------------------------------------
 
@@ -279,8 +313,8 @@ class _Arranger:
             boxes.append(self._box(node, takes))
             here, sent = box_of[serial], self._contributions(node, takes)
             self._number_leaves(boxes, wires, here, constants)
-            for k, arg in enumerate(takes):
-                back = None if self.adjoints is None else [sent.get(arg.serial)]
+            for k, (arg, part) in enumerate(zip(takes, sent, strict=True)):
+                back = None if self.adjoints is None else [part]
                 wires.append(Wire(box_of[arg.serial], here, [arg], back, k))
         self._end(boxes, wires, box_of, {a.serial for takes, _ in cells.values() for a in takes})
         return self._finished(boxes, wires)
@@ -288,7 +322,7 @@ class _Arranger:
     def _box(self, node: Node, takes: Sequence[Node]) -> Box:
         kind, name = self._box_kind(node), self.names.get(node.serial, "")
         if kind == "leaf":
-            text = name or _entry_name(node)
+            text = self._leaf_name(node)
             return Box("leaf", text, title=self._shape_text(node), nodes=[node])
         formula = self._formula(node)
         title = shortened(f"{name} = {formula}" if name else formula, _TITLE)
@@ -298,6 +332,16 @@ class _Arranger:
             return Box("equation", name, None, [f"{name} = {formula}"], caption, title, [node])
         gate = gate_of(node, len(takes))
         return Box("gate" if gate.round else "function", name, gate, [gate.label], gate.passes, title, [node])
+
+    def _leaf_name(self, node: Node) -> str:
+        """An input by its name, a constant by its value, an entry as it is written."""
+        if node.op == "symbol":
+            return str(getattr(self.symbols[node.serial], "name", self.symbols[node.serial]))
+        return _entry_name(node) if constant_value(node) is None else constant_text(node)
+
+    def _output_name(self, node: Node) -> str:
+        named = [s for s in self.graph.names if self.nodes[s] is node]
+        return ", ".join(str(getattr(s, "name", s)) for s in named)
 
     def _formula(self, node: Node) -> str:
         names = {s: symbol for s, symbol in self.symbols.items() if s != node.serial}
@@ -338,7 +382,7 @@ class _Arranger:
                 back = (
                     None if back is None else [self.table.full(1, node.shape) if seed is not None else None]
                 )
-            boxes.append(Box("output", self.names[ends[k].serial], title=self._shape_text(ends[k])))
+            boxes.append(Box("output", self._output_name(ends[k]), title=self._shape_text(ends[k])))
             wires.append(Wire(source, len(boxes) - 1, [node], back, final=total is not None))
 
     def _finished(self, boxes: list[Box], wires: list[Wire]) -> Scene:
@@ -364,12 +408,23 @@ class _Arranger:
 
     # -- many equations, by layers -------------------------------------------------------------------------
 
-    def _by_layer(self, order: Sequence[int], cells: Mapping[int, tuple[list[Node], list[Node]]]) -> Scene:
-        """Equations of one depth in one box; of a deep graph, those of several depths."""
+    def _depths(
+        self, order: Sequence[int], cells: Mapping[int, tuple[list[Node], list[Node]]]
+    ) -> dict[int, int]:
+        """The number of boxes on the longest way to each."""
         depth: dict[int, int] = {}
         for serial in order:
             own = bool(self.seen[serial].args) and serial not in self.entries
             depth[serial] = own + max((depth[a.serial] for a in cells[serial][0]), default=0)
+        return depth
+
+    def _by_layer(
+        self,
+        order: Sequence[int],
+        cells: Mapping[int, tuple[list[Node], list[Node]]],
+        depth: Mapping[int, int],
+    ) -> Scene:
+        """Equations of one depth in one box; of a deep graph, those of several depths."""
         layers = self._layers(depth)
         group: dict[int, tuple[int, int]] = {}  # (layer, serial number of what has a box of its own)
         for serial, d in depth.items():
@@ -402,12 +457,14 @@ class _Arranger:
         carried: dict[tuple[int, int], dict[int, tuple[Node, list[Node]]]] = {}
         for serial in order:
             node = self.seen[serial]
-            takes = [a for a in cells[serial][0] if box_of[a.serial] != box_of[serial]]
-            sent = self._contributions(node, cells[serial][0]) if takes else {}
-            for arg in takes:
+            takes = cells[serial][0]
+            if all(box_of[a.serial] == box_of[serial] for a in takes):
+                continue
+            for arg, back in zip(takes, self._contributions(node, takes), strict=True):
+                if box_of[arg.serial] == box_of[serial]:
+                    continue
                 wire = carried.setdefault((box_of[arg.serial], box_of[serial]), {})
                 parts = wire.setdefault(arg.serial, (arg, []))[1]
-                back = sent.get(arg.serial)
                 if back is not None:
                     parts.append(back)
         for (source, target), content in carried.items():
@@ -420,7 +477,7 @@ class _Arranger:
     def _layers(self, depth: Mapping[int, int]) -> dict[int, int]:
         """The layer of each depth: several of a deep graph are one, none with an opened equation."""
         deepest = max(depth.values())
-        most = -(-deepest // AUTOMATIC_DEPTH) if deepest > 2 * AUTOMATIC_DEPTH else 1
+        most = -(-deepest // AUTOMATIC_DEPTH) if deepest > LAYER_DEPTH else 1
         alone = {d for serial, d in depth.items() if d and self._box_kind(self.seen[serial]) == "gate"}
         result: dict[int, int] = {}
         layer, size = 0, 0
@@ -439,7 +496,7 @@ class _Arranger:
         if gate is None or gate.absorbs:
             return
         for k, constant in enumerate(constants):
-            boxes.append(Box("number", pretty(printing.text(_inner(constant)))))
+            boxes.append(Box("number", constant_text(constant)))
             wires.append(Wire(len(boxes) - 1, here, [], position=-1 - k))
 
     def _layer(self, members: Sequence[Node], computed: bool) -> Box:
@@ -468,12 +525,6 @@ def _glued(node: Node) -> bool:
     if node.op == "broadcast":
         return not node.args[0].shape
     return node.op == "reshape" and {node.shape, node.args[0].shape} == {(), (1, 1)}
-
-
-def _inner(constant: Node) -> Node:
-    while constant.op == "broadcast":
-        constant = constant.args[0]
-    return constant
 
 
 def _entry_name(node: Node) -> str:

@@ -12,7 +12,7 @@ from symprop.graph import Node
 from symprop.show.labels import SIZE, Heat, Label, Numbers, Row, label, sum_label
 from symprop.show.layered import Item, Link, Placed, place
 from symprop.show.scene import Box, Scene
-from symprop.show.text import Line, name_line, plain, text_width, wrapped
+from symprop.show.text import SMALL, Line, name_line, plain, text_width, wrapped
 
 __all__ = ["Picture", "picture"]
 
@@ -22,6 +22,7 @@ _GATE, _NAME, _FORMULA, _CAPTION, _LEGEND = 14.0, 15.0, 12.5, 10.0, 11.0  # font
 _FORMULA_CHARACTERS, _FORMULA_LINES = 30, 3
 _FORMULA_ROW = 16.0
 _NAME_CHARACTERS = 28
+_SCRIPT_HEIGHT = {"sub": 3.5, "sup": -4.5}  # below the line
 
 
 @dataclass
@@ -110,7 +111,9 @@ class _Painter:
                     self._link(start, wire.target, classes, arrow)
                     continue
                 named = "" if many else self._name(box, wire)
-                content = label(wire.nodes, wire.contributions, self.numbers, named, brief=many)
+                content = label(
+                    wire.nodes, wire.contributions, self.numbers, named, brief=many, final=wire.final
+                )
                 at = 3 * scene.boxes[wire.target].rank - 1 if many else layer + 1
                 middle = len(self.shapes)
                 self.shapes.append(self._label_shape(content, at, box))
@@ -138,7 +141,7 @@ class _Painter:
         """The name that stands at a wire: where no box at its ends shows it."""
         if len(wire.nodes) != 1 or self.scene.boxes[wire.target].kind == "output":
             return ""
-        if box.kind in ("leaf", "equation"):
+        if box.kind == "equation" or (box.kind == "leaf" and wire.nodes[0].op != "constant"):
             return ""
         return self.scene.names.get(wire.nodes[0].serial, "")
 
@@ -146,7 +149,9 @@ class _Painter:
         target = self.scene.boxes[wire.target]
         if self.numbers is None or not wire.contributions:
             return "wire"
-        back = [c for c in wire.contributions if c is not None]
+        back = [c for c in wire.contributions if c is not None and not wire.final]
+        if wire.final:
+            return "wire" if any(wire.contributions) else "wire off"
         if not back:
             return "wire off" if any(n.kind == "real" for n in wire.nodes) else "wire"
         routes = target.gate is not None and target.gate.family == "max"
@@ -198,7 +203,8 @@ class _Painter:
         name = box.name
         if len(name) > _NAME_CHARACTERS:
             name = name[: _NAME_CHARACTERS - 1] + "…"
-        return name_line(name) if box.kind != "number" and " …" not in name else plain(name)
+        constant = box.kind == "number" or any(node.op == "constant" for node in box.nodes)
+        return plain(name) if constant or " …" in name else name_line(name)
 
     def _order(self) -> list[int]:
         """Shapes from the top as a walk from the outputs meets them, operands in their order."""
@@ -326,19 +332,16 @@ class _Painter:
 
     def _text(self, x: float, y: float, line: Line, classes: str, size: float, anchor: str) -> None:
         spans = []
-        lowered = False
+        height = 0.0
         for span in line:
-            text = escape(span.text)
-            if span.style == "sub":
-                spans.append(f'<tspan dy="3.5" font-size="{_n(size * 0.75)}">{text}</tspan>')
-                lowered = True
+            text, wanted = escape(span.text), _SCRIPT_HEIGHT.get(span.style, 0.0)
+            marks = f' dy="{_n(wanted - height)}"' if wanted != height else ""
+            if span.style in _SCRIPT_HEIGHT:
+                marks += f' font-size="{_n(size * SMALL)}"'
             elif span.style == "name":
-                spans.append(f'<tspan font-style="italic">{text}</tspan>')
-            elif lowered:
-                spans.append(f'<tspan dy="-3.5">{text}</tspan>')
-                lowered = False
-            else:
-                spans.append(text)
+                marks += ' font-style="italic"'
+            spans.append(f"<tspan{marks}>{text}</tspan>" if marks else text)
+            height = wanted
         self.out.append(
             f'<text class="{classes}" x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" '
             f'text-anchor="{anchor}" xml:space="preserve">{"".join(spans)}</text>'

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 __all__ = [
+    "SMALL",
     "Line",
     "Span",
     "name_line",
@@ -49,7 +50,7 @@ _WIDTHS = {
 }
 _EM = {character: width / 100 for width, characters in _WIDTHS.items() for character in characters}
 _OTHER = 1.05  # any other character
-_SUBSCRIPT = 0.75  # the size of a subscript
+SMALL = 0.75  # the size of a subscript and of a superscript
 
 _GREEK = dict(
     zip(
@@ -90,11 +91,14 @@ _GREEK |= dict(
         strict=True,
     )
 )
+_SCRIPT = r"[_^](?:\{[^{}]*\}|[^_^{}]+)"  # `_max`, `^2`, `_{ij}`, `^{(k)}`
+_SCRIPTS = 14  # characters: longer ones are words of a name
+_GREEK_WORD = re.compile(rf"\b({'|'.join(_GREEK)})(?=\d*\b)(?!\d*\()")
 
 
 @dataclass(frozen=True)
 class Span:
-    """A run of characters in one style: "" upright, "name" italic, "sub" a subscript."""
+    """A run of characters in one style: "" upright, "name" italic, "sub" a subscript, "sup" a superscript."""
 
     text: str
     style: str = ""
@@ -114,16 +118,26 @@ def text_width(line: Line | str, size: float) -> float:
     total = 0.0
     for span in spans:
         em = sum(_EM.get(character, _OTHER) for character in span.text)
-        total += em * size * (_SUBSCRIPT if span.style == "sub" else 1)
+        total += em * size * (SMALL if span.style in ("sub", "sup") else 1)
     return total
 
 
 def name_line(name: str) -> Line:
-    """A name as in a textbook: italic, Greek letters as such, trailing digits as a subscript.
+    """A name as in a textbook: italic, Greek letters as such, trailing digits as a subscript; behind a single
+    letter `_` and `^` begin a subscript and a superscript, as in sympy's LaTeX.
 
     >>> [span.text for span in name_line("theta12")]
     ['θ', '12']
+    >>> [(span.text, span.style) for span in name_line("lambda_max^2")]
+    [('λ', 'name'), ('max', 'sub'), ('2', 'sup')]
     """
+    match = re.fullmatch(rf"([^_^]+)((?:{_SCRIPT})+)", name)
+    if match and (len(match[1]) == 1 or match[1] in _GREEK) and len(match[2]) <= _SCRIPTS:
+        scripts = []
+        for script in re.findall(_SCRIPT, match[2]):
+            text = script[1:].strip("{}").replace("-", "−")
+            scripts.append(Span(_GREEK.get(text, text), "sub" if script[0] == "_" else "sup"))
+        return (Span(_GREEK.get(match[1], match[1]), "name"), *scripts)
     match = re.fullmatch(r"(.*[^\W\d_])_?(\d+|\[[\d, ]+\])", name)
     base, below = (match[1], match[2].strip("[]")) if match else (name, "")
     base = _GREEK.get(base, base)
@@ -153,9 +167,15 @@ def number_text(value: float, integer: bool = False) -> str:
 
 
 def pretty(text: str) -> str:
-    """A printed formula with the signs of a book: `x**2 - a*b` as `x² − a·b`."""
+    """A printed formula with the signs of a book.
+
+    >>> pretty("x**2 - alpha*b/sqrt(2)")
+    'x² − α·b/√2'
+    """
     text = re.sub(r"\*\*([23])(?![\d.])", lambda m: "²³"[int(m[1]) - 2], text)
     text = re.sub(r"\*\*(?!∘)", "^", text).replace("**∘", "^∘")
+    text = re.sub(r"\bsqrt\((\w+)\)", r"√\1", text)
+    text = _GREEK_WORD.sub(lambda m: _GREEK[m[1]], text)
     return text.replace("*", "·").replace("-", "−")
 
 

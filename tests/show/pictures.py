@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
-from symprop.show.text import text_width
+from symprop.show.text import SMALL, text_width
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
@@ -38,10 +38,9 @@ def text_boxes(svg: str) -> Iterator[tuple[float, float, float, float, str]]:
     """(left, top, right, bottom, text) of every text, in the coordinates of the drawing's group."""
     for element in parsed(svg).iter(SPACE + "text"):
         text, size = "".join(element.itertext()), float(element.get("font-size"))
-        small = element.find(SPACE + "tspan[@dy]")
         width = text_width(text, size)
-        if small is not None:
-            width -= 0.25 * text_width(small.text, size)
+        for small in element.findall(SPACE + "tspan[@font-size]"):
+            width -= (1 - SMALL) * text_width(small.text, size)
         x, y = float(element.get("x")), float(element.get("y"))
         left = x - {"start": 0.0, "middle": width / 2, "end": width}[element.get("text-anchor")]
         yield left, y - 0.75 * size, left + width, y + 0.22 * size, text
@@ -73,11 +72,56 @@ def overlaps(boxes: list[tuple[float, float, float, float, str]]) -> list[tuple[
     return found
 
 
+def wires(svg: str) -> Iterator[list[tuple[float, float]]]:
+    """Points of every wire, two pixels apart or less, from its source to its target."""
+    for element in parsed(svg).iter(SPACE + "path"):
+        if element.get("class", "").split(" ")[0] != "wire":
+            continue
+        points: list[tuple[float, float]] = []
+        for command, rest in re.findall(r"([MHC])([^MHC]*)", element.get("d")):
+            numbers = [float(v) for v in rest.split()]
+            if command == "M":
+                points.append((numbers[0], numbers[1]))
+                continue
+            (x, y), end = points[-1], (numbers[0], points[-1][1])
+            turns = ((x, y), (x, y), end, end)
+            if command == "C":
+                turns = ((x, y), *((numbers[k], numbers[k + 1]) for k in (0, 2, 4)))
+            steps = 1 + int((abs(turns[3][0] - x) + abs(turns[3][1] - y)) / 2)
+            for k in range(1, steps + 1):
+                t = k / steps
+                weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+                if command == "H":
+                    weights = (1 - t, 0.0, 0.0, t)
+                points.append(
+                    tuple(sum(w * p[i] for w, p in zip(weights, turns, strict=True)) for i in (0, 1))
+                )
+        yield points
+
+
+def struck(svg: str) -> list[str]:
+    """Texts, heat maps and boxes that a wire goes through; a wire ends at the edge of its boxes."""
+    solid = [(x0, y0 + 2, x1, y1 - 1, f"the text {text}") for x0, y0, x1, y1, text in text_boxes(svg)]
+    solid += [(x0 + 1, y0 + 1, x1 - 1, y1 - 1, f"a {kind}") for x0, y0, x1, y1, kind in frames(svg)]
+    rows: dict[int, list[tuple[float, float, float, float, str]]] = {}
+    for box in solid:
+        for row in range(int(box[1] // 32), int(box[3] // 32) + 1):
+            rows.setdefault(row, []).append(box)
+    found = set()
+    for points in wires(svg):
+        for x, y in points:
+            for x0, y0, x1, y1, what in rows.get(int(y // 32), ()):
+                if x0 < x < x1 and y0 < y < y1:
+                    found.add(f"a wire through {what}")
+    return sorted(found)
+
+
 def faults(svg: str) -> list[str]:
-    """Overlapping texts, texts on the frame of another box, texts outside of the picture."""
+    """Overlapping texts, texts on the frame of another box or under a wire, texts outside of the picture."""
     words, shapes = list(text_boxes(svg)), list(frames(svg))
     result = [f"{a} on {b}" for a, b in overlaps(words)]
     result += [f"{a} beside {b}" for a, b in overlaps(shapes)]
+    result += struck(svg)
     for left, top, right, bottom, text in words:
         for x0, y0, x1, y1, kind in shapes:
             inside = left >= x0 - 1 and right <= x1 + 1 and top >= y0 - 1 and bottom <= y1 + 1

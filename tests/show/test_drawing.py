@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -233,6 +234,44 @@ def test_nothing_overlaps_in_networks(expand):
     assert faults(function.draw(*values, expand=expand).svg) == []
 
 
+def test_a_wire_through_a_text_is_found():
+    function, values = gates()
+    svg = function.draw(*values).svg
+    assert faults(svg) == []
+    wire = re.search(r'class="wire" d="M(\S+) (\S+)H', svg)
+    word = re.search(r'<text class="value" x="([^"]*)" y="([^"]*)"', svg)
+    across = f"M{float(word[1]) - 30} {float(word[2]) - 4}H{float(word[1]) + 30}"
+    assert len(faults(svg.replace(wire[0][:-1], f'class="wire" d="{across}M{wire[1]} {wire[2]}', 1))) == 1
+
+
+# -- several times the same ----------------------------------------------------------------------------------
+
+
+def test_an_operand_that_is_there_twice_has_two_wires_and_their_sum():
+    product = symprop.compile(symprop.Graph([(p, x + y), (q, x + y), (f, p * q)]), args=[x, y])
+    assert "3.00 + 3.00 = 6.00" in texts(product.draw(1.0, 2.0).svg, "gradient")
+    angle = symprop.compile(symprop.Graph([(p, 3 * x), (q, 3 * x), (f, sp.atan2(p, q))]), args=[x])
+    # d atan2(a, b) = (b da - a db)/(a^2 + b^2), at a = b = 3
+    assert "0.17 − 0.17 = 0.00" in texts(angle.draw(1.0).svg, "gradient")
+    cube = symprop.compile(sp.Mul(x, x, x, evaluate=False), args=[x])
+    svg = cube.draw(2.0).svg
+    assert "4.00 + 4.00 + 4.00 = 12.00" in texts(svg, "gradient") and faults(svg) == []
+    a = sp.MatrixSymbol("a", 2, 2)
+    square = symprop.compile(sp.Trace(sp.MatMul(a, a, evaluate=False)), args=[a])
+    matrix = np.array([[1.0, 2.0], [3.0, 4.0]])
+    svg = square.draw(matrix).svg
+    assert numbers(svg, "gradient").count(round(np.linalg.norm(matrix), 2)) == 2
+    assert f"norm {2 * np.linalg.norm(matrix):.2f}" in texts(svg, "gradient")
+
+
+def test_the_gradient_behind_a_sum_over_the_samples_is_one():
+    for reduce, count in (("sum", 3), ("mean", 3), ("sum", 0)):
+        function = symprop.compile((x * y - 1) ** 2, args=[x, y], batch=[y], reduce=reduce)
+        svg = function.draw(2.0, np.arange(float(count))).svg
+        assert numbers(svg, "gradient")[-1] == 1.0 and "1.00" in texts(svg, "gradient")
+        assert faults(svg) == []
+
+
 # -- large graphs --------------------------------------------------------------------------------------------
 
 
@@ -271,6 +310,14 @@ def test_many_equations_are_drawn_by_layers():
     size = int(next(t for t in texts(svg, "shape") if t.endswith("values")).split()[0])
     norm = np.linalg.norm(np.array(grads)[:size])
     assert any(abs(norm - g) < 0.006 * max(norm, 1) for g in numbers(svg, "gradient"))
+
+
+def test_a_long_chain_is_drawn_by_layers():
+    function, values = chain(40)
+    svg = function.draw(*values).svg
+    assert len([t for t in texts(svg, "caption") if t.endswith("equations")]) >= 8
+    assert faults(svg) == []
+    assert texts(function.draw(*values, expand=True).svg, "sign").count("sin") == 40
 
 
 def test_an_equation_is_opened_among_layers():
@@ -387,8 +434,16 @@ def test_constants_and_names_for_one_value():
     function = symprop.compile(symprop.Graph([(p, x + y), (q, x + y), (f, p * q + 3)]), args=[x, y])
     svg = function.draw(1.0, 2.0).svg
     assert any(t.startswith("p, q") for t in texts(svg))
-    assert symprop.compile(sp.Integer(3), args=[x]).draw(1.0).svg
+    svg = symprop.compile(3 * sp.pi, args=[x]).draw(1.0).svg
+    assert texts(svg, "name") == ["3·π", "out"] and texts(svg, "value") == ["9.42", "value, forward (above)"]
     assert symprop.compile(x, args=[x]).draw(1.0).svg
+    svg = symprop.compile([x * y, x], args=[x, y]).draw(1.0, 2.0).svg
+    assert sorted(texts(svg, "name")) == ["out", "out1", "x", "y"]
+
+
+def test_long_constants_are_shown_in_three_digits():
+    function = symprop.compile(x * 123456789012345678901 + y / 7, args=[x, y])
+    assert {"×1.23e20", "×1/7"} < set(texts(function.draw(1.0, 2.0).svg, "sign"))
 
 
 def test_texts_of_names_are_escaped():

@@ -59,9 +59,14 @@ def test_a_number_is_right_to_half_a_unit_of_what_is_shown():
 
 def test_names_and_formulas():
     assert [s.text for s in name_line("W12")] == ["W", "12"]
-    assert [s.text for s in name_line("d_h")] == ["d_h"]
+    assert [(s.text, s.style) for s in name_line("d_h")] == [("d", "name"), ("h", "sub")]
+    assert [s.text for s in name_line("theta_{ij}^{(k)}")] == ["θ", "ij", "(k)"]
+    assert [s.text for s in name_line("x_mu^-1")] == ["x", "μ", "−1"]
+    assert [s.text for s in name_line("learning_rate")] == ["learning_rate"]
+    assert [s.text for s in name_line("x_of_the_whole_network")] == ["x_of_the_whole_network"]
     assert [s.text for s in name_line("7")] == ["7"]
     assert pretty("x**2*y - x**25") == "x²·y − x^25"
+    assert pretty("pi*alpha1 + gamma(x) + alphabet") == "π·α1 + gamma(x) + alphabet"
 
 
 def test_wrapping():
