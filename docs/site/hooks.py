@@ -1,4 +1,4 @@
-"""What the site adds to plain Markdown: formulas as MathML, links to files of the project."""
+"""What the site adds to plain Markdown: formulas as MathML, and nothing that is fetched from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from latex2mathml.converter import convert
 
+_SHIM = "https://unpkg.com/iframe-worker/shim"  # of the plugin `offline`
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.S)
 
 
@@ -20,3 +21,13 @@ def on_page_content(content: str, **page: Any) -> str:
         return f'<{tag} class="arithmatex">{shown}</{tag}>'
 
     return _FORMULA.sub(formula, content)
+
+
+def on_post_page(output: str, page: Any, **site: Any) -> str:
+    """The search of pages on a disk works with a script of the site."""
+    return output.replace(_SHIM, "../" * page.url.count("/") + "site/worker.js")
+
+
+def on_post_template(output: str, **site: Any) -> str:
+    """The same for the page of an address that is not there."""
+    return output.replace(_SHIM, "site/worker.js")
