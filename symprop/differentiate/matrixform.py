@@ -198,8 +198,9 @@ def _rule(table: NodeTable, node: Node, arriving: list[Terms | None], x: Node) -
             if j is not None and partial is not None:
                 terms.extend(scaled(table, node, arg, j, partial))
         return collect(table, terms)
-    if declared.jvp is not None and node.op not in _BY_ENTRIES:
-        return _composed(table, node, arriving)
+    composed = _composed(table, node, arriving) if declared.jvp is not None else None
+    if composed is not None:
+        return composed
     if declared.expand is not None:
         known = {a.serial: j for a, j in zip(node.args, arriving, strict=True) if j is not None}
         sources = [a for a in node.args if a.serial in known]
@@ -208,7 +209,6 @@ def _rule(table: NodeTable, node: Node, arriving: list[Terms | None], x: Node) -
 
 
 _MOVES = frozenset(("index", "slice", "pad"))
-_BY_ENTRIES = frozenset(("place", "batch_sum"))  # scalars put together: modes are chosen by their number
 
 
 def _moved(table: NodeTable, node: Node, terms: Terms) -> Terms:
@@ -248,9 +248,10 @@ def _choice(table: NodeTable, node: Node, arriving: list[Terms | None], x: Node)
     return collect(table, terms)
 
 
-def _composed(table: NodeTable, node: Node, arriving: list[Terms | None]) -> Terms:
+def _composed(table: NodeTable, node: Node, arriving: list[Terms | None]) -> Terms | None:
     """The Jacobian of a function with a rule of its own: its rule is linear in the direction, and has itself
-    a Jacobian by the direction, which stands before those of the arguments.
+    a Jacobian by the direction, which stands before those of the arguments. None where the rule is the
+    operation itself, of the direction.
     """
     jvp = OPERATIONS[node.op].jvp
     assert jvp is not None
@@ -261,6 +262,8 @@ def _composed(table: NodeTable, node: Node, arriving: list[Terms | None]) -> Ter
         name = f"_direction{len(table.nodes)}"
         direction = table.symbol(sp.MatrixSymbol(name, *arg.shape) if arg.shape else sp.Symbol(name))
         tangent = jvp(table, node, [direction if i == k else None for i in range(len(node.args))])
+        if tangent is not None and any(n.op == node.op for n in between([tangent], [direction])):
+            return None
         local = None if tangent is None else _carry(table, tangent, direction)
         for base, scale in (local or {}).values():
             terms.extend(_after(table, base, scale, jacobian))

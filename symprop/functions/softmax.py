@@ -179,10 +179,11 @@ def _ranks(t: NodeTable, shape: Shape, axes: Sequence[int]) -> Node:
 
 
 def _winners(t: NodeTable, node: Node) -> Node:
-    """The weight of each entry in the gradient: one at the first maximum along the axis, or even shares."""
-    (x,) = node.args
+    """The weight of each entry: one at the first maximum along the axis, or even shares."""
+    x = node.args[0]
     axes = _axes(node)
-    is_top = t.call("equal", x, _spread(t, node, x.shape))
+    top = t.make("maxout", (x,), node.attrs)
+    is_top = t.call("equal", x, _spread(t, top, x.shape))
     hit = where(t, is_top, 1, 0)
     if node.attrs[1] == "split":
         return t.div(hit, t.broadcast(t.sum(hit, axes, True), x.shape))
@@ -192,22 +193,51 @@ def _winners(t: NodeTable, node: Node) -> Node:
     return where(t, t.call("and", first, is_top), 1, 0)
 
 
+def _at_maximum(t: NodeTable, node: Node, values: Node) -> Node:
+    return t.make("at_maximum", (node.args[0], values), node.attrs)
+
+
 def _maxout_jvp(t: NodeTable, node: Node, tangents: Sequence[Node | None]) -> Node | None:
     (tangent,) = tangents
     if tangent is None:
         return None
-    return t.sum(t.mul(_winners(t, node), tangent), _axes(node), node.attrs[0] is not None)
+    return t.sum(_at_maximum(t, node, tangent), _axes(node), node.attrs[0] is not None)
 
 
 register(
     Operation(
         name="maxout",
         infer=_maxout_shape,
-        vjp=lambda t, node, up: [t.chain(t.broadcast(up, node.args[0].shape), _winners(t, node))],
+        vjp=lambda t, node, up: [_at_maximum(t, node, t.broadcast(up, node.args[0].shape))],
         jvp=_maxout_jvp,
         expand=_maxout,
         summary="the maximum along rows, columns or of all entries; the gradient goes to the first maximum",
         source="Goodfellow et al. 2013; torch.amax",
+    )
+)
+
+
+def _at_maximum_shape(args: Sequence[Node], attrs: Attrs) -> tuple[Shape, str]:
+    x, values = args
+    if x.shape != values.shape:
+        raise ShapeError(f"at_maximum takes operands of one shape, found {x.shape} and {values.shape}")
+    return x.shape, "real"
+
+
+def _values_at_maximum(t: NodeTable, node: Node) -> Node:
+    return t.chain(node.args[1], _winners(t, node))
+
+
+register(
+    Operation(
+        name="at_maximum",
+        infer=_at_maximum_shape,
+        vjp=lambda t, node, up: [None, _at_maximum(t, node, up)],
+        jvp=lambda t, node, d: None if d[1] is None else _at_maximum(t, node, d[1]),
+        expand=_values_at_maximum,
+        summary="at_maximum(x, u): u at the first maximum of x along rows or columns (shared among equal ones "
+        "with ties='split'), zero elsewhere: the gradient of maxout",
+        source="Goodfellow et al. 2013",
     )
 )
 
@@ -313,6 +343,25 @@ def _maxout_formula(x: Any, dim: Any, ties: str = "first") -> Any:
     return _matrix(rows, 1, lambda i, j: sp.Max(*[x[i, k] for k in range(columns)]))
 
 
+def _at_maximum_formula(x: Any, values: Any, dim: Any, ties: str = "first") -> Any:
+    rows, columns = shape_of(x)
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        raise UnsupportedExpressionError("at_maximum of a symbolic size has no formula in plain sympy")
+
+    def entry(i: int, j: int) -> Any:
+        line = range(rows) if dim != 1 else (i,)
+        places = [(k, m) for k in line for m in (range(columns) if dim != 0 else (j,))]
+        own = x[i, j]
+        if ties == "split":
+            rivals = [own >= x[p] for p in places if p != (i, j)]
+            equal = [sp.Piecewise((1, sp.Eq(x[p], own, evaluate=False)), (0, True)) for p in places]
+            return sp.Piecewise((values[i, j] / sp.Add(*equal), sp.And(*rivals)), (0, True))
+        rivals = [own > x[p] if p < (i, j) else own >= x[p] for p in places if p != (i, j)]
+        return sp.Piecewise((values[i, j], sp.And(*rivals)), (0, True))
+
+    return _matrix(rows, columns, entry)
+
+
 def _glu_formula(x: Any, dim: int) -> Any:
     rows, columns = x.shape
     if dim == 0:
@@ -326,6 +375,7 @@ define_formula("softmax", _softmax_formula, attrs=[("dim", None)])
 define_formula("log_softmax", _log_softmax_formula, attrs=[("dim", None)])
 define_formula("logsumexp", _logsumexp_formula, attrs=[("dim", None)])
 define_formula("maxout", _maxout_formula, attrs=[("dim", None), ("ties", "first")])
+define_formula("at_maximum", _at_maximum_formula, attrs=[("dim", None), ("ties", "first")])
 define_formula("glu", _glu_formula, attrs=[("dim", None)])
 
 

@@ -50,6 +50,7 @@ COMPOSITE = [
     nn.maxout(u, v, w, ties="split"),
     nn.maxout(X, dim=1),
     nn.maxout(X, dim=(0, 1)),
+    named("at_maximum", [X, 2 * X], (1, "first")),
     nn.glu(SCORES),
     nn.softmax(SCORES),
     nn.log_softmax(SCORES),

@@ -18,6 +18,7 @@ PAGE = ROOT / "docs" / "functions.md"
 NO_FUNCTIONS = {"mlp", "Network", "plot", "logsigmoid"}
 # what is not called by its name: other forms of the same function, structure, linear algebra
 OTHER_FORMS = {
+    "at_maximum",
     "softplus_threshold",
     "shared_maximum",
     "shared_minimum",

@@ -69,6 +69,8 @@ CASES = {
     "mod": named("mod", [3 * A, B]),
     "maxout of rows": nn.maxout(M, dim=1),
     "maxout of columns": nn.maxout(M, dim=0),
+    "at the maximum of rows": named("at_maximum", [M, 2 * M], (1, "first")),
+    "at the maximum of all": named("at_maximum", [M, 2 * M], (None, "split")),
     "glu": nn.glu(M),
     "softmax": nn.softmax(P),
     "softmax of rows": nn.softmax(M, dim=1),
