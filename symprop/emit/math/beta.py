@@ -24,7 +24,7 @@ from symprop.emit.math.common import (
     is_double,
     number,
     polynomial,
-    scale_by_halves,
+    scaled,
     through_double,
 )
 from symprop.emit.math.doubledouble import (
@@ -193,7 +193,7 @@ def of_sorted(b: Builder, x: Value, y: Value) -> Value:
     bounded = at_least(b, at_most(b, exponent[0], 1415.0), -1415.0)
     rest = b.select(b.fcmp("oeq", bounded, exponent[0]), exponent[1], zero)
     pair, bits = exp_pair(b, bounded, rest)
-    value = scale_by_halves(b, b.fadd(*multiply_pairs(b, pair, factor)), bits)
+    value = scaled(b, b.fadd(*multiply_pairs(b, pair, factor)), bits)
     # next to the poles at zero B(p, q) = 1/p + 1/q
     inverse = b.select(turned, q[0], b.fadd(b.fdiv(one, p[0]), b.fdiv(one, q[0])))
     value = b.select(tiny, b.fmul(inverse, front[0]), value)

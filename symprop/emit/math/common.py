@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from symprop.emit.builder import F32, F64, I1, Builder, Type, Value, vector
+from symprop.emit.vectors import narrow, widen
 
 __all__ = [
     "any_lane",
@@ -16,16 +17,18 @@ __all__ = [
     "estrin",
     "floor",
     "fraction_bits",
+    "has_native",
     "is_double",
     "join_lanes",
     "mul_add",
     "mul_sub",
+    "native",
     "nearest",
     "negative_mul_add",
     "number",
     "polynomial",
     "power_of_two",
-    "scale_by_halves",
+    "scaled",
     "sign_bit",
     "split_lanes",
     "through_double",
@@ -140,18 +143,51 @@ def whole_and_bits(b: Builder, x: Value, factor: float, offset: int = 0) -> tupl
     return b.fsub(shifted, magic), b.bitcast(shifted, x.type.integer)
 
 
-def scale_by_halves(b: Builder, x: Value, bits: Value) -> Value:
-    """x 2^n in two steps, n + 2 bias in the low bits of `bits`: right to overflow and to subnormal results.
+def has_native(b: Builder) -> bool:
+    """True for processors with the instructions of `native`."""
+    return b.target.vector_bits == 512 and b.target.triple.startswith("x86_64")
 
-    With u = floor((n + 2 bias) / 2) the factors 2^(u - bias) and 2^(n + bias - u) both are normal numbers;
-    what stands above in `bits` is shifted out.
+
+def native(b: Builder, name: str, x: Value, *more: Value | int) -> Value:
+    """An instruction of AVX-512, `getexp getmant scalef`, for any number of lanes.
+
+    Operands are values of the type of x, or a number that the instruction carries.
+    """
+    operands, kind = (x, *more), x.type
+    size, least = kind.lanes * kind.bits, 128 // kind.bits
+    if size > 512:
+        pieces = [
+            split_lanes(b, v, 512 // kind.bits) if isinstance(v, Value) else [v] * (size // 512)
+            for v in operands
+        ]
+        return join_lanes(b, [native(b, name, *items) for items in zip(*pieces, strict=True)])
+    if kind.lanes < least:
+        wide = [widen(b, v, least) if isinstance(v, Value) else v for v in more]
+        return narrow(b, native(b, name, widen(b, x, least), *wide), kind.lanes)
+    whole, mask = vector("i32"), vector(f"i{max(8, kind.lanes)}")
+    args = [v if isinstance(v, Value) else b.const(v, whole) for v in operands]
+    args += [Value("zeroinitializer", kind), b.const(-1, mask)]  # all lanes count
+    if size == 512:
+        args.append(b.const(4, whole))  # the current rounding mode
+    full = f"llvm.x86.avx512.mask.{name}.{'pd' if kind.bits == 64 else 'ps'}.{size}"
+    b.module.declare(full, kind, [v.type for v in args])
+    return b.call(full, kind, args)
+
+
+def scaled(b: Builder, x: Value, bits: Value) -> Value:
+    """x 2^n, rounded once, right to overflow and to subnormal results; n + 2 bias in the low part of `bits`
+    as `whole_and_bits` gives them.
+
+    One instruction of AVX-512, elsewhere two factors: with u = floor((n + 2 bias) / 2) 2^(u - bias) and
+    2^(n + bias - u) both are normal numbers; what stands above in `bits` is shifted out.
     """
     kind = bits.type
-    shift = b.const(fraction_bits(x.type), kind)
+    if has_native(b):  # the bits are those of a number that is n above that of n = 0
+        start = number(b, x, 1.5 * 2.0 ** fraction_bits(x.type) + 2 * bias(x.type))
+        return native(b, "scalef", x, b.fsub(b.bitcast(bits, x.type), start))
     half = b.lshr(bits, b.const(1, kind))
     rest = b.sub(bits, half)
-    x = b.fmul(x, b.bitcast(b.shl(half, shift), x.type))
-    return b.fmul(x, b.bitcast(b.shl(rest, shift), x.type))
+    return b.fmul(b.fmul(x, power_of_two(b, half, x.type)), power_of_two(b, rest, x.type))
 
 
 def power_of_two(b: Builder, bits: Value, kind: Type) -> Value:

@@ -18,7 +18,7 @@ from symprop.emit.math.common import (
     number,
     polynomial,
     power_of_two,
-    scale_by_halves,
+    scaled,
     through_double,
     whole_and_bits,
 )
@@ -54,7 +54,7 @@ def scaled_tail(b: Builder, square: Pair, factor: Pair, size: Value) -> Value:
     power, bits = exp_pair(b, b.fneg(square[0]), b.fneg(square[1]))
     below = two_sum(b, number(b, size, 1.0), size)
     result = divide_pairs(b, multiply_pairs(b, power, factor), below)
-    return scale_by_halves(b, b.fadd(*result), bits)
+    return scaled(b, b.fadd(*result), bits)
 
 
 def shifted_ratio(b: Builder, y: Value, near: float) -> Value:

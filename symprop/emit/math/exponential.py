@@ -20,7 +20,7 @@ from symprop.emit.math.common import (
     number,
     polynomial,
     power_of_two,
-    scale_by_halves,
+    scaled,
     whole_and_bits,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, two_product
@@ -59,7 +59,7 @@ def exp(b: Builder, x: Value) -> Value:
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
     r = reduce(b, x, n)
     part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP[x.type.element]), r)
-    return scale_by_halves(b, b.fadd(part, number(b, x, 1.0)), bits)
+    return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
 
 
 def exp2(b: Builder, x: Value) -> Value:
@@ -72,7 +72,7 @@ def exp2(b: Builder, x: Value) -> Value:
     r, error = two_product(b, rest, high)
     total, lost = fast_two_sum(b, number(b, x, 1.0), r)
     small = b.fadd(mul_add(b, rest, low, error), tail(b, r))
-    return scale_by_halves(b, b.fadd(total, b.fadd(lost, small)), bits)
+    return scaled(b, b.fadd(total, b.fadd(lost, small)), bits)
 
 
 def exp_pair(b: Builder, x: Value, extra: Value | None = None) -> tuple[Pair, Value]:

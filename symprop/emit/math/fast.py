@@ -24,7 +24,7 @@ from symprop.emit.math.common import (
     number,
     polynomial,
     power_of_two,
-    scale_by_halves,
+    scaled,
     sign_bit,
     whole_and_bits,
 )
@@ -65,7 +65,7 @@ def exp(b: Builder, x: Value) -> Value:
     n, bits = whole_and_bits(b, x, coefficients.LOG2E[x.type.element][0], 2 * bias(x.type))
     r = reduce_by_ln2(b, x, n)
     part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP[x.type.element]), r)
-    return scale_by_halves(b, b.fadd(part, number(b, x, 1.0)), bits)
+    return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
 
 
 def decay(b: Builder, x: Value) -> Value:
@@ -73,7 +73,7 @@ def decay(b: Builder, x: Value) -> Value:
 
     def write() -> Value:
         size = at_least(b, b.fneg(b.fabs(x)), -748.0 if is_double(x) else -106.0)
-        return scale_by_halves(b, *exp_and_scale(b, size))
+        return scaled(b, *exp_and_scale(b, size))
 
     return b.once("fast decay", x, write, even=True)
 
@@ -126,7 +126,7 @@ def tanh(b: Builder, x: Value) -> Value:
 def tanh_prime(b: Builder, x: Value) -> Value:
     """4 z/(1 + z)^2 with z = exp(-2|x|); below 4 ULP."""
     part, bits = twofold_decay(b, x)
-    z = scale_by_halves(b, b.fadd(part, number(b, x, 1.0)), b.add(bits, b.const(2, bits.type)))
+    z = scaled(b, b.fadd(part, number(b, x, 1.0)), b.add(bits, b.const(2, bits.type)))
     quarter = b.fmul(z, number(b, x, 0.25))
     return b.fdiv(z, mul_add(b, quarter, b.fadd(quarter, number(b, x, 2.0)), number(b, x, 1.0)))
 
@@ -240,7 +240,7 @@ def erf(b: Builder, x: Value) -> Value:
 def scaled_tail(b: Builder, square: Pair, factor: Value, below: Value) -> Value:
     """exp(-square) factor / below, right down to subnormal results."""
     part, bits = part_and_scale(b, b.fneg(square[0]), square[1])
-    return scale_by_halves(b, b.fdiv(mul_add(b, part, factor, factor), below), bits)
+    return scaled(b, b.fdiv(mul_add(b, part, factor, factor), below), bits)
 
 
 def shifted_ratio(b: Builder, y: Value, near: float) -> Value:

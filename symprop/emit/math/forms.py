@@ -1,4 +1,4 @@
-"""Native code of the forms that keep digits (`symprop.functions.forms`), and the slope of tanh.
+"""Native code of the forms that keep digits (`symprop.functions.forms`).
 
 `exp_product` and `exp_sum` keep the rounding error of the exponent: at an exponent of 700 it is worth 350
 units in the last place of the result. The polynomial: `tests/tools/fit_forms.py`.
@@ -20,8 +20,7 @@ from symprop.emit.math.common import (
     mul_add,
     number,
     polynomial,
-    power_of_two,
-    scale_by_halves,
+    scaled,
     whole_and_bits,
 )
 from symprop.emit.math.doubledouble import (
@@ -36,7 +35,6 @@ from symprop.emit.math.doubledouble import (
 )
 from symprop.emit.math.exponential import expm1_pair, reduce
 from symprop.emit.math.gauss import gaussian
-from symprop.emit.math.logistic import correction, parts
 
 __all__ = ["FORMS", "VARIADIC", "exp_product", "exp_sum", "root_of_squares", "tanh_gap"]
 
@@ -75,7 +73,7 @@ def exp_of_pair(b: Builder, exponent: Pair) -> Value:
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
     r = b.fadd(reduce(b, x, n), low)
     part = mul_add(b, b.fmul(r, r), estrin(b, r, table.EXP[x.type.element]), r)
-    return scale_by_halves(b, b.fadd(part, number(b, x, 1.0)), bits)
+    return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
 
 
 def exp_product(b: Builder, extra: Value, x: Value, y: Value, *more: Value) -> Value:
@@ -99,20 +97,6 @@ def exp_product(b: Builder, extra: Value, x: Value, y: Value, *more: Value) -> V
 def exp_sum(b: Builder, x: Value, y: Value) -> Value:
     """exp(x + y): the sum as a pair; below 1 ULP."""
     return exp_of_pair(b, two_sum(b, x, y))
-
-
-def tanh_prime(b: Builder, x: Value) -> Value:
-    """1 - tanh(x)^2 = z/(1 + h)^2 with z = exp(-2|x|): a few operations beside tanh(x); below 2.5 ULP."""
-    known = parts(b, x)
-    start = mul_add(b, known.r, number(b, x, 2.0), number(b, x, 1.0))
-    last = b.fmul(b.fadd(known.r, known.r), known.r)
-    inverse, error = correction(b, known.below, known.inverse)
-    value = b.fmul(mul_add(b, last, known.series, start), b.fmul(inverse, inverse))
-    value = mul_add(b, value, b.fadd(error, error), value)
-    # z = 2^n ... gets subnormal: 2^(n + raised) is a normal number
-    raised = 100 if is_double(x) else 40
-    scale = power_of_two(b, b.add(known.bits, b.const(raised, known.bits.type)), x.type)
-    return b.fmul(b.fmul(value, scale), number(b, x, 2.0**-raised))
 
 
 def tanh_gap(b: Builder, x: Value) -> Value:
@@ -169,7 +153,6 @@ def root_of_squares(b: Builder, *items: Value) -> Value:
 
 
 FORMS: dict[str, Callable[..., Value]] = {
-    "tanh_prime": tanh_prime,
     "tanh_gap": tanh_gap,
     "exp_product": exp_product,
     "exp_sum": exp_sum,

@@ -20,7 +20,7 @@ from symprop.emit.math.common import (
     nearest,
     number,
     polynomial,
-    scale_by_halves,
+    scaled,
     through_double,
 )
 from symprop.emit.math.doubledouble import (
@@ -143,7 +143,7 @@ def gamma(b: Builder, x: Value) -> Value:
     small = b.fcmp("olt", a, number(b, x, float(LEAST)))
     bottom = choose(b, small, multiply_pair(b, product, b.select(small, a, one)), (one, zero))
     factor = choose(b, negative, reflected, divide_pairs(b, (one, zero), bottom))
-    value = scale_by_halves(b, b.fadd(*multiply_pairs(b, (high, low), factor)), bits)
+    value = scaled(b, b.fadd(*multiply_pairs(b, (high, low), factor)), bits)
     # gamma(-a) has the sign of -sin(pi a)
     value = b.select(b.and_(negative, b.not_(odd)), b.fneg(value), value)
     value = b.select(b.and_(negative, whole), number(b, x, NAN), value)

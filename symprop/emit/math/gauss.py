@@ -19,20 +19,21 @@ from symprop.emit.math.common import (
     negative_mul_add,
     number,
     polynomial,
+    scaled,
     whole_and_bits,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, two_product
-from symprop.emit.math.logistic import Scale, correction, halves, product_and, product_plus
+from symprop.emit.math.logistic import correction, product_and, product_plus
 
 __all__ = ["gaussian", "normal_cdf"]
 
 
 class Bell(NamedTuple):
-    """exp(-x^2/2): a pair times two factors; `size` is |x|, or a number beyond which the result is zero."""
+    """exp(-x^2/2) as 2^n times a pair; `size` is |x|, or a number beyond which the result is zero."""
 
     size: Value
     value: Pair
-    scale: Scale
+    bits: Value  # n + 2 bias in the low part
 
 
 def bell(b: Builder, x: Value) -> Bell:
@@ -50,19 +51,19 @@ def write_bell(b: Builder, x: Value) -> Bell:
     r = b.fsub(negative_mul_add(b, n, number(b, x, high), negative), error)
     r = negative_mul_add(b, n, number(b, x, low), r)
     value = product_plus(b, b.fmul(r, r), estrin(b, r, table.EXP[element]), fast_two_sum(b, one, r))
-    return Bell(size, value, halves(b, bits, x))
+    return Bell(size, value, bits)
 
 
 def gaussian(b: Builder, x: Value) -> Value:
     """exp(-x^2/2), below 1 ULP."""
     known = bell(b, x)
-    return b.fmul(b.fmul(b.fadd(*known.value), known.scale[0]), known.scale[1])
+    return scaled(b, b.fadd(*known.value), known.bits)
 
 
 def normal_cdf(b: Builder, x: Value) -> Value:
     """The normal distribution: exp(-x^2/2) (0.46875 + CDF(t))/(1 + |x|) below zero, t = (|x| - 5)/(|x| + 5),
     and one less that above; below 1.2 ULP in both tails."""
-    size, power, scale = bell(b, x)
+    size, power, bits = bell(b, x)
     one = number(b, x, 1.0)
     # (y - 5)/(y + 5), in the way that rounds least next to -1, where CDF is steep
     t = b.fdiv(size, b.fadd(size, number(b, x, 5.0)))
@@ -74,5 +75,5 @@ def normal_cdf(b: Builder, x: Value) -> Value:
     high, low = two_product(b, factor[0], inverse)
     low = mul_add(b, high, error, mul_add(b, factor[1], inverse, low))
     tail = product_and(b, power[0], high, mul_add(b, power[1], high, b.fmul(power[0], low)))
-    tail = b.fmul(b.fmul(tail, scale[0]), scale[1])
+    tail = scaled(b, tail, bits)
     return b.select(b.fcmp("olt", x, number(b, x, 0.0)), tail, b.fsub(one, tail))

@@ -7,20 +7,20 @@ kept with its error, so that the result is rounded essentially once. Coefficient
 
 from __future__ import annotations
 
-from symprop.emit.builder import Builder, Value, vector
+from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients as table
 from symprop.emit.math.common import (
     INF,
     NAN,
     bias,
     fraction_bits,
+    has_native,
     is_double,
-    join_lanes,
     mul_add,
     mul_sub,
+    native,
     number,
     polynomial,
-    split_lanes,
     with_exponent,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, multiply_pair, two_sum
@@ -71,28 +71,12 @@ def sum_of_parts(b: Builder, k: Value, f: Value, small: Value) -> Pair:
     return total, b.fadd(error, mul_add(b, k, number(b, f, low), small))
 
 
-def native_parts(b: Builder, x: Value) -> tuple[Value, Value]:
-    """The same numbers as `parts` gives, by the instructions of AVX-512, which know subnormal numbers."""
-    kind, one = x.type, vector("i32")
-    mask = vector(f"i{kind.lanes}")
-    name = {"double": "pd", "float": "ps"}[kind.element]
-    exponent, fraction = (f"llvm.x86.avx512.mask.get{part}.{name}.512" for part in ("exp", "mant"))
-    b.module.declare(exponent, kind, [kind, kind, mask, one])
-    b.module.declare(fraction, kind, [kind, one, kind, mask, one])
-    # all lanes, the current rounding mode; 3 asks for a fraction in [3/4, 3/2)
-    lanes, mode, interval = Value("-1", mask), Value("4", one), Value("3", one)
-    undefined = Value("zeroinitializer", kind)
-    part = b.call(fraction, kind, [x, interval, undefined, lanes, mode])
-    whole, rest = (b.call(exponent, kind, [v, undefined, lanes, mode]) for v in (x, part))
-    return b.fsub(whole, rest), b.fsub(part, number(b, x, 1.0))
-
-
 def parts(b: Builder, x: Value) -> tuple[Value, Value]:
     """k and f of a positive finite x, subnormal or not."""
-    width = 512 // x.type.bits
-    if b.target.vector_bits == 512 and b.target.triple.startswith("x86_64") and x.type.lanes % width == 0:
-        pieces = [native_parts(b, piece) for piece in split_lanes(b, x, width)]
-        return join_lanes(b, [k for k, _ in pieces]), join_lanes(b, [f for _, f in pieces])
+    if has_native(b):
+        fraction = native(b, "getmant", x, 3)  # in [3/4, 3/2)
+        k = b.fsub(native(b, "getexp", x), native(b, "getexp", fraction))
+        return k, b.fsub(fraction, number(b, x, 1.0))
     normal, back = lift(b, x)
     raised, fraction, _ = exponent_and_fraction(b, normal)
     return b.fsub(with_exponent(b, raised, x.type), back), b.fsub(fraction, number(b, x, 1.0))
@@ -113,23 +97,31 @@ def log_sum(b: Builder, k: Value, f: Value, correction: Value) -> Value:
     return b.fadd(high, low)
 
 
+def reduced_sum(b: Builder, total: Value, error: Value) -> tuple[Value, Value, Value]:
+    """k and f of a normal positive total, and the error divided by 2^k, nothing for a large total."""
+    one, zero = number(b, total, 1.0), number(b, total, 0.0)
+    if has_native(b):
+        k, f = parts(b, total)
+        small = native(b, "scalef", error, b.fneg(k))
+    else:
+        raised, fraction, power = exponent_and_fraction(b, total)
+        back = number(b, total, 2.0 ** fraction_bits(total.type) + bias(total.type))
+        k = b.fsub(with_exponent(b, raised, total.type), back)
+        f = b.fsub(fraction, one)
+        inverse = b.sub(b.bitcast(one, power.type), power)
+        small = b.fmul(error, b.bitcast(inverse, total.type))
+    # for k too large for a normal factor the correction is nothing
+    return k, f, b.select(b.fcmp("olt", total, number(b, total, 2.0**60)), small, zero)
+
+
 def log1p_of_pair(b: Builder, x: Pair, twos: Value | None = None) -> Value:
     """log(1 + x) + twos ln 2 of a normal pair, -1 < x finite; below 1.1 ULP."""
     high, low = x
     total, error = two_sum(b, number(b, high, 1.0), high)
     error = b.fadd(error, low)
-    raised, fraction, power = exponent_and_fraction(b, total)
-    back = number(b, high, 2.0 ** fraction_bits(high.type) + bias(high.type))
-    k = b.fsub(with_exponent(b, raised, high.type), back)
+    k, f, error = reduced_sum(b, total, error)
     here = b.fcmp("oeq", k, number(b, k, 0.0))
-    f = b.select(here, high, b.fsub(fraction, number(b, high, 1.0)))
-    # the error divided by 2^k; for k too large for a normal factor the correction is nothing
-    factor = b.bitcast(
-        b.sub(b.const(bias(high.type) << fraction_bits(high.type), power.type), power), high.type
-    )
-    error = b.select(
-        b.fcmp("olt", total, number(b, high, 2.0**60)), b.fmul(error, factor), number(b, high, 0.0)
-    )
+    f = b.select(here, high, f)
     if twos is not None:
         k = b.fadd(k, twos)
     return log_sum(b, k, f, b.select(here, low, error))

@@ -19,7 +19,7 @@ from symprop.emit.math.common import (
     number,
     polynomial,
     power_of_two,
-    scale_by_halves,
+    scaled,
     sign_bit,
     through_double,
     whole_and_bits,
@@ -98,7 +98,7 @@ def power_core(b: Builder, x: Value, y: Value, single: bool) -> Value:
         bounded = at_least(b, at_most(b, product, 710.0), -746.0)
         error = b.select(b.fcmp("oeq", bounded, product), error, zero)
         pair, bits = exp_pair(b, bounded, error)
-        value = scale_by_halves(b, b.fadd(*pair), bits)
+        value = scaled(b, b.fadd(*pair), bits)
     # |x| = 0, inf: 0 or inf by the sign of y; |x| = NaN stays
     grows = b.xor(b.fcmp("ogt", size, one), sign_bit(b, y))
     limits = b.select(grows, infinite, zero)
