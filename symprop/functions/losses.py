@@ -224,7 +224,8 @@ declare_loss(
 # -- probabilities of two classes -----------------------------------------------------------------
 
 LOG_FLOOR = -100  # torch limits both logarithms of the cross-entropy from below
-SLOPE_FLOOR = sp.Rational(1, 10**12)  # and the divisor of its derivative
+# and the divisor of its derivative, by 1e-12 as a float32: binary_cross_entropy_backward in ATen's Loss.cpp
+SLOPE_FLOOR = sp.Rational(*float.fromhex("0x1.1979980000000p-40").as_integer_ratio())
 
 
 def _weighted(t: T, node: N, position: int, value: N) -> N:

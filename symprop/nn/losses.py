@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy as sp
 
-from symprop.errors import ArgumentError
+from symprop.errors import ArgumentError, ShapeError
 from symprop.functions.symbols import describe, named
 from symprop.nn.arguments import choice, flag, number, operand, reduction_of, same_shape
 
@@ -59,34 +59,50 @@ def squared_error(input: Any, target: Any) -> Expression:
     return _loss("squared_error", {"input": input, "target": target}, "sum")
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Expression:
+def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Expression:
     """The mean of `(p - t)**2`; derivative `2 (p - t)/n`. torch: `mse_loss`.
+
+    `weight` has one number for each entry; the mean then divides by the sum of the weights.
 
     >>> mse_loss(sp.MatrixSymbol("p", 2, 1), sp.MatrixSymbol("t", 2, 1), reduction="sum")
     mse_loss(p, t, reduction='sum')
     """
-    return _loss("mse_loss", {"input": input, "target": target}, reduction)
+    given = {"input": input, "target": target}
+    if weight is not None:
+        return _weighted("mse_loss", given, weight, reduction, by_weights=True)
+    return _loss("mse_loss", given, reduction)
 
 
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Expression:
+def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Expression:
     """The mean of `|p - t|`; derivative `sign(p - t)/n`, zero where p = t. torch: `l1_loss`.
+
+    `weight` has one number for each entry; the mean then divides by the sum of the weights.
 
     >>> l1_loss(sp.Symbol("p"), sp.Symbol("t")).doit()
     Abs(p - t)
     """
-    return _loss("l1_loss", {"input": input, "target": target}, reduction)
+    given = {"input": input, "target": target}
+    if weight is not None:
+        return _weighted("l1_loss", given, weight, reduction, by_weights=True)
+    return _loss("l1_loss", given, reduction)
 
 
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: Any = 1) -> Expression:
+def huber_loss(
+    input: Any, target: Any, reduction: str = "mean", delta: Any = 1, weight: Any = None
+) -> Expression:
     """`d**2/2` where |d| < δ, else `δ (|d| - δ/2)`, with d = p - t; derivative d limited to [-δ, δ].
 
+    `weight` has one number for each entry; the mean divides by the number of entries, as that of torch does.
     torch: `huber_loss`.
 
     >>> huber_loss(sp.Symbol("p"), 0, delta=2)
     huber_loss(p, 0, 2)
     """
     _positive(delta, "huber_loss", "delta")
-    return _loss("huber_loss", {"input": input, "target": target, "delta": _exact(delta)}, reduction)
+    given = {"input": input, "target": target, "delta": _exact(delta)}
+    if weight is not None:
+        return _weighted("huber_loss", given, weight, reduction, by_weights=False)
+    return _loss("huber_loss", given, reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: Any = 1) -> Expression:
@@ -227,6 +243,33 @@ def gaussian_nll_loss(
         _small(eps, "gaussian_nll_loss", sp.Rational(1, 10**6)),
     )
     return _loss("gaussian_nll_loss", {"input": input, "target": target, "var": var}, reduction, attrs)
+
+
+def _weighted(
+    name: str, operands: Mapping[str, Any], weight: Any, reduction: str, *, by_weights: bool
+) -> Expression:
+    """The weighted terms of a loss, or their sum, or that over the sum of the weights (the number of terms)."""
+    choice(reduction, ("mean", "sum", "none"), name, "reduction")
+    weights = operand(weight, name, "weight")
+    terms = _loss(name, operands, "none")
+    same_shape({"input": terms, "weight": weights}, name)
+    if not terms.is_Matrix:
+        if weights.is_Matrix:
+            raise ShapeError(
+                f"nn.{name}: weight is {describe(weights)}; expected a scalar, as the input is one"
+            )
+        product, count = weights * terms, sp.S.One
+        total, divisor = product, weights if by_weights else count
+    else:
+        scalar = not weights.is_Matrix
+        product = weights * terms if scalar else sp.HadamardProduct(weights, terms)
+        count = sp.Mul(*terms.shape)
+        total = named("sum", [product], ((0, 1), False))
+        whole = weights * count if scalar else named("sum", [weights], ((0, 1), False))
+        divisor = whole if by_weights else count
+    if reduction == "none":
+        return product
+    return total / divisor if reduction == "mean" else total
 
 
 # -- checks ---------------------------------------------------------------------------------------
