@@ -12,12 +12,23 @@ _SHIM = "https://unpkg.com/iframe-worker/shim"  # of the plugin `offline`
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', flags=re.S)
 
 
+# a named operator of several letters, and one that was taken apart, as `log\\_softmax` is
+_OPERATOR = re.compile(r"<mo>([A-Za-z]\w+)</mo>")
+_LETTERS = re.compile(r"(?:<mo ?/>)<mrow>((?:<mi>[^<]*</mi>|<mn>[^<]*</mn>)+)</mrow>")
+
+
+def _word(found: re.Match[str]) -> str:
+    return f"<mi>{re.sub('<[^>]*>', '', found[1])}</mi>"
+
+
 def on_page_content(content: str, **page: Any) -> str:
     """Formulas as MathML, which browsers show without a script."""
 
     def formula(found: re.Match[str]) -> str:
         tag, kind, text = found.groups()
         shown = convert(html.unescape(text).strip(), display="block" if kind == "[" else "inline")
+        shown = _LETTERS.sub(_word, _OPERATOR.sub(r"<mi>\1</mi>", shown))
+        shown = shown.replace('fence="true"', 'fence="true" lspace="0" rspace="0"')
         return f'<{tag} class="arithmatex">{shown}</{tag}>'
 
     return _FORMULA.sub(formula, content)

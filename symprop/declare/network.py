@@ -12,6 +12,7 @@ from symprop.declare import ordering, printing
 from symprop.declare.export import Export
 from symprop.declare.forms import brief, depth
 from symprop.declare.intake import Intake, dimension_symbols, with_ties
+from symprop.declare.names import latex_of
 from symprop.declare.notebook import align_block, html_table
 from symprop.errors import GraphError, ShapeError, UnsupportedExpressionError
 from symprop.functions.structure import is_integer_symbol
@@ -189,7 +190,7 @@ class Graph:
         return rf"$\displaystyle \begin{{aligned}} {body} \end{{aligned}}$"
 
     def _repr_html_(self) -> str:
-        shapes = {str(sp.latex(symbol)): node.shape for symbol, node in self._named}
+        shapes = {latex_of(symbol): node.shape for symbol, node in self._named}
         lines = printing.latex_equations(self._named, self._input_names())
         return html_table([(f"{left} = {right}", shapes.get(left)) for left, right in lines])
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import sympy as sp
 
+from symprop.declare.names import latex_of
 from symprop.functions.symbols import latex_name
 from symprop.graph import OPERATIONS, Shape
 
@@ -233,7 +234,7 @@ class Latex(Style):
 
     def symbol(self, symbol: Any) -> Piece:
         """A name, with its indices as subscripts."""
-        return Piece(sp.latex(symbol), rank=1)
+        return Piece(latex_of(symbol), rank=1)
 
     def parens(self, piece: Piece) -> Piece:
         """In parentheses."""

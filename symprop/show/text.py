@@ -10,6 +10,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from symprop.declare.names import GREEK, parts
+
 __all__ = [
     "SMALL",
     "Line",
@@ -52,48 +54,7 @@ _EM = {character: width / 100 for width, characters in _WIDTHS.items() for chara
 _OTHER = 1.05  # any other character
 SMALL = 0.75  # the size of a subscript and of a superscript
 
-_GREEK = dict(
-    zip(
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "omicron",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-        ],
-        "αβγδεζηθικλμνξοπρστυφχψω",
-        strict=True,
-    )
-)
-_GREEK |= dict(
-    zip(
-        ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"],
-        "ΓΔΘΛΞΠΣΦΨΩ",
-        strict=True,
-    )
-)
-_SCRIPT = r"[_^](?:\{[^{}]*\}|[^_^{}]+)"  # `_max`, `^2`, `_{ij}`, `^{(k)}`
-_SCRIPTS = 14  # characters: longer ones are words of a name
-_GREEK_WORD = re.compile(rf"\b({'|'.join(_GREEK)})(?=\d*\b)(?!\d*\()")
+_GREEK_WORD = re.compile(rf"\b({'|'.join(GREEK)})(?=\d*\b)(?!\d*\()")
 
 
 @dataclass(frozen=True)
@@ -131,17 +92,9 @@ def name_line(name: str) -> Line:
     >>> [(span.text, span.style) for span in name_line("lambda_max^2")]
     [('λ', 'name'), ('max', 'sub'), ('2', 'sup')]
     """
-    match = re.fullmatch(rf"([^_^]+)((?:{_SCRIPT})+)", name)
-    if match and (len(match[1]) == 1 or match[1] in _GREEK) and len(match[2]) <= _SCRIPTS:
-        scripts = []
-        for script in re.findall(_SCRIPT, match[2]):
-            text = script[1:].strip("{}").replace("-", "−")
-            scripts.append(Span(_GREEK.get(text, text), "sub" if script[0] == "_" else "sup"))
-        return (Span(_GREEK.get(match[1], match[1]), "name"), *scripts)
-    match = re.fullmatch(r"(.*[^\W\d_])_?(\d+|\[[\d, ]+\])", name)
-    base, below = (match[1], match[2].strip("[]")) if match else (name, "")
-    base = _GREEK.get(base, base)
-    return (Span(base, "name"), *([Span(below, "sub")] if below else []))
+    base, scripts = parts(name)
+    below = [Span(GREEK.get(text, text).replace("-", "−"), kind) for text, kind in scripts]
+    return (Span(GREEK.get(base, base), "name"), *below)
 
 
 def number_text(value: float, integer: bool = False) -> str:
@@ -175,7 +128,7 @@ def pretty(text: str) -> str:
     text = re.sub(r"\*\*([23])(?![\d.])", lambda m: "²³"[int(m[1]) - 2], text)
     text = re.sub(r"\*\*(?!∘)", "^", text).replace("**∘", "^∘")
     text = re.sub(r"\bsqrt\((\w+)\)", r"√\1", text)
-    text = _GREEK_WORD.sub(lambda m: _GREEK[m[1]], text)
+    text = _GREEK_WORD.sub(lambda m: GREEK[m[1]], text)
     return text.replace("*", "·").replace("-", "−")
 
 

@@ -8,6 +8,7 @@ of one number a plot of both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -270,32 +271,52 @@ def line(
     return "".join(parts)
 
 
+def ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers from low to high."""
+    step = next(s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if (high - low) / s < 5.5)
+    return [step * n for n in range(math.ceil(low / step - 0.01), math.floor(high / step + 0.01) + 1)]
+
+
+def shown(tick: float) -> str:
+    """A number at an axis."""
+    return f"{tick:.1f}".removesuffix(".0").replace("-", "−")
+
+
 def svg(expression: Any) -> str | None:
     """The plot of a function (solid) and its derivative (dashed)."""
     found = curves(expression)
     if found is None:
         return None
     places, values, slopes = found
-    width, height = 240, 150
+    width, height, left, below = 290, 160, 34, 20
     both = np.concatenate([values, slopes])
     both = both[np.isfinite(both) & (np.abs(both) < 6)]
     bottom, top = min(float(both.min()), 0.0) - 0.1, max(float(both.max()), 0.0) + 0.1
 
     def scale(place: float, value: float) -> str:
-        across = (place - places[0]) / (places[-1] - places[0]) * width
-        return f"{across:.1f} {(top - value) / (top - bottom) * height:.1f}"
+        across = left + (place - places[0]) / (places[-1] - places[0]) * (width - left - 8)
+        return f"{across:.1f} {4 + (top - value) / (top - bottom) * (height - below - 4):.1f}"
 
     zero = scale(0.0, 0.0).split()
-    across = f'<path d="M0 {zero[1]}H{width}M{zero[0]} 0V{height}" stroke="#bbb" fill="none"/>'
+    axes = f"M{left} {zero[1]}H{width - 8}"
+    axes += f"M{zero[0]} 4V{height - below}" if places[0] <= 0 <= places[-1] else ""
+    marks, labels = "", ""
+    for tick in ticks(places[0], places[-1]):
+        at = scale(tick, 0.0).split()[0]
+        marks += f"M{at} {height - below}v3"
+        labels += f'<text x="{at}" y="{height - below + 14}" text-anchor="middle">{shown(tick)}</text>'
+    for tick in ticks(bottom, top):
+        at = scale(0.0, tick).split()[1]
+        marks += f"M{left} {at}h-3"
+        labels += f'<text x="{left - 6}" y="{float(at) + 3.5:.1f}" text-anchor="end">{shown(tick)}</text>'
     solid, dashed = (line(places, c, scale, bottom, top) for c in (values, slopes))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}">'
-        f'\n{across}\n<path d="{solid}" stroke="#15803d" stroke-width="2" fill="none"/>\n'
+        f'\n<path d="{axes}" stroke="#bbb" fill="none"/><path d="{marks}" stroke="#777"/>'
+        f'\n<path d="{solid}" stroke="#15803d" stroke-width="2" fill="none"/>\n'
         f'<path d="{dashed}" stroke="#b91c1c" stroke-width="1.5" stroke-dasharray="5 3" fill="none"/>\n'
-        f'<g font-family="sans-serif" font-size="9" fill="#555"><text x="2" y="{height - 3}">'
-        f'{places[0]:.0f}</text><text x="{width - 14}" y="{height - 3}">{places[-1]:.0f}</text>'
-        f'<text x="2" y="10">{top:.1f}</text></g>\n'
+        f'<g font-family="sans-serif" font-size="10" fill="#555">{labels}</g>\n'
         "</svg>\n"
     )
 
