@@ -21,6 +21,8 @@ from symprop.api.pictures import Plan, one_sample
 from symprop.api.programs import Source
 from symprop.api.views import Cost, Trace, cost_of, program_graph
 from symprop.declare import Export, Graph
+from symprop.declare.names import latex_of
+from symprop.declare.notebook import inline_block
 from symprop.differentiate import backprop, grad, value_and_gradients
 from symprop.errors import ArgumentError, ShapeError, SympropError, UnsupportedExpressionError
 from symprop.run.arguments import shape_text
@@ -469,6 +471,9 @@ class Gradients(Mapping[sp.Basic, Any]):
 
     def __repr__(self) -> str:
         return "\n".join(f"d_{name_of(s)} = {self[s]}" for s in self)
+
+    def _repr_latex_(self) -> str:
+        return inline_block(f"d_{{{latex_of(s)}}} &= {sp.latex(self[s])}" for s in self)
 
 
 def _kind(shape: tuple[Any, ...], batched: bool, suffix: str) -> str:

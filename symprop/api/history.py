@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -99,6 +100,8 @@ class History(Sequence[Row]):
         for name in wanted:
             groups.setdefault(name.removeprefix("val_"), []).append(name)
         figures = extra("matplotlib.figure", "plot", "History.plot")
+        if "IPython" in sys.modules:  # a notebook shows figures once this is imported
+            extra("matplotlib.pyplot", "plot", "History.plot")
         figure = figures.Figure(figsize=(4.5 * len(groups), 3.2), layout="constrained")
         panels = figure.subplots(1, len(groups), squeeze=False)[0]
         epochs = [row.get("epoch", k) for k, row in enumerate(self._rows, 1)]

@@ -12,6 +12,7 @@ import sympy as sp
 from symprop.api.declaration import Declaration, name_of
 from symprop.api.programs import Program
 from symprop.declare.network import Graph
+from symprop.declare.notebook import text_table
 from symprop.errors import ArgumentError
 from symprop.graph import Node, topological, users
 from symprop.rewrite import OperationCounts, count_operations
@@ -158,6 +159,13 @@ class Trace(Mapping[sp.Basic, Traced]):
             gradient = "" if row.gradient is None else f"   gradient {_short(row.gradient)}"
             lines.append(f"{name_of(symbol):<{width}}  {_short(row.value)}{gradient}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name_of(s), _short(r.value), "" if r.gradient is None else _short(r.gradient))
+            for s, r in self._rows.items()
+        ]
+        return text_table(("node", "value", "gradient"), rows)
 
 
 def _short(value: Any) -> str:

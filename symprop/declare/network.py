@@ -13,7 +13,7 @@ from symprop.declare.export import Export
 from symprop.declare.forms import brief, depth
 from symprop.declare.intake import Intake, dimension_symbols, with_ties
 from symprop.declare.names import latex_of
-from symprop.declare.notebook import align_block, html_table
+from symprop.declare.notebook import align_block, html_table, inline_block
 from symprop.errors import GraphError, ShapeError, UnsupportedExpressionError
 from symprop.functions.structure import is_integer_symbol
 from symprop.functions.symbols import shape_of
@@ -186,8 +186,7 @@ class Graph:
 
     def _repr_latex_(self) -> str:
         lines = printing.latex_equations(self._named, self._input_names())
-        body = r" \\ ".join(f"{left} &= {right}" for left, right in lines)
-        return rf"$\displaystyle \begin{{aligned}} {body} \end{{aligned}}$"
+        return inline_block(f"{left} &= {right}" for left, right in lines)
 
     def _repr_html_(self) -> str:
         shapes = {latex_of(symbol): node.shape for symbol, node in self._named}

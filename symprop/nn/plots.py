@@ -17,6 +17,7 @@ from symprop.graph.evaluate import evaluate
 __all__ = ["plot"]
 
 _POINTS = 401
+_POLE, _FEW = 4, 0.1  # a pole: less than a tenth of the places is higher than four times the width
 
 
 def plot(
@@ -41,6 +42,7 @@ def plot(
     derivative = adjoints(graph.table, node, [point]).get(point.serial) or graph.table.constant(0)
     places = np.linspace(low, high, _POINTS)
     values = np.array([[float(v) for v in evaluate([node, derivative], {x: p})] for p in places])
+    values[np.isnan(values[:, 0]), 1] = np.nan  # no slope where there is no value
     try:
         pyplot: Any = importlib.import_module("matplotlib.pyplot")
     except ImportError as error:
@@ -51,13 +53,30 @@ def plot(
         ax = pyplot.subplots(figsize=(5.0, 3.4), layout="constrained")[1]
     ax.axhline(0, color="0.7", linewidth=0.8)
     ax.axvline(0, color="0.7", linewidth=0.8)
-    ax.plot(places, values[:, 0], color="#15803d", linewidth=2, label=f"{name}({x})")
-    ax.plot(places, values[:, 1], color="#b91c1c", linewidth=1.6, linestyle="--", label=f"{name}'({x})")
+    for curve, label, style in (
+        (values[:, 0], f"{name}({x})", {"color": "#15803d", "linewidth": 2}),
+        (values[:, 1], f"{name}'({x})", {"color": "#b91c1c", "linewidth": 1.6, "linestyle": "--"}),
+    ):
+        ax.plot(*_broken(places, curve), label=label, **style)
+    high_up = np.abs(values) > _POLE * (high - low)
+    if high_up.any() and high_up.any(axis=1).mean() < _FEW:
+        ax.set_ylim(low - high, high - low)
     ax.set_xlabel(str(x))
     ax.set_title(name)
     ax.legend(frameon=False)
     ax.margins(x=0)
     return ax
+
+
+def _broken(places: Any, curve: Any) -> tuple[Any, Any]:
+    """A curve with a gap where it jumps: a step much larger than those beside it."""
+    with np.errstate(invalid="ignore"):
+        steps = np.abs(curve[1:] - curve[:-1])
+        beside = np.maximum(np.append(steps[1:], 0.0), np.append(0.0, steps[:-1]))
+    finite = curve[np.isfinite(curve)]
+    height = np.ptp(finite) if finite.size else 0.0
+    jumps = np.flatnonzero((steps > 0.02 * height) & (steps > 10 * beside)) + 1
+    return np.insert(places, jumps, np.nan), np.insert(curve, jumps, np.nan)
 
 
 def _function(activation: Any) -> tuple[Any, Any, str]:

@@ -10,6 +10,8 @@ from typing import Any
 import sympy as sp
 
 from symprop.declare import Intake
+from symprop.declare.names import latex_of
+from symprop.declare.notebook import inline_block
 from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
 from symprop.graph import NodeTable
 
@@ -95,10 +97,14 @@ class Equations:
         return str(self)
 
     def _repr_latex_(self) -> str:
-        rows = [rf"{sp.latex(s)} &= {sp.latex(v)}" for s, v in self.hyper.items()]
-        rows += [rf"{sp.latex(left)} &\leftarrow {sp.latex(right)}" for left, right in self.equations]
-        body = r" \\ ".join(rows)
-        return rf"$\displaystyle \begin{{aligned}} {body} \end{{aligned}}$"
+        symbols = {s for pair in self.equations for side in pair for s in sp.sympify(side).free_symbols}
+        names = {s: latex_of(s) for s in (*self.hyper, *symbols)}
+        rows = [rf"{names[s]} &= {sp.latex(v)}" for s, v in self.hyper.items()]
+        rows += [
+            rf"{sp.latex(left, symbol_names=names)} &\leftarrow {sp.latex(right, symbol_names=names)}"
+            for left, right in self.equations
+        ]
+        return inline_block(rows)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Equations):

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import sympy as sp
 
+from symprop.declare.notebook import text_table
 from symprop.graph import Node, topological
 
 __all__ = ["OperationCounts", "PassReport", "Report", "count_operations"]
@@ -234,6 +235,9 @@ class PassReport:
         return count_operations(topological(self.roots_after))
 
 
+_COLUMNS = ("pass", "nodes", "add", "mul", "div", "calls", "ms", "rewrites")
+
+
 @dataclass(frozen=True)
 class Report:
     """The passes in order; prints as a table. Counts are made when they are read."""
@@ -254,9 +258,8 @@ class Report:
                 total[name] = total.get(name, 0) + count
         return total
 
-    def __str__(self) -> str:
-        columns = ("pass", "nodes", "add", "mul", "div", "calls", "ms", "rewrites")
-        rows = [columns]
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
         for p in self.passes:
             a, b = p.before, p.after
             fired = ", ".join(
@@ -270,11 +273,20 @@ class Report:
                 (a.transcendental, b.transcendental),
             ]
             cells = [str(x) if x == y else f"{x} > {y}" for x, y in pairs]
-            rows.append((p.name, *cells, f"{1e3 * p.seconds:.1f}", fired))  # type: ignore[arg-type]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(columns) - 1)]
+            rows.append((p.name, *cells, f"{1e3 * p.seconds:.1f}", fired))
+        return rows
+
+    def __str__(self) -> str:
+        rows = [_COLUMNS, *self._rows()]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS) - 1)]
         lines = []
         for row in rows:
             left = row[0].ljust(widths[0])
             middle = "  ".join(cell.rjust(w) for cell, w in zip(row[1:-1], widths[1:], strict=True))
             lines.append(f"{left}  {middle}  {row[-1]}".rstrip())
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return text_table(_COLUMNS, self._rows())

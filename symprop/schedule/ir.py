@@ -225,6 +225,8 @@ class Schedule:
         parts += [str(nest) for nest in self.nests]
         return "\n".join(parts)
 
+    __repr__ = __str__
+
 
 def _volume(axes: Iterable[Axis], samples: int) -> int:
     count = 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import mpmath as mp
 
+from symprop.declare.notebook import text_table
 from symprop.errors import VerificationError
 
 __all__ = ["Report", "Row", "number"]
@@ -136,12 +137,8 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def line(cells: tuple[str, ...], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-        rows = "".join(line(cells, "td") for cells in self._cells())
         remarks = "".join(f"<li>{html.escape(r)}</li>" for r in self._remarks())
-        return f"<table>{line(_COLUMNS, 'th')}{rows}</table><ul>{remarks}</ul><p>{self._verdict()}</p>"
+        return f"{text_table(_COLUMNS, self._cells())}<ul>{remarks}</ul><p>{self._verdict()}</p>"
 
 
 def _cut(text: str) -> str:

@@ -18,7 +18,13 @@ matplotlib.use("Agg")
 def curves(ax):
     found = [line for line in ax.lines if len(line.get_xdata()) > 10]
     assert [line.get_label()[:1] != "_" for line in found] == [True, True]
-    return np.asarray(found[0].get_xdata()), *(np.asarray(line.get_ydata()) for line in found)
+    return np.asarray(found[0].get_xdata()), *(unbroken(line) for line in found)
+
+
+def unbroken(line):
+    """The ordinates of a curve without the gaps at its jumps."""
+    values = np.asarray(line.get_ydata())
+    return values[~np.isnan(np.asarray(line.get_xdata()))]
 
 
 def test_tanh():
@@ -35,6 +41,17 @@ def test_functions_with_parameters_expressions_and_axes():
     axes = matplotlib.figure.Figure().subplots()
     assert nn.plot(sp.Symbol("z") ** 2, ax=axes) is axes
     assert axes.get_xlabel() == "z"
+
+
+def test_a_jump_is_a_gap_and_a_steep_slope_is_none():
+    for activation, gaps in ((nn.relu, 1), (nn.relu6, 1), (sp.sign, 0), (nn.tanh, 0), (sp.log, 0)):
+        derivative = nn.plot(activation, -5, 5).lines[-1]
+        assert np.isnan(np.asarray(derivative.get_xdata())).sum() == gaps, activation
+    value = nn.plot(lambda v: sp.sign(v - 0.01), -5, 5).lines[-2]
+    assert np.isnan(np.asarray(value.get_xdata())).sum() > 0
+    slope = nn.plot(lambda v: nn.sigmoid(300 * v), -5, 5).lines[-2]
+    assert not np.isnan(np.asarray(slope.get_xdata())).any()
+    matplotlib.pyplot.close("all")
 
 
 @pytest.mark.parametrize("name", ["relu", "gelu", "selu", "mish", "hardswish", "softplus", "silu", "elu"])

@@ -44,7 +44,7 @@ def test_a_report_prints_as_a_table() -> None:
 
 def test_a_report_is_html_in_a_notebook() -> None:
     text = Report([BAD])._repr_html_()
-    assert text.startswith("<table>") and "<td>FAILED</td>" in text and "relu(a)" in text
+    assert text.startswith("<table>") and ">FAILED</td>" in text and "relu(a)" in text
 
 
 def test_the_worst_row_is_a_failed_one_first() -> None:
