@@ -35,6 +35,7 @@ class Context:
         self.memo: dict[
             tuple[str, int], Any
         ] = {}  # what rules find out about a node by name and serial number
+        self.readings: dict[int, Any] = {}  # products as `products.read` found them, by serial number
         self.simplified: tuple[Node, ...] = ()  # roots that `simplify` has left
         self._numbers: dict[int, Number | None] = {}
         self._constants: dict[Number, Node] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_nonnegative
-from symprop.rewrite.products import Factors
+from symprop.rewrite.products import Factors, read
 
 __all__ = ["over_one_denominator"]
 
@@ -25,6 +25,8 @@ def over_one_denominator(node: Node, sweep: Sweep) -> Node | None:
     """The sum over a common denominator where its numerator gets shorter, or None."""
     context = sweep.context
     if len(node.args) > LONGEST or len(node.args) < 2:
+        return None
+    if not any([r.divisors or "div" in r.operations for r in [read(a, context) for a in node.args]]):
         return None
     terms = [_monomial(a, context) for a in node.args]
     bases: dict[int, Node] = {}

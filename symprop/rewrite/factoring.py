@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.matching import Pattern, build, show
-from symprop.rewrite.products import Factors, even_argument
+from symprop.rewrite.products import Reading, even_argument, read
 
 __all__ = ["FACTORS", "Factor", "factored", "sinh_of_exponentials"]
 
@@ -42,7 +43,7 @@ class Factor:
         """What the report calls it."""
         return self.before
 
-    @property
+    @cached_property
     def before(self) -> str:
         """The polynomial as a formula."""
         f = show((self.op, "x"))
@@ -95,13 +96,22 @@ FACTORS: tuple[Factor, ...] = (
 _OF: dict[str, tuple[Factor, ...]] = {
     op: tuple(f for f in FACTORS if f.op == op) for op in dict.fromkeys(f.op for f in FACTORS)
 }
+# the operations of nodes that may be another name of a polynomial in a function
+_NAMES: dict[str, frozenset[str]] = {
+    op: frozenset(f.after[0] for f in found) - {"pow"} for op, found in _OF.items()
+}
+_NONE: dict[int, Polynomial] = {}
 
 
 def factored(node: Node, sweep: Sweep) -> Node | None:
     """The sum with what it holds as a polynomial in one function written as a product, or None."""
     if len(node.args) > LONGEST:
         return None
-    terms = [_Term(a, sweep.context) for a in node.args]
+    readings = [read(a, sweep.context) for a in node.args]
+    operations = set().union(*[r.operations for r in readings])
+    if operations.isdisjoint(_OF):
+        return None
+    terms = [_Term(a, r) for a, r in zip(node.args, readings, strict=True)]
     if any(len(term.factors) > LONGEST for term in terms):
         return None
     candidates: dict[int, Node] = {}
@@ -110,7 +120,7 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
             if base.op in _OF and isinstance(exponent, int) and abs(exponent) <= HIGHEST:
                 candidates[serial] = base
     for f in candidates.values():
-        result = _by(f, node, terms, sweep)
+        result = _by(f, node, terms, operations, sweep)
         if result is not None and result is not node:
             return result
     return None
@@ -119,7 +129,7 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
 def sinh_of_exponentials(node: Node, sweep: Sweep) -> Node | None:
     """`c*exp(x) - c*exp(-x) --> 2*c*sinh(x)`: the digits that both have in common are lost for small x."""
     context, table = sweep.context, sweep.table
-    if not 2 <= len(node.args) <= LONGEST:
+    if not 2 <= len(node.args) <= LONGEST or not any([_has_exponential(a) for a in node.args]):
         return None
     terms = [context.split(a) for a in node.args]
     for i, (c, factors) in enumerate(terms):
@@ -142,19 +152,24 @@ def sinh_of_exponentials(node: Node, sweep: Sweep) -> Node | None:
     return None
 
 
+def _has_exponential(term: Node) -> bool:
+    return term.op == "exp" or (term.op == "mul" and any([f.op == "exp" for f in term.args]))
+
+
 class _Term:
     """A term of a sum as coefficient and factors: serial -> (base, exponent)."""
 
-    def __init__(self, node: Node, context: Context) -> None:
+    __slots__ = ("coefficient", "factors", "node")
+
+    def __init__(self, node: Node, reading: Reading) -> None:
         self.node = node
-        factors = Factors(node, context)
-        self.coefficient = factors.number
-        self.factors = {s: p for s, p in factors.powers.items() if p[1]}
+        self.coefficient = reading.number
+        self.factors = {s: p for s, p in reading.powers.items() if p[1]}
 
 
 def _rewritten(f: Node, factor: Factor, context: Context) -> Node:
     """The function that stands for a factor; made once for each f."""
-    key = (f"factor {factor.before}", f.serial)
+    key = (factor.before, f.serial)
     if key not in context.memo:
         pattern = factor.after
         even = pattern[0] in ("sigmoid_prime", "tanh_prime")
@@ -166,21 +181,23 @@ def _rewritten(f: Node, factor: Factor, context: Context) -> Node:
 
 
 def _aliases(f: Node, context: Context) -> dict[int, Polynomial]:
-    """Other names: serial of a node -> what it is as a polynomial in f."""
+    """Other names: serial of a node -> what it is as a polynomial in f; found once for each f."""
+    key = ("aliases", f.serial)
+    known: dict[int, Polynomial] | None = context.memo.get(key)
+    if known is not None:
+        return known
     found: dict[int, Polynomial] = {}
     for factor in _OF[f.op]:
         made = _rewritten(f, factor, context)
         if made.op != "pow" and made is not f:
             found[made.serial] = {k: Fraction(c) / factor.scale for k, c in enumerate(factor.polynomial) if c}
+    context.memo[key] = found
     return found
 
 
-def _by(f: Node, node: Node, terms: Sequence[_Term], sweep: Sweep) -> Node | None:
+def _by(f: Node, node: Node, terms: Sequence[_Term], operations: set[str], sweep: Sweep) -> Node | None:
     context = sweep.context
-    key = ("aliases", f.serial)
-    aliases = context.memo.get(key)
-    if aliases is None:
-        aliases = context.memo[key] = _aliases(f, context)
+    aliases = _NONE if operations.isdisjoint(_NAMES[f.op]) else _aliases(f, context)
     groups: dict[tuple[Any, ...], list[tuple[_Term, int, Polynomial]]] = {}
     for term in terms:
         shift, rest, polynomial = 0, [], {0: term.coefficient}
@@ -192,11 +209,14 @@ def _by(f: Node, node: Node, terms: Sequence[_Term], sweep: Sweep) -> Node | Non
                     polynomial = _product(polynomial, aliases[serial])
             else:
                 rest.append((serial, exponent))
-        groups.setdefault(tuple(sorted(rest)), []).append((term, shift, polynomial))
+        rest.sort()
+        groups.setdefault(tuple(rest), []).append((term, shift, polynomial))
+    if len(groups) == len(terms):
+        return None
     kept: list[Node] = []
     fired: list[str] = []
     for members in groups.values():
-        made = _group(f, members, context, fired) if len(members) > 1 else None
+        made = _group(f, members, aliases, context, fired) if len(members) > 1 else None
         kept.extend([term.node for term, _, _ in members] if made is None else [made])
     if not fired:
         return None
@@ -207,7 +227,11 @@ def _by(f: Node, node: Node, terms: Sequence[_Term], sweep: Sweep) -> Node | Non
 
 
 def _group(
-    f: Node, members: list[tuple[_Term, int, Polynomial]], context: Context, fired: list[str]
+    f: Node,
+    members: list[tuple[_Term, int, Polynomial]],
+    aliases: dict[int, Polynomial],
+    context: Context,
+    fired: list[str],
 ) -> Node | None:
     """The terms with equal other factors as one product; None where no factor divides their polynomial."""
     total: Polynomial = {}
@@ -243,7 +267,7 @@ def _group(
             return None
         names.append("terms that cancel")
     fired.extend(names)
-    base = [n if e == 1 else table.pow(n, _exponent(e)) for n, e in _others(f, members[0][0], context)]
+    base = [n if e == 1 else table.pow(n, _exponent(e)) for n, e in _others(f, members[0][0], aliases)]
     if least:
         factors.append(table.pow(f, least))
     if len(total) == 1 and 0 in total:
@@ -257,8 +281,7 @@ def _group(
     return table.mul(context.constant(_short(scale)), *base, *factors)
 
 
-def _others(f: Node, term: _Term, context: Context) -> list[tuple[Node, Number]]:
-    aliases = context.memo["aliases", f.serial]
+def _others(f: Node, term: _Term, aliases: dict[int, Polynomial]) -> list[tuple[Node, Number]]:
     return [
         (base, exponent)
         for serial, (base, exponent) in term.factors.items()

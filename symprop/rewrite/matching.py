@@ -20,7 +20,7 @@ from typing import Any
 from symprop.graph import OPERATIONS, Node
 from symprop.rewrite.context import Context
 
-__all__ = ["LONGEST", "Bindings", "Pattern", "Rule", "build", "match", "show"]
+__all__ = ["LONGEST", "Bindings", "Candidates", "Pattern", "Rule", "build", "match", "show"]
 
 Pattern = Any  # str | int | Fraction | tuple[str, *Pattern]; mypy has no good recursive form of this
 Bindings = dict[str, Node]
@@ -33,7 +33,8 @@ class Rule:
     """`before --> after`, a pattern each; `after` may be a function of the match, `shown` is then what it
     makes.
 
-    `condition(bindings, context)` must hold too. `why` says which digits it saves.
+    `condition(bindings, context)` must hold too. `why` says which digits it saves. `operands` are operations
+    that some operand must have beyond what the pattern says: the rule is tried on no other node.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Rule:
     why: str
     condition: Callable[[Bindings, Context], bool] | None = None
     shown: str = ""
+    operands: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return f"{show(self.before)} --> {self.shown or show(self.after)}"
@@ -55,6 +57,16 @@ class Rule:
     def makes(self) -> frozenset[str]:
         """The operations that the result may have."""
         return frozenset(_operations(self.after)) if not callable(self.after) else _MADE
+
+    @cached_property
+    def near(self) -> frozenset[str]:
+        """The operations that operands of a node have where the pattern fits."""
+        return self.operands.union(*[_own(p) for p in self.before[1:]])
+
+    @cached_property
+    def below(self) -> frozenset[str]:
+        """The operations that operands of operands have where the pattern fits."""
+        return frozenset().union(*[_under(p) for p in self.before[1:]])
 
     def apply(self, node: Node, context: Context) -> Node | None:
         """The node that the rule makes of this one, or None."""
@@ -86,6 +98,46 @@ def _operations(pattern: Pattern) -> set[str]:
         return set()
     own = set() if pattern[0] == "neg" else {pattern[0]}
     return own.union(*[_operations(p) for p in pattern[1:]])
+
+
+def _own(pattern: Pattern) -> set[str]:
+    """The operation that a node has where the pattern fits, where only one will do."""
+    if isinstance(pattern, int | Fraction):
+        return {"constant"}
+    if not isinstance(pattern, tuple):
+        return set()
+    if pattern[0] == "neg":  # a name may stand for any node, and its negative be any; of a formula it is a product
+        return {"mul"} if isinstance(pattern[1], tuple) else set()
+    return {pattern[0]}
+
+
+def _under(pattern: Pattern) -> set[str]:
+    """Operations among the operands of a node where the pattern fits."""
+    if not isinstance(pattern, tuple) or (pattern[0] == "neg" and _own(pattern[1]) == {"mul"}):
+        return set()
+    return set().union(*[_own(p) for p in pattern[1:]])
+
+
+class Candidates:
+    """Rules for one operation; for a node those of them that its operands do not rule out.
+
+    Most nodes have operands that fit no rule: one look-up says so.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._known: dict[frozenset[str], list[Rule]] = {}
+
+    def of(self, node: Node) -> list[Rule]:
+        """The rules worth trying, in their order."""
+        near = frozenset([a.op for a in node.args])
+        found = self._known.get(near)
+        if found is None:
+            found = self._known[near] = [r for r in self._rules if r.near <= near]
+        if found and any([r.below for r in found]):
+            below = {b.op for a in node.args for b in a.args}
+            return [r for r in found if r.below <= below]
+        return found
 
 
 def match(pattern: Pattern, node: Node, context: Context) -> tuple[Bindings, list[Node]] | None:

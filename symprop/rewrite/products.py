@@ -14,7 +14,7 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_positive
 
-__all__ = ["PRODUCTS", "Factors", "ProductRule", "distributed", "even_argument", "normalised"]
+__all__ = ["PRODUCTS", "Factors", "ProductRule", "distributed", "even_argument", "normalised", "read"]
 
 LONGEST = 32
 
@@ -27,44 +27,74 @@ def even_argument(x: Node, context: Context) -> Node:
     return context.negate(x) if x.op == "add" and context.split(x.args[-1])[0] < 0 else x
 
 
-def power_of(factor: Node, context: Context) -> tuple[Node, Number]:
-    """A factor as base and constant exponent."""
-    if factor.op == "pow":
-        power = context.number(factor.args[1])
-        if power is not None:
-            return factor.args[0], power
-    return factor, 1
+class Reading:
+    """A product as it is read, once for each node: a number, and base -> exponent in the order in which they
+    were met, with the operations of the bases and the serial numbers of those below the line.
+    """
 
-
-class Factors:
-    """The factors of a product: a number, and base -> exponent in the order in which they were met."""
+    __slots__ = ("cancelled", "clashes", "divisors", "number", "operations", "powers")
 
     def __init__(self, node: Node, context: Context) -> None:
-        self.context, self.table = context, context.table
         self.number: Number = 1
         self.powers: dict[int, tuple[Node, Number]] = {}
         self.cancelled = False
         self.clashes = False  # x**2 * x**-1 of an x that may be zero: left as it is
+        powers = self.powers
+        divided = False
         todo = [node]
         while todo:
             factor = todo.pop()
             while factor.op == "broadcast" and not factor.args[0].shape:
                 factor = factor.args[0]
-            number = context.number(factor)
-            if number is not None:
-                self.number *= number
-                continue
-            if factor.op == "mul" and len(factor.args) + len(self.powers) <= LONGEST:
-                todo.extend(reversed(factor.args))
-                continue
-            base, exponent = power_of(factor, context)
-            before = self.exponent(base)
-            if before * exponent < 0:
-                if is_positive(base, context):
-                    self.cancelled = True
-                else:
-                    self.clashes = True
-            self.change(base, exponent)
+            op = factor.op
+            exponent: Number = 1
+            if op == "constant":
+                number = context.number(factor)
+                if number is not None:
+                    self.number *= number
+                    continue
+            elif op == "mul":
+                if len(factor.args) + len(powers) <= LONGEST:
+                    todo.extend(reversed(factor.args))
+                    continue
+            elif op == "pow":
+                power = context.number(factor.args[1])
+                if power is not None:
+                    factor, exponent = factor.args[0], power
+                    divided = divided or power < 0
+            before = powers.get(factor.serial)
+            if before is not None:
+                if before[1] * exponent < 0:
+                    if is_positive(factor, context):
+                        self.cancelled = True
+                    else:
+                        self.clashes = True
+                exponent += before[1]
+            powers[factor.serial] = factor, exponent
+        self.operations = {base.op for base, _ in powers.values()}
+        self.divisors: tuple[int, ...] = ()
+        if divided:
+            self.divisors = tuple([s for s, (_, e) in powers.items() if e < 0])
+
+
+def read(node: Node, context: Context) -> Reading:
+    """The product as number and powers; not to be changed."""
+    found = context.readings.get(node.serial)
+    if found is None:
+        found = context.readings[node.serial] = Reading(node, context)
+    return found  # type: ignore[no-any-return]
+
+
+class Factors:
+    """The factors of a product, to be changed: a number, and base -> exponent."""
+
+    def __init__(self, node: Node, context: Context) -> None:
+        self.context, self.table = context, context.table
+        reading = read(node, context)
+        self.number = reading.number
+        self.powers = dict(reading.powers)
+        self.cancelled = reading.cancelled
+        self.clashes = reading.clashes
 
     def exponent(self, base: Node) -> Number:
         """The exponent of a base, 0 where it is no factor."""
@@ -391,6 +421,8 @@ PRODUCTS: tuple[ProductRule, ...] = (
 )
 
 
+_BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs)
+_PAIRED = frozenset({"exp", "sigmoid"})
 _LOOKED_AT = frozenset({"exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"})
 
 
@@ -411,10 +443,11 @@ def normalised(node: Node, sweep: Sweep) -> Node | None:
     """The product (or power) after the rules of `PRODUCTS`, or None where none applies."""
     if len(node.args) > LONGEST or not _is_looked_at(node):
         return None
-    factors = Factors(node, sweep.context)
-    if factors.clashes:
+    reading = read(node, sweep.context)
+    if reading.clashes or not (reading.cancelled or any([r.needs <= reading.operations for r in _BY_BASES])):
         return None
-    if any(base.op == "exp" for base, _ in factors.powers.values()):
+    factors = Factors(node, sweep.context)
+    if "exp" in reading.operations:
         _slopes_apart(factors, None)
     present = {base.op for base, _ in factors.powers.values()}
     for rule in PRODUCTS:
@@ -429,13 +462,17 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
     context, table = sweep.context, sweep.table
     if len(node.args) > LONGEST or not any(a.op == "add" for a in node.args):
         return None
-    factors = Factors(node, context)
-    for total, exponent in factors.of("add"):
-        if exponent != 1 or len(total.args) > LONGEST:
+    reading = read(node, context)
+    paired = not reading.operations.isdisjoint(_PAIRED)
+    factors: Factors | None = None
+    for total, exponent in reading.powers.values():
+        if total.op != "add" or exponent != 1 or len(total.args) > LONGEST:
             continue
-        below = {
-            base.serial for term in total.args for base, e in Factors(term, context).powers.values() if e < 0
-        }
+        below = {serial for term in total.args for serial in read(term, context).divisors}
+        if not below and not paired:
+            continue
+        if factors is None:
+            factors = Factors(node, context)
         _slopes_apart(factors, below)
         inside = [
             (base, e)

@@ -11,7 +11,7 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.factoring import FACTORS, factored, sinh_of_exponentials
-from symprop.rewrite.matching import LONGEST, Rule
+from symprop.rewrite.matching import LONGEST, Candidates, Rule
 from symprop.rewrite.products import distributed, normalised
 from symprop.rewrite.rules import STABLE
 
@@ -84,8 +84,10 @@ def _applicable(present: frozenset[str]) -> list[Rule]:
 
 
 def _first(rules: Sequence[Rule]) -> NodeRule:
+    candidates = Candidates(rules)
+
     def apply(node: Node, sweep: Sweep) -> Node | None:
-        for rule in rules:
+        for rule in candidates.of(node):
             result = rule.apply(node, sweep.context)
             if result is not None and result is not node:
                 sweep.fire(rule.name)
