@@ -17,6 +17,7 @@ from symprop.schedule.ir import SAMPLES, Buffer, Nest, Schedule, Step
 __all__ = ["TapeEmitter"]
 
 Point = dict[str, int]
+_OTHER = frozenset({"load", "store", "constant", "reduced", "batch_size", "position"})  # no operations
 
 
 def tape_block(target: Target, element: str) -> int:
@@ -245,7 +246,11 @@ class _Nests:
         values: list[int] = []
         tape = self.tape
         for step in steps:
-            match step.op:
+            op, args, _, _, data, kind = step
+            if op not in _OTHER:
+                values.append(tape.operation(op, data, kind, tuple([values[a] for a in args])))
+                continue
+            match op:
                 case "load":
                     values.append(self._load(step, point, values))
                 case "store":
@@ -261,9 +266,6 @@ class _Nests:
                     (at,) = step.at
                     where = (point[at.axis] if at.axis else 0) + at.offset
                     values.append(tape.constant(where, "integer"))
-                case _:
-                    args = tuple([values[a] for a in step.args])
-                    values.append(tape.operation(step.op, step.data, step.kind, args))
         return values
 
     def _load(self, step: Step, point: Point, values: list[int]) -> int:

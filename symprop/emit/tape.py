@@ -38,13 +38,9 @@ class _Handler(NamedTuple):
     kind: str  # of the result; "" for none
 
 
-class _Instruction(NamedTuple):
-    """`operands` are values; `words` follow their places on the tape."""
-
-    handler: int
-    result: int
-    operands: tuple[int, ...]
-    words: tuple[int, ...]
+# handler, result (-1 for none), operands, words that follow their places on the tape; plain tuples, since
+# there may be hundreds of thousands of them
+_Instruction = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 
 
 class Handlers:
@@ -149,12 +145,13 @@ class Tape:
 
     def add(self, handler: _Handler, operands: tuple[int, ...], words: tuple[int, ...] = ()) -> int:
         """An instruction; gives the number of its result."""
-        if handler.kind:
+        number, kind = handler
+        if kind:
             result = len(self.kinds)
-            self.kinds.append(handler.kind)
+            self.kinds.append(kind)
         else:
             result = -1
-        self.code.append(_Instruction(handler.number, result, operands, words))
+        self.code.append((number, result, operands, words))
         return result
 
     def handler(self, key: object, operands: Sequence[str], words: int, write: Any) -> _Handler:
@@ -230,7 +227,7 @@ class Tape:
             ("add", (), "real", *kinds), kinds, 0, lambda c: c.lanes.operation("add", (), "real", c.args)
         )
         total = self.given(place)
-        self.code.append(_Instruction(handler.number, total, (total, self.to_real(value)), ()))
+        self.code.append((handler.number, total, (total, self.to_real(value)), ()))
 
     def given(self, place: int) -> int:
         """A real value that lies at a place of the workspace."""
@@ -248,14 +245,14 @@ class Tape:
             self.handlers.module.functions[name] = b.define(f"internal void @{name}({ARGUMENTS})")
             self.handlers.names.append(name)
         self._end = self.handlers.names.index(name)
-        self.code.append(_Instruction(self._end, -1, (), ()))
+        self.code.append((self._end, -1, (), ()))
 
     def spread(self) -> None:
         """Put instructions that do not need each other side by side: the processor then works on several at
         a time, while a chain of them waits for memory after each. Within a window the order is by depth;
         windows keep values near to their use.
         """
-        depth = [0] * len(self.kinds)
+        depth = [0] * (len(self.kinds) + 1)  # the last is that of instructions without a result
         window: list[tuple[int, _Instruction]] = []
         code: list[_Instruction] = []
 
@@ -263,21 +260,21 @@ class Tape:
             window.sort(key=itemgetter(0))
             for _, instruction in window:
                 code.append(instruction)
-                if instruction.result >= 0:
-                    depth[instruction.result] = 0
+                depth[instruction[1]] = 0
             window.clear()
 
         for instruction in self.code:
-            _, result, operands, _ = instruction
+            handler, result, operands, _ = instruction
             here = 0
             for operand in operands:
-                here = max(here, depth[operand])
+                if depth[operand] > here:
+                    here = depth[operand]
             if result >= 0:
                 depth[result] = here + 1
-            if instruction.handler == self._end:
+            if handler == self._end:
                 here = len(window)  # the end stays the end
             window.append((here, instruction))
-            if len(window) == WINDOW or instruction.handler == self._end:
+            if len(window) == WINDOW or handler == self._end:
                 flush()
         flush()
         self.code = code
@@ -292,10 +289,10 @@ class Tape:
         sizes = {k: s * self.lanes for k, s in (("real", real), ("integer", 8), ("boolean", 1))}
         last = [-1] * len(self.kinds)
         for number, (_, result, operands, _) in enumerate(self.code):
-            if result >= 0:
-                last[result] = max(last[result], number)
             for operand in operands:
                 last[operand] = number
+            if result >= 0 and last[result] < number:
+                last[result] = number
         for value in (*self.kept, *self.fixed):
             last[value] = len(self.code)
         places = [-1] * len(self.kinds)
@@ -325,10 +322,8 @@ class Tape:
         words: list[int] = []
         starts = [0]
         for handler, result, operands, more in self.code:
-            words.append(handler)
-            words.append(places[result] if result >= 0 else 0)
-            for operand in operands:
-                words.append(places[operand])
+            words += (handler, places[result] if result >= 0 else 0)
+            words += [places[operand] for operand in operands]
             words += more
             if handler == self._end:
                 starts.append(len(words))

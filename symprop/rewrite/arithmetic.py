@@ -6,7 +6,7 @@ difference is not taken apart (where digits cancel, the order that the user wrot
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import sympy as sp
@@ -66,6 +66,22 @@ def _numeric(node: Node, sweep: Sweep) -> Node | None:
     return sweep.table.constant(value)
 
 
+def _may_change(args: Sequence[Node], opened: frozenset[str]) -> bool:
+    """False for operands that are all different and of other operations: most sums and products stay."""
+    for a in args:
+        if a.op in opened:
+            return True
+    return len(set(args)) < len(args)
+
+
+_OPENED_IN_PRODUCTS = frozenset({"constant", "mul", "pow", "place"})
+_OPENED_IN_SUMS = frozenset({"constant", "add", "place"})
+
+
+def _is_multiple(term: Node) -> bool:
+    return term.op == "mul" and term.args[0].op == "constant"
+
+
 # -- products ----------------------------------------------------------------------------------
 
 
@@ -80,6 +96,8 @@ def integer_power(node: Node, context: Context) -> tuple[Node, int]:
 
 def _product(node: Node, sweep: Sweep) -> Node | None:
     """`2*(3*x) --> 6*x`, `x*(y*z) --> x*y*z` (the inner product has no other use), `x*x*y --> x**2*y`."""
+    if not _may_change(node.args, _OPENED_IN_PRODUCTS):
+        return None
     context, table = sweep.context, sweep.table
     number: Number = 1
     symbolic: list[Node] = []
@@ -171,6 +189,8 @@ def _has_difference(node: Node, context: Context) -> bool:
 
 def _sum(node: Node, sweep: Sweep) -> Node | None:
     """`a + (b + c) --> a + b + c` (the inner sum has no other use and no difference), `a + 2*a --> 3*a`."""
+    if not _may_change(node.args, _OPENED_IN_SUMS) and not any([_is_multiple(a) for a in node.args]):
+        return None
     context, table = sweep.context, sweep.table
     number: Number = 0
     symbolic: list[Node] = []
@@ -384,9 +404,11 @@ _RULES: dict[str, NodeRule] = {
 }
 
 
-def elementwise_rules() -> dict[str, NodeRule]:
+def elementwise_rules(shaped: bool = True) -> dict[str, NodeRule]:
     """The rule of every elementwise operation: repetition moves outwards, then what the operation itself
-    allows."""
+    allows. In a graph without arrays (`shaped=False`) nothing is repeated."""
+    if not shaped:
+        return _RULES
     return {
         name: _after_narrowing(_RULES.get(name))
         for name, declared in OPERATIONS.items()

@@ -176,14 +176,10 @@ def entries(node: Node) -> int | None:
     return total
 
 
-def count_uses(order: Sequence[Node], roots: Sequence[Node]) -> dict[int, int]:
+def count_uses(order: Sequence[Node], roots: Sequence[Node]) -> Counter[int]:
     """How often each node is used: as an argument (twice in x*x), and as a root."""
-    uses: dict[int, int] = dict.fromkeys([n.serial for n in order], 0)
-    for node in order:
-        for a in node.args:
-            uses[a.serial] += 1
-    for root in roots:
-        uses[root.serial] += 1
+    uses = Counter([a.serial for node in order for a in node.args])
+    uses.update([root.serial for root in roots])
     return uses
 
 
@@ -202,7 +198,7 @@ class Sweep:
         self.roots = roots
         self.order, operations = context.order(roots)
         self.applies = not operations.isdisjoint(rules)
-        self.uses = count_uses(self.order, roots) if self.applies else {}
+        self.uses: dict[int, int] = count_uses(self.order, roots) if self.applies else {}
         self.done: dict[int, Node] = {}
 
     def run(self) -> list[Node]:
@@ -225,12 +221,7 @@ class Sweep:
                 if made is None or made is current:
                     result = done[current.serial] = current
                 else:
-                    uses[made.serial] = uses.get(made.serial, 0) + uses.get(current.serial, 1)
-                    result = done.get(made.serial)
-                    if result is None:
-                        self._settle(node, current, made)
-                        continue
-                    done[current.serial] = result
+                    result = self._settled(node, current, made)
             done[serial] = result
         return [done[root.serial] for root in self.roots]
 
@@ -249,11 +240,39 @@ class Sweep:
         """Note for the report that a rewrite was applied."""
         self.context.fired[name] += 1
 
-    def _settle(self, node: Node, current: Node, made: Node) -> None:
-        """Sweep what a rule has made of `node` (of `current`, over rewritten arguments)."""
+    def _settled(self, node: Node, current: Node, made: Node) -> Node:
+        """What `made` becomes, which a rule has made of `node` (of `current`, over rewritten arguments).
+
+        Mostly a node over arguments that are final: then only the rules of its own operation are left.
+        """
+        done, uses, rules = self.done, self.uses, self.rules
+        becomes = {node.serial: made, current.serial: made}
+        waiting = [node]
+        uses[made.serial] = uses.get(made.serial, 0) + uses.get(current.serial, 1)
+        while True:
+            result = done.get(made.serial)
+            if result is not None:
+                break
+            for a in made.args:
+                if done.get(a.serial) is not a:
+                    self._sweep([*waiting, made], becomes)
+                    return done[node.serial]
+            rule = rules.get(made.op)
+            new = rule(made, self) if rule is not None else None
+            if new is None or new is made or new.serial in becomes:
+                result = done[made.serial] = made
+                break
+            uses[new.serial] = uses.get(new.serial, 0) + uses.get(made.serial, 1)
+            waiting.append(made)
+            becomes[made.serial] = new
+            made = new
+        for serial in becomes:
+            done[serial] = result
+        return result
+
+    def _sweep(self, todo: list[Node], becomes: dict[int, Node]) -> None:
+        """Sweep the nodes of a stack and what they need; `becomes` says what rules have made of some."""
         done, uses = self.done, self.uses
-        todo = [node, made]
-        becomes: dict[int, Node] = {node.serial: made, current.serial: made}
         while todo:
             node = todo[-1]
             serial = node.serial

@@ -22,7 +22,9 @@ def simplify(table: NodeTable, roots: Sequence[Node], context: Context) -> list[
     current = list(roots)
     if context.simplified == tuple(current):
         return current
-    rules = {**elementwise_rules(), **structure_rules()}
+    order, _ = context.order(roots)
+    shaped = any([node.shape for node in order])
+    rules = {**elementwise_rules(shaped), **structure_rules()}
     for _ in range(MOST_ROUNDS):
         before, current = current, Sweep(context, current, rules).run()
         if all(a is b for a, b in zip(before, current, strict=True)):

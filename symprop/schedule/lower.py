@@ -62,14 +62,7 @@ class _Lowering:
         self.nodes = topological(roots)
         self.symbols = inputs
         self.is_batched = batched
-        self.batched: dict[int, bool] = {}
-        for node in self.nodes:
-            if node.op == "symbol":
-                self.batched[node.serial] = node.attrs[0] in batched
-            else:
-                self.batched[node.serial] = node.op != "batch_sum" and any(
-                    self.batched[a.serial] for a in node.args
-                )
+        self.batched: dict[int, bool] = _per_sample(self.nodes, batched)
         self.buffers: dict[int, Buffer] = {}
         self.nests: list[Nest] = []
         self.scopes: dict[int, _Scope] = {}  # position of a nest -> scope of its body
@@ -89,6 +82,8 @@ class _Lowering:
         self._inputs(self.symbols)
         self._find_hosts()
         for node in self.nodes:
+            if not node.shape and self._place_scalar(node):
+                continue
             self._refuse(node)
             self._bounds(node)
             if self._is_computed(node) and node.serial not in self.host:
@@ -105,10 +100,9 @@ class _Lowering:
             key = node.serial if node is not None else -1 - number
             self.input_keys.append(key)
             shape, kind = symbol_type(symbol)
-            static = tuple(int(d) for d in shape)
-            buffer = Buffer(
-                str(symbol), static, symbol in self.is_batched, kind, "input", number, symbol=symbol
-            )
+            name = symbol.name if isinstance(symbol, sp.Symbol) else str(symbol)
+            batched = symbol in self.is_batched
+            buffer = Buffer(name, _numbers(shape), batched, kind, "input", number, symbol=symbol)
             self.buffers[key] = buffer
 
     def _refuse(self, node: Node) -> None:
@@ -150,6 +144,8 @@ class _Lowering:
 
     def _find_hosts(self) -> None:
         """Elementwise nodes that feed one reduction only are computed inside it."""
+        if not any([node.op in REDUCTIONS for node in self.nodes]):
+            return
         users: dict[int, list[Node]] = {node.serial: [] for node in self.nodes}
         for node in self.nodes:
             for arg in node.args:
@@ -185,11 +181,6 @@ class _Lowering:
         """The computed nodes that a node reads, through shape operations; True where at the very same
         point.
         """
-        if not node.shape and node.op not in REDUCTIONS and node.op not in IN_MEMORY:
-            args = {a.serial: a for a in node.args if a.op != "symbol"}
-            if all(s in self.owner and not a.shape and a.op not in IN_MEMORY for s, a in args.items()):
-                here = self.batched[node.serial]  # the usual case in programs of scalars
-                return [(a, self.batched[s] == here) for s, a in args.items()]
         space = self._space(node)
         reduces = self._is_reduction(node) or node.op in IN_MEMORY
         found: dict[int, tuple[Node, bool]] = {}
@@ -204,6 +195,47 @@ class _Lowering:
             moved = arg.op in VIEWS and not _keeps_order(arg)
             todo += [(a, same and not moved and arg.op not in FORMULAS) for a in arg.args]
         return list(found.values())
+
+    def _place_scalar(self, node: Node) -> bool:
+        """Place an operation on numbers, inputs and scalars that nests have; False where it is of another
+        kind. Programs of scalars have nothing else, and many of these: what `_place_node` and `_value` do,
+        without their general questions.
+        """
+        op, serial, owner, batched = node.op, node.serial, self.owner, self.batched
+        if op in _KNOWN or node.kind == "integer" or serial in self.host or not OPERATIONS[op].elementwise:
+            return False
+        sampled = batched[serial]
+        earliest, joins = 0, -1
+        for a in node.args:
+            if a.op == "symbol" or a.op == "constant":
+                if a.shape:
+                    return False
+                continue
+            at = owner.get(a.serial)
+            if at is None or a.shape or a.op in IN_MEMORY:
+                return False
+            if batched[a.serial] == sampled:
+                joins = max(joins, at)
+            else:
+                at += 1
+            earliest = max(earliest, at)
+        position = joins if joins >= earliest else self._nest_for((sampled, ()), earliest)
+        owner[serial] = position
+        scope = self.scopes[position]
+        done, steps = scope.done, scope.steps
+        for a in reversed(node.args):
+            key = (a.serial, ())
+            if key not in done:
+                if a.op == "constant":
+                    step = Step("constant", (), None, (), a.attrs[0])
+                else:
+                    step = Step("load", (), self._buffer(a), (), None, a.kind)
+                done[key] = len(steps)
+                steps.append(step)
+        args = tuple([done[a.serial, ()] for a in node.args])
+        done[serial, ()] = len(steps)
+        steps.append(Step(op, args, None, (), node.attrs, node.kind))
+        return True
 
     def _place_node(self, node: Node) -> None:
         """Give a computed node its nest, the first that runs late enough, or a new one."""
@@ -376,6 +408,10 @@ class _Lowering:
     def _output(self, number: int, root: Node) -> Buffer:
         """The output buffer of a root, stored by the nest that computes it or copied by one of its own."""
         buffer = Buffer(f"out{number}", _static(root), self.batched[root.serial], root.kind, "output", number)
+        if not root.shape and root.serial in self.owner and root.op not in IN_MEMORY:
+            scope = self.scopes[self.owner[root.serial]]
+            scope.steps.append(Step("store", (scope.done[root.serial, ()],), buffer))
+            return buffer
         axes = _axes_of(root, buffer.batched)
         index = _index_of(root, axes)
         position = self.owner.get(root.serial, -1)
@@ -506,8 +542,25 @@ class _Lowering:
         return buffer
 
 
+def _per_sample(nodes: Sequence[Node], inputs: frozenset[sp.Basic]) -> dict[int, bool]:
+    """Which nodes have one value per sample, by serial number."""
+    if not inputs:
+        return dict.fromkeys([node.serial for node in nodes], False)
+    found: dict[int, bool] = {}
+    for node in nodes:
+        if node.op == "symbol":
+            found[node.serial] = node.attrs[0] in inputs
+        else:
+            found[node.serial] = node.op != "batch_sum" and any([found[a.serial] for a in node.args])
+    return found
+
+
 def _static(node: Node) -> tuple[int, ...]:
-    return tuple([int(d) for d in node.shape]) if node.shape else ()
+    return _numbers(node.shape)
+
+
+def _numbers(shape: Sequence[Any]) -> tuple[int, ...]:
+    return tuple([int(d) for d in shape]) if shape else ()
 
 
 def _volume(shape: Sequence[int]) -> int:
