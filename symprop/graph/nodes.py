@@ -8,6 +8,7 @@ recurses.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import sympy as sp
@@ -50,7 +51,9 @@ class NodeTable:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self._index: dict[tuple[Any, ...], Node] = {}
+        # by operation (with attributes where it has some), then by arguments: the serial number of one, both
+        # numbers in one of two, a tuple of more; hundreds of thousands of tuples would cost memory and time
+        self._index: dict[Any, dict[Any, Node]] = {}
         self._integers: dict[int, Node] = {}
         self._turns: Turns = {}
         self._symmetric: dict[int, bool] = {}
@@ -58,35 +61,59 @@ class NodeTable:
     def make(self, op: str, args: Sequence[Node] = (), attrs: tuple[Hashable, ...] = ()) -> Node:
         """The node of an operation; raises `ShapeError` where the arguments do not fit."""
         declared = OPERATIONS[op]
-        key: tuple[Any, ...]
+        known = self._index.get((op, attrs) if attrs else op)
+        if known is None:
+            known = self._index[(op, attrs) if attrs else op] = {}
+        key: Any
         if len(args) == 1:
-            key = (op, attrs, args[0].serial)
+            key = args[0].serial
         elif len(args) == 2:
             a, b = args
             if declared.commutative:
                 number = b.op == "constant"  # the order of _order, written out for speed
                 if number if number != (a.op == "constant") else b.serial < a.serial:
                     args = a, b = b, a
-            key = (op, attrs, a.serial, b.serial)
+            key = (a.serial + 1) << 40 | b.serial
         else:
             if declared.commutative:
                 args = sorted(args, key=_order)
-            key = (op, attrs, *[a.serial for a in args])
-        node = self._index.get(key)
+            key = tuple([a.serial for a in args])
+        node = known.get(key)
         if node is None:
             node = Node()
             node.op, node.args, node.attrs = op, tuple(args), attrs
             node.shape, node.kind = declared.infer(node.args, attrs)
             node.serial = len(self.nodes)
             self.nodes.append(node)
-            self._index[key] = node
+            known[key] = node
         return node
 
     def find(self, op: str, args: Sequence[Node], attrs: tuple[Hashable, ...] = ()) -> Node | None:
         """The node of an operation if it has been made."""
         if OPERATIONS[op].commutative:
             args = sorted(args, key=_order)
-        return self._index.get((op, attrs, *[a.serial for a in args]))
+        known = self._index.get((op, attrs) if attrs else op, {})
+        serials = tuple([a.serial for a in args])
+        if len(serials) == 1:
+            return known.get(serials[0])
+        return known.get((serials[0] + 1) << 40 | serials[1] if len(serials) == 2 else serials)
+
+    def needed(self, roots: Iterable[Node]) -> list[Node]:
+        """The nodes of this table that the roots need, each after its arguments (see `topological`)."""
+        marks = bytearray(len(self.nodes))
+        for root in roots:
+            marks[root.serial] = 1
+        found: list[Node] = []
+        nodes, last = self.nodes, marks.rfind
+        at = last(1)
+        while at >= 0:  # downwards: whatever uses a node has been seen before it
+            node = nodes[at]
+            found.append(node)
+            for a in node.args:
+                marks[a.serial] = 1
+            at = last(1, 0, at)
+        found.reverse()
+        return found
 
     # -- leaves ------------------------------------------------------------------------------------------
 
@@ -349,14 +376,17 @@ def broadcast_shapes(shapes: Sequence[Shape]) -> Shape:
 
 def topological(roots: Iterable[Node]) -> list[Node]:
     """The nodes that the roots need, each after its arguments."""
-    found: dict[int, Node] = {}
+    seen: set[int] = set()
+    found: list[Node] = []
     todo = list(roots)
     while todo:
         node = todo.pop()
-        if node.serial not in found:
-            found[node.serial] = node
+        if node.serial not in seen:
+            seen.add(node.serial)
+            found.append(node)
             todo += node.args
-    return [found[serial] for serial in sorted(found)]
+    found.sort(key=attrgetter("serial"))
+    return found
 
 
 def users(nodes: Iterable[Node]) -> dict[int, list[Node]]:

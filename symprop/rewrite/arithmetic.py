@@ -6,7 +6,7 @@ difference is not taken apart (where digits cancel, the order that the user wrot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 
 import sympy as sp
@@ -18,6 +18,8 @@ from symprop.rewrite.context import Context, NodeRule, Number, Sweep, is_short, 
 __all__ = ["elementwise_rules", "integer_power"]
 
 LONGEST_JOINED = 32
+_OPENED_IN_PRODUCTS = frozenset({"constant", "pow", "place"})
+_OPENED_IN_SUMS = frozenset({"constant", "place"})
 LARGEST_EXPONENT = 16  # as in `powers.py`: larger powers are calls
 _ODD = frozenset(
     ["sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "erf", "cbrt", "sign", "tanh_gap"]
@@ -66,20 +68,17 @@ def _numeric(node: Node, sweep: Sweep) -> Node | None:
     return sweep.table.constant(value)
 
 
-def _may_change(args: Sequence[Node], opened: frozenset[str]) -> bool:
-    """False for operands that are all different and of other operations: most sums and products stay."""
-    for a in args:
-        if a.op in opened:
+def _may_change(node: Node, sweep: Sweep, opened: frozenset[str]) -> bool:
+    """False for a sum or product whose operands are all different, have no numbers in front, and no parts
+    that become its own: most stay as they are.
+    """
+    for a in node.args:
+        op = a.op
+        if op in opened or (op == node.op and sweep.single(a)):
             return True
-    return len(set(args)) < len(args)
-
-
-_OPENED_IN_PRODUCTS = frozenset({"constant", "mul", "pow", "place"})
-_OPENED_IN_SUMS = frozenset({"constant", "add", "place"})
-
-
-def _is_multiple(term: Node) -> bool:
-    return term.op == "mul" and term.args[0].op == "constant"
+        if op == "mul" and a.args[0].op == "constant":
+            return True
+    return len(set(node.args)) < len(node.args)
 
 
 # -- products ----------------------------------------------------------------------------------
@@ -96,7 +95,7 @@ def integer_power(node: Node, context: Context) -> tuple[Node, int]:
 
 def _product(node: Node, sweep: Sweep) -> Node | None:
     """`2*(3*x) --> 6*x`, `x*(y*z) --> x*y*z` (the inner product has no other use), `x*x*y --> x**2*y`."""
-    if not _may_change(node.args, _OPENED_IN_PRODUCTS):
+    if not _may_change(node, sweep, _OPENED_IN_PRODUCTS):
         return None
     context, table = sweep.context, sweep.table
     number: Number = 1
@@ -189,7 +188,7 @@ def _has_difference(node: Node, context: Context) -> bool:
 
 def _sum(node: Node, sweep: Sweep) -> Node | None:
     """`a + (b + c) --> a + b + c` (the inner sum has no other use and no difference), `a + 2*a --> 3*a`."""
-    if not _may_change(node.args, _OPENED_IN_SUMS) and not any([_is_multiple(a) for a in node.args]):
+    if not _may_change(node, sweep, _OPENED_IN_SUMS):
         return None
     context, table = sweep.context, sweep.table
     number: Number = 0

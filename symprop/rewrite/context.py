@@ -10,9 +10,9 @@ from typing import Any
 
 import sympy as sp
 
-from symprop.graph import Node, NodeTable, topological
+from symprop.graph import Node, NodeTable
 
-__all__ = ["Context", "Number", "Sweep", "count_uses", "entries", "is_short", "magnitude"]
+__all__ = ["Context", "Number", "Sweep", "entries", "is_short", "magnitude"]
 
 Number = int | Fraction
 
@@ -41,6 +41,7 @@ class Context:
         self._constants: dict[Number, Node] = {}
         self._batched: list[bool] = []
         self._order: tuple[list[Node], list[Node], frozenset[str]] = ([], [], frozenset())
+        self._uses: Counter[int] | None = None  # of these roots
 
     def order(self, roots: Sequence[Node]) -> tuple[list[Node], frozenset[str]]:
         """The nodes that the roots need, each after its arguments, and their operations; kept until other
@@ -49,10 +50,18 @@ class Context:
         known, order, operations = self._order
         same = len(known) == len(roots) and all(a is b for a, b in zip(known, roots, strict=True))
         if not order or not same:
-            order = topological(roots)
+            order = self.table.needed(roots)
             operations = frozenset([node.op for node in order])
-            self._order = list(roots), order, operations
+            self._order, self._uses = (list(roots), order, operations), None
         return order, operations
+
+    def uses(self, roots: Sequence[Node]) -> Counter[int]:
+        """How often each node is used: as an argument (twice in x*x), and as a root."""
+        order, _ = self.order(roots)
+        if self._uses is None:
+            self._uses = Counter([a.serial for node in order for a in node.args])
+            self._uses.update([root.serial for root in roots])
+        return self._uses
 
     # -- constants ------------------------------------------------------------------------------
 
@@ -176,13 +185,6 @@ def entries(node: Node) -> int | None:
     return total
 
 
-def count_uses(order: Sequence[Node], roots: Sequence[Node]) -> Counter[int]:
-    """How often each node is used: as an argument (twice in x*x), and as a root."""
-    uses = Counter([a.serial for node in order for a in node.args])
-    uses.update([root.serial for root in roots])
-    return uses
-
-
 NodeRule = Callable[[Node, "Sweep"], "Node | None"]
 
 
@@ -198,12 +200,12 @@ class Sweep:
         self.roots = roots
         self.order, operations = context.order(roots)
         self.applies = not operations.isdisjoint(rules)
-        self.uses: dict[int, int] = count_uses(self.order, roots) if self.applies else {}
+        self.uses: dict[int, int] = dict(context.uses(roots)) if self.applies else {}
         self.done: dict[int, Node] = {}
 
     def run(self) -> list[Node]:
         """The rewritten roots."""
-        rules, done, uses = self.rules, self.done, self.uses
+        rules, done = self.rules, self.done
         if not self.applies:
             return list(self.roots)
         for node in self.order:  # each after its arguments; most settle at once
@@ -235,6 +237,15 @@ class Sweep:
     def single(self, node: Node) -> bool:
         """True if nothing but the node at hand uses `node`."""
         return self.uses.get(node.serial, 1) <= 1
+
+    def freed(self, roots: Sequence[Node]) -> bool:
+        """True if some node has one use in what the sweep has made, where it had several before: rules may
+        apply to it now.
+        """
+        uses = self.uses
+        return any(
+            count == 1 and uses.get(serial, 1) > 1 for serial, count in self.context.uses(roots).items()
+        )
 
     def fire(self, name: str) -> None:
         """Note for the report that a rewrite was applied."""

@@ -26,7 +26,8 @@ def over_one_denominator(node: Node, sweep: Sweep) -> Node | None:
     context = sweep.context
     if len(node.args) > LONGEST or len(node.args) < 2:
         return None
-    if not any([r.divisors or "div" in r.operations for r in [read(a, context) for a in node.args]]):
+    readings = [read(a, context) for a in node.args]
+    if not any(r.divisors or "div" in r.operations for r in readings):
         return None
     terms = [_monomial(a, context) for a in node.args]
     bases: dict[int, Node] = {}

@@ -129,7 +129,7 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
 def sinh_of_exponentials(node: Node, sweep: Sweep) -> Node | None:
     """`c*exp(x) - c*exp(-x) --> 2*c*sinh(x)`: the digits that both have in common are lost for small x."""
     context, table = sweep.context, sweep.table
-    if not 2 <= len(node.args) <= LONGEST or not any([_has_exponential(a) for a in node.args]):
+    if not 2 <= len(node.args) <= LONGEST or not any(map(_has_exponential, node.args)):
         return None
     terms = [context.split(a) for a in node.args]
     for i, (c, factors) in enumerate(terms):
@@ -153,7 +153,7 @@ def sinh_of_exponentials(node: Node, sweep: Sweep) -> Node | None:
 
 
 def _has_exponential(term: Node) -> bool:
-    return term.op == "exp" or (term.op == "mul" and any([f.op == "exp" for f in term.args]))
+    return term.op == "exp" or (term.op == "mul" and "exp" in [f.op for f in term.args])
 
 
 class _Term:
@@ -198,6 +198,8 @@ def _aliases(f: Node, context: Context) -> dict[int, Polynomial]:
 def _by(f: Node, node: Node, terms: Sequence[_Term], operations: set[str], sweep: Sweep) -> Node | None:
     context = sweep.context
     aliases = _NONE if operations.isdisjoint(_NAMES[f.op]) else _aliases(f, context)
+    if not aliases and len({len(t.factors) - (f.serial in t.factors) for t in terms}) == len(terms):
+        return None  # no two have the same other factors
     groups: dict[tuple[Any, ...], list[tuple[_Term, int, Polynomial]]] = {}
     for term in terms:
         shift, rest, polynomial = 0, [], {0: term.coefficient}

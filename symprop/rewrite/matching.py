@@ -20,7 +20,7 @@ from typing import Any
 from symprop.graph import OPERATIONS, Node
 from symprop.rewrite.context import Context
 
-__all__ = ["LONGEST", "Bindings", "Candidates", "Pattern", "Rule", "build", "match", "show"]
+__all__ = ["LONGEST", "Bindings", "Pattern", "Rule", "build", "candidates", "match", "show"]
 
 Pattern = Any  # str | int | Fraction | tuple[str, *Pattern]; mypy has no good recursive form of this
 Bindings = dict[str, Node]
@@ -106,7 +106,7 @@ def _own(pattern: Pattern) -> set[str]:
         return {"constant"}
     if not isinstance(pattern, tuple):
         return set()
-    if pattern[0] == "neg":  # a name may stand for any node, and its negative be any; of a formula it is a product
+    if pattern[0] == "neg":  # minus a name may be any node, minus a formula is a product
         return {"mul"} if isinstance(pattern[1], tuple) else set()
     return {pattern[0]}
 
@@ -118,26 +118,9 @@ def _under(pattern: Pattern) -> set[str]:
     return set().union(*[_own(p) for p in pattern[1:]])
 
 
-class Candidates:
-    """Rules for one operation; for a node those of them that its operands do not rule out.
-
-    Most nodes have operands that fit no rule: one look-up says so.
-    """
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = rules
-        self._known: dict[frozenset[str], list[Rule]] = {}
-
-    def of(self, node: Node) -> list[Rule]:
-        """The rules worth trying, in their order."""
-        near = frozenset([a.op for a in node.args])
-        found = self._known.get(near)
-        if found is None:
-            found = self._known[near] = [r for r in self._rules if r.near <= near]
-        if found and any([r.below for r in found]):
-            below = {b.op for a in node.args for b in a.args}
-            return [r for r in found if r.below <= below]
-        return found
+def candidates(rules: Sequence[Rule], near: frozenset[str]) -> list[Rule]:
+    """The rules that operands of these operations do not rule out: for most nodes there are none."""
+    return [rule for rule in rules if rule.near <= near]
 
 
 def match(pattern: Pattern, node: Node, context: Context) -> tuple[Bindings, list[Node]] | None:

@@ -14,7 +14,8 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_positive
 
-__all__ = ["PRODUCTS", "Factors", "ProductRule", "distributed", "even_argument", "normalised", "read"]
+__all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
+__all__ += ["distributed", "even_argument", "normalised", "read"]
 
 LONGEST = 32
 
@@ -79,10 +80,10 @@ class Reading:
 
 def read(node: Node, context: Context) -> Reading:
     """The product as number and powers; not to be changed."""
-    found = context.readings.get(node.serial)
+    found: Reading | None = context.readings.get(node.serial)
     if found is None:
         found = context.readings[node.serial] = Reading(node, context)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 class Factors:
@@ -423,7 +424,7 @@ PRODUCTS: tuple[ProductRule, ...] = (
 
 _BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs)
 _PAIRED = frozenset({"exp", "sigmoid"})
-_LOOKED_AT = frozenset({"exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"})
+LOOKED_AT = frozenset({"exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"})
 
 
 def _is_looked_at(node: Node) -> bool:
@@ -434,7 +435,7 @@ def _is_looked_at(node: Node) -> bool:
             if inner.op == "pow":
                 below = below or inner.args[1].op == "constant"
                 inner = inner.args[0]
-            if inner.op in _LOOKED_AT:
+            if inner.op in LOOKED_AT:
                 return True
     return below
 
@@ -444,7 +445,7 @@ def normalised(node: Node, sweep: Sweep) -> Node | None:
     if len(node.args) > LONGEST or not _is_looked_at(node):
         return None
     reading = read(node, sweep.context)
-    if reading.clashes or not (reading.cancelled or any([r.needs <= reading.operations for r in _BY_BASES])):
+    if reading.clashes or not (reading.cancelled or any(r.needs <= reading.operations for r in _BY_BASES)):
         return None
     factors = Factors(node, sweep.context)
     if "exp" in reading.operations:

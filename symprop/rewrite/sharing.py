@@ -22,6 +22,7 @@ __all__ = ["common_parts"]
 FULL = 16  # up to so many shared operands all pairs of a sum or product are counted
 WINDOW = 6  # in longer ones each operand pairs with the next few: bounded work on sums of thousands of terms
 LARGEST_EXPONENT = 16
+_READ = frozenset({"mul", "pow", "add"})
 _FIRST_PAIR = 1 << 48  # identifiers of pairs, above every serial number
 
 Key = tuple[str, int, int, Number, Number]  # ("add" or "mul", operand, operand, coefficients (of sums))
@@ -48,19 +49,22 @@ class _Parts:
         self.parts: dict[int, _Part] = {}
         self.aliases: dict[int, tuple[Number, int]] = {}  # serial -> (coefficient, operand)
         self.pairs: list[Key] = []
-        self.uses: dict[Key, dict[int, None]] = {}
+        self.uses: dict[Key, dict[int, None] | int] = {}  # the parts with the pair; mostly it is one
         self.heap: list[tuple[int, Key]] = []
         self.levels: dict[int, int] = {}
         self.sizes: dict[int, int] = {}
-        self.shared: set[tuple[str, int]] = set()
+        self.shared: dict[str, set[int]] = {"add": set(), "mul": set()}
         self.found_as_nodes = False  # -x*y beside x*y, or x**-2 beside 1/x: shared without a new pair
 
     def run(self) -> list[Node]:
         self._read()
         self._filter()
         for identifier, part in self.parts.items():
-            operands = [o for o in sorted(part.operands) if (part.op, o) in self.shared]
-            self._count(identifier, part, operands)
+            shared = self.shared[part.op]
+            operands = [o for o in part.operands if o in shared]
+            if operands:
+                operands.sort()
+                self._count(identifier, part, operands)
         for key in self.uses:
             self._push(key)
         while self.heap:
@@ -79,30 +83,26 @@ class _Parts:
 
     def _read(self) -> None:
         context, table = self.context, self.table
-        coefficients: dict[tuple[int, ...], set[Number]] = {}
+        coefficients = self._coefficients()
+        powers = [n for n in self.order if n.op == "pow"]
+        self.inverses = {n.args[0].serial: n.serial for n in powers if context.is_number(n.args[1], -1)}
+        present = {n.serial for n in self.order} if coefficients else set()
+        direct: set[int] = set()  # needed as a value, not only as a factor of products
+        if powers:
+            direct.update([root.serial for root in self.roots])
+            for node in self.order:
+                if node.op != "mul" or (len(node.args) == 2 and context.number(node.args[0]) is not None):
+                    direct.update([a.serial for a in node.args])
         for node in self.order:
-            if node.op == "mul":
-                number, factors = context.split(node)
-                coefficients.setdefault(tuple(f.serial for f in factors), set()).add(magnitude(number))
-        self.inverses = {
-            n.args[0].serial: n.serial
-            for n in self.order
-            if n.op == "pow" and context.is_number(n.args[1], -1)
-        }
-        present = {n.serial for n in self.order}
-        direct = {root.serial for root in self.roots}  # needed as a value, not only as a factor of products
-        for node in self.order:
-            if node.op != "mul" or (len(node.args) == 2 and context.number(node.args[0]) is not None):
-                direct.update(a.serial for a in node.args)
-        for node in self.order:
-            if node.kind == "integer":
+            if node.op not in _READ or node.kind == "integer":
                 continue
             if node.op == "mul":
                 number, factors = context.split(node)
-                core = node
                 if number == 1:
-                    coefficient: Number = 1
-                elif len(factors) == 1:
+                    self._product(node)
+                    continue
+                coefficient: Number
+                if len(factors) == 1:
                     coefficient, core = number, factors[0]
                 elif number == -1 or len(coefficients[tuple(f.serial for f in factors)]) > 1:
                     coefficient, core = number, table.make("mul", factors)
@@ -118,32 +118,42 @@ class _Parts:
             elif node.op == "add":
                 self._sum(node)
 
+    def _coefficients(self) -> dict[tuple[int, ...], set[Number]]:
+        """The numbers beside the same factors, where some product of several has one."""
+        found: dict[tuple[int, ...], set[Number]] = {}
+        split = self.context.split
+        products = [n for n in self.order if n.op == "mul"]
+        if any(len(n.args) > 2 and n.args[0].op == "constant" for n in products):
+            for node in products:
+                number, factors = split(node)
+                found.setdefault(tuple([f.serial for f in factors]), set()).add(magnitude(number))
+        return found
+
     def _product(self, node: Node) -> None:
         operands: dict[int, Number] = {}
         for factor in node.args if node.op == "mul" else (node,):
-            base, exponent = self._base(factor)
+            base, exponent = self._base(factor) if factor.op == "pow" else (factor.serial, 1)
             operands[base] = operands.get(base, 0) + exponent
         if len(operands) > 1 or (node.serial not in operands and operands):
             self.parts[node.serial] = _Part("mul", operands)
 
     def _base(self, factor: Node) -> tuple[int, int]:
-        """A factor as (operand, exponent >= 1): x**3 is x three times; x**-2 is 1/x twice where 1/x is
+        """A power as (operand, exponent >= 1): x**3 is x three times; x**-2 is 1/x twice where 1/x is
         needed too."""
-        if factor.op == "pow":
-            exponent = self.context.number(factor.args[1])
-            base = factor.args[0]
-            if isinstance(exponent, int) and 2 <= exponent <= LARGEST_EXPONENT:
-                return base.serial, exponent
-            if isinstance(exponent, int) and -4 <= exponent <= -2 and base.serial in self.inverses:
-                self.found_as_nodes = True
-                return self.inverses[base.serial], -exponent
+        exponent = self.context.number(factor.args[1])
+        base = factor.args[0]
+        if isinstance(exponent, int) and 2 <= exponent <= LARGEST_EXPONENT:
+            return base.serial, exponent
+        if isinstance(exponent, int) and -4 <= exponent <= -2 and base.serial in self.inverses:
+            self.found_as_nodes = True
+            return self.inverses[base.serial], -exponent
         return factor.serial, 1
 
     def _sum(self, node: Node) -> None:
         operands: dict[int, Number] = {}
         one = self.context.constant(1).serial
         for term in node.args:
-            number = self.context.number(term)
+            number = self.context.number(term) if term.op == "constant" else None
             if number is not None:
                 coefficient, operand = number, one
             else:
@@ -155,13 +165,13 @@ class _Parts:
     def _filter(self) -> None:
         """An operand that only one sum or product has takes part in no shared pair (but in a repeated
         one)."""
-        seen: set[tuple[str, int]] = set()
+        seen: dict[str, set[int]] = {"add": set(), "mul": set()}
         for part in self.parts.values():
+            before, shared, repeats = seen[part.op], self.shared[part.op], part.op == "mul"
             for operand, times in part.operands.items():
-                key = part.op, operand
-                if key in seen or (part.op == "mul" and times > 1):
-                    self.shared.add(key)
-                seen.add(key)
+                if operand in before or (repeats and times > 1):
+                    shared.add(operand)
+                before.add(operand)
 
     # -- pairs ------------------------------------------------------------------------------
 
@@ -210,7 +220,17 @@ class _Parts:
         return ("add", first, second, a, b) if a > 0 else ("add", first, second, -a, -b)
 
     def _enter(self, identifier: int, key: Key) -> None:
-        self.uses.setdefault(key, {})[identifier] = None
+        found = self.uses.get(key)
+        if found is None:
+            self.uses[key] = identifier
+        elif isinstance(found, dict):
+            found[identifier] = None
+        elif found != identifier:
+            self.uses[key] = {found: None, identifier: None}
+
+    def _parts_with(self, key: Key) -> list[int]:
+        found = self.uses[key]
+        return list(found) if isinstance(found, dict) else [found]
 
     def _times(self, part: _Part, key: Key) -> int:
         """How often the pair can be taken out of the part."""
@@ -226,23 +246,24 @@ class _Parts:
 
     def _gain(self, key: Key) -> int:
         """Operations saved, times the entries of the pair."""
-        uses = self.uses[key]
         count = 0
-        for identifier in list(uses):
+        kept: dict[int, None] = {}
+        for identifier in self._parts_with(key):
             times = self._times(self.parts[identifier], key)
             if times:
                 count += times
-            else:
-                del uses[identifier]
+                kept[identifier] = None
+        self.uses[key] = kept
         self._level(key[1]), self._level(key[2])
         return (count - 1) * max(self.sizes[key[1]], self.sizes[key[2]])
 
     def _push(self, key: Key) -> None:
-        uses = self.uses[key]
-        if len(uses) > 1 or (key[0] == "mul" and self._gain(key) > 0):
-            gain = self._gain(key)
-            if gain > 0:
-                heapq.heappush(self.heap, (-gain, key))
+        found = self.uses[key]
+        if not isinstance(found, dict) and (key[0] == "add" or self._times(self.parts[found], key) < 2):
+            return  # one part has it, once
+        gain = self._gain(key)
+        if gain > 0:
+            heapq.heappush(self.heap, (-gain, key))
 
     def _share(self, key: Key) -> None:
         """Make the pair a node of its own in every part that has it."""
@@ -253,7 +274,7 @@ class _Parts:
         self.sizes[pair] = max(self.sizes[first], self.sizes[second])
         self.context.fired["shared sum" if op == "add" else "shared product"] += 1
         new: dict[Key, None] = {}
-        for identifier in list(self.uses[key]):
+        for identifier in self._parts_with(key):
             part = self.parts[identifier]
             times = self._times(part, key)
             if not times:
@@ -278,8 +299,9 @@ class _Parts:
         if part.op == "mul" and part.operands[pair] > 1:
             new[("mul", pair, pair, 1, 1)] = None
             self._enter(identifier, ("mul", pair, pair, 1, 1))
-        self.shared.add((part.op, pair))
-        others = [o for o in part.operands if o != pair and (part.op, o) in self.shared]
+        self.shared[part.op].add(pair)
+        shared = self.shared[part.op]
+        others = [o for o in part.operands if o != pair and o in shared]
         for other in others[-FULL:]:
             low, high = sorted((self._level(pair), self._level(other)))
             if low == high or self._joins_levels(part, low, high):

@@ -23,11 +23,12 @@ def simplify(table: NodeTable, roots: Sequence[Node], context: Context) -> list[
     if context.simplified == tuple(current):
         return current
     order, _ = context.order(roots)
-    shaped = any([node.shape for node in order])
+    shaped = any(node.shape for node in order)
     rules = {**elementwise_rules(shaped), **structure_rules()}
     for _ in range(MOST_ROUNDS):
-        before, current = current, Sweep(context, current, rules).run()
-        if all(a is b for a, b in zip(before, current, strict=True)):
+        sweep = Sweep(context, current, rules)
+        before, current = current, sweep.run()
+        if all(a is b for a, b in zip(before, current, strict=True)) or not sweep.freed(current):
             break
     context.simplified = tuple(current)
     return current

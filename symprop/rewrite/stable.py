@@ -11,14 +11,15 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.factoring import FACTORS, factored, sinh_of_exponentials
-from symprop.rewrite.matching import LONGEST, Candidates, Rule
-from symprop.rewrite.products import distributed, normalised
+from symprop.rewrite.matching import LONGEST, Rule, candidates
+from symprop.rewrite.products import LOOKED_AT, distributed, normalised
 from symprop.rewrite.rules import STABLE
 
 __all__ = ["exact_exponents", "stable_forms"]
 
 MOST_FIRED = 8  # changes for each node of the graph
 _FACTORED = frozenset(f.op for f in FACTORS)
+_TRIGONOMETRIC = frozenset({"sin", "cos"})
 _MADE_BY_TABLES = frozenset(
     {
         *("sigmoid", "tanh", "tanh_prime", "sigmoid_prime", "erfc", "erf", "expm1", "exp"),
@@ -33,15 +34,11 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     if context.accuracy == "as_written":
         return list(roots)
     order, present = context.order(roots)
-    by_operation: dict[str, list[Rule]] = {}
+    by_operation: dict[str, list[Rule]] = {"add": [], "mul": [], "pow": []}
     for rule in _applicable(present):
         by_operation.setdefault(rule.before[0], []).append(rule)
-    rules: dict[str, NodeRule] = {op: _first(found) for op, found in by_operation.items()}
-    rules["add"] = _sum(by_operation.get("add", []))
-    rules["mul"] = _product(by_operation.get("mul", []))
-    rules["pow"] = _power(by_operation.get("pow", []))
     limit = _Limit(MOST_FIRED * len(order) + 100)
-    return Sweep(context, roots, {op: limit.within(rule) for op, rule in rules.items()}).run()
+    return Sweep(context, roots, {op: _rule(found, limit) for op, found in by_operation.items()}).run()
 
 
 class _Limit:
@@ -50,15 +47,39 @@ class _Limit:
     def __init__(self, left: int) -> None:
         self.left = left
 
-    def within(self, rule: NodeRule) -> NodeRule:
-        def apply(node: Node, sweep: Sweep) -> Node | None:
-            if self.left <= 0:
-                return None
-            result = rule(node, sweep)
-            self.left -= result is not None
-            return result
 
-        return apply
+def _rule(rules: Sequence[Rule], limit: _Limit) -> NodeRule:
+    """The steps for a node of one operation, in order, of which those are tried that may apply to its
+    operands: a look at their operations says which, mostly none.
+    """
+    known: dict[tuple[str, ...] | frozenset[str], list[NodeRule]] = {}
+
+    def apply(node: Node, sweep: Sweep) -> Node | None:
+        operands = [a.op for a in node.args]
+        near = tuple(operands) if len(operands) <= 4 else frozenset(operands)
+        steps = known.get(near)
+        if steps is None:
+            steps = known[near] = _steps(node.op, rules, frozenset(near))
+        for step in steps if limit.left > 0 else ():
+            result = step(node, sweep)
+            if result is not None:
+                limit.left -= 1
+                return result
+        return None
+
+    return apply
+
+
+def _steps(op: str, rules: Sequence[Rule], near: frozenset[str]) -> list[NodeRule]:
+    """What may apply to a node of that operation whose operands are of these."""
+    fitting = candidates(rules, near)
+    steps: list[NodeRule] = [_patterns(fitting)] if fitting else []
+    if op == "mul" and "exp" in near:
+        steps.append(_of_spread(rules))
+    for name, step, operands in _STEPS:
+        if name == op and not operands.isdisjoint(near):
+            steps.append(step)
+    return steps
 
 
 def exact_exponents(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
@@ -72,8 +93,10 @@ def exact_exponents(table: NodeTable, roots: Sequence[Node], context: Context) -
 def _applicable(present: frozenset[str]) -> list[Rule]:
     """The rules whose operations are there, or are made by another rule: most graphs have few of them."""
     found: dict[str, Rule] = {}
-    if present & _FACTORED:
+    if present & (_FACTORED - _TRIGONOMETRIC):
         present = present | _MADE_BY_TABLES
+    elif present & _TRIGONOMETRIC:
+        present = present | _TRIGONOMETRIC  # only these are made of them
     while True:
         new = [r for r in STABLE if r.name not in found and r.needs <= present]
         if not new:
@@ -83,52 +106,30 @@ def _applicable(present: frozenset[str]) -> list[Rule]:
             present = present | rule.makes
 
 
-def _first(rules: Sequence[Rule]) -> NodeRule:
-    candidates = Candidates(rules)
+def _patterns(rules: Sequence[Rule]) -> NodeRule:
+    """The first rule that fits; operands of operands rule out most."""
+    deep = any(rule.below for rule in rules)
 
     def apply(node: Node, sweep: Sweep) -> Node | None:
-        for rule in candidates.of(node):
-            result = rule.apply(node, sweep.context)
-            if result is not None and result is not node:
-                sweep.fire(rule.name)
-                return result
+        below = {b.op for a in node.args for b in a.args} if deep else frozenset()
+        for rule in rules:
+            if not rule.below or rule.below <= below:
+                result = rule.apply(node, sweep.context)
+                if result is not None and result is not node:
+                    sweep.fire(rule.name)
+                    return result
         return None
 
     return apply
 
 
-def _sum(rules: Sequence[Rule]) -> NodeRule:
-    patterns = _first(rules)
+def _of_spread(rules: Sequence[Rule]) -> NodeRule:
+    """The rules for the product of all factors of factors."""
 
     def apply(node: Node, sweep: Sweep) -> Node | None:
-        return (
-            patterns(node, sweep)
-            or factored(node, sweep)
-            or sinh_of_exponentials(node, sweep)
-            or over_one_denominator(node, sweep)
-        )
-
-    return apply
-
-
-def _product(rules: Sequence[Rule]) -> NodeRule:
-    patterns = _first(rules)
-
-    def apply(node: Node, sweep: Sweep) -> Node | None:
-        result = patterns(node, sweep)
-        if result is None and any(f.op == "exp" for f in node.args):
-            spread = _spread(node, sweep)
-            result = None if spread is node else patterns(spread, sweep)
-        return result or normalised(node, sweep) or distributed(node, sweep)
-
-    return apply
-
-
-def _power(rules: Sequence[Rule]) -> NodeRule:
-    patterns = _first(rules)
-
-    def apply(node: Node, sweep: Sweep) -> Node | None:
-        return patterns(node, sweep) or normalised(node, sweep)
+        spread = _spread(node, sweep)
+        fitting = candidates(rules, frozenset([a.op for a in spread.args]))
+        return _patterns(fitting)(spread, sweep) if fitting and spread is not node else None
 
     return apply
 
@@ -147,6 +148,18 @@ def _spread(node: Node, sweep: Sweep) -> Node:
         else:
             factors.extend(inner.args)
     return node if len(factors) == len(node.args) else table.make("mul", factors)
+
+
+_POWERS = frozenset({"mul", "pow", "broadcast"})
+# beside the patterns: operation, step, and of what operation an operand must be
+_STEPS: tuple[tuple[str, NodeRule, frozenset[str]], ...] = (
+    ("add", factored, _POWERS | _FACTORED),
+    ("add", sinh_of_exponentials, frozenset({"exp", "mul"})),
+    ("add", over_one_denominator, _POWERS | {"div"}),
+    ("mul", normalised, _POWERS | LOOKED_AT),
+    ("mul", distributed, frozenset({"add"})),
+    ("pow", normalised, _POWERS | LOOKED_AT),
+)
 
 
 # -- exponents -----------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ class _Lowering:
 
     def _find_hosts(self) -> None:
         """Elementwise nodes that feed one reduction only are computed inside it."""
-        if not any([node.op in REDUCTIONS for node in self.nodes]):
+        if REDUCTIONS.isdisjoint([node.op for node in self.nodes]):
             return
         users: dict[int, list[Node]] = {node.serial: [] for node in self.nodes}
         for node in self.nodes:
@@ -551,7 +551,7 @@ def _per_sample(nodes: Sequence[Node], inputs: frozenset[sp.Basic]) -> dict[int,
         if node.op == "symbol":
             found[node.serial] = node.attrs[0] in inputs
         else:
-            found[node.serial] = node.op != "batch_sum" and any([found[a.serial] for a in node.args])
+            found[node.serial] = node.op != "batch_sum" and True in [found[a.serial] for a in node.args]
     return found
 
 

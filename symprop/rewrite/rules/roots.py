@@ -208,6 +208,7 @@ ROOTS: tuple[Rule, ...] = (
         "the squares overflow at 1e154 and underflow at 1e-154",
         _under_root,
         "root_of_squares(x, y, ...)**(2*n), s = x**2 + y**2 + ..., n half a whole number",
+        frozenset({"add", "constant"}),
     ),
     Rule(
         "norm",
@@ -216,6 +217,7 @@ ROOTS: tuple[Rule, ...] = (
         "the squares overflow at 1e154 and underflow at 1e-154",
         _is_norm,
         "(sqrt(sum((c*v)**2))/c)**(2*n), s = sum(v**2), c a power of two, n half a whole number",
+        frozenset({"sum", "constant"}),
     ),
     Rule(
         "root less its limit",
@@ -224,6 +226,7 @@ ROOTS: tuple[Rule, ...] = (
         "no digit is left where x is small beside c",
         lambda b, c: _difference(b, c) is not None,
         "x*(x/(r - c)), r = sqrt(x**2 + c**2), c a negative number",
+        frozenset({"root_of_squares", "constant"}),
     ),
     Rule(
         "difference of roots",
