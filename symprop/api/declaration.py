@@ -135,6 +135,8 @@ def _symbols(option: str, value: Any, known: Sequence[sp.Basic]) -> tuple[sp.Bas
         return None
     if not _is_single(value) and not isinstance(value, Iterable):
         raise ArgumentError(f"{option}={value!r} names no symbols; expected a symbol or a list of symbols")
+    if isinstance(value, set | frozenset) and option != "batch":
+        raise ArgumentError(f"{option} is a set, which has no order; give the symbols as a list")
     entries: Iterable[Any] = [value] if _is_single(value) else value
     by_name = {name_of(s): s for s in known}
     result: dict[sp.Basic, None] = {}  # a set that keeps the order

@@ -193,6 +193,9 @@ def _dot(intake: Intake, expression: Any, a: Node, b: Node) -> Node:
 
 
 def _hadamard(intake: Intake, expression: Any, *factors: Node) -> Node:
+    if len({f.shape for f in factors}) != 1:
+        found = ", ".join(map(str, [f.shape for f in factors]))
+        raise ShapeError(f"a Hadamard product takes matrices of one shape, found {found}")
     return intake.table.mul(*factors)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
-from sympy.codegen import cfunctions
+from sympy.codegen import cfunctions, numpy_nodes, scipy_nodes
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["OF_MATRICES", "RULES", "number", "scalar_operand"]
 
 _WRITTEN_OUT = 32  # factors of a binomial coefficient that are written as a product
+_OF_NN = frozenset(("tanh",))  # functions of sympy that symprop.nn has under the same name
 _ORDERS = 9  # Bessel functions of these orders are made of those of order 0 and 1
 
 Parts = Callable[[Any], Sequence[Any]] | None
@@ -60,8 +61,10 @@ def scalar_operand(intake: Intake, expression: Any, operand: Any, node: Node) ->
     if node.shape == (1, 1):
         return intake.table.reshape(node, ())
     name = type(expression).__name__
-    ours = type(expression).__module__.startswith("sympy.")
-    advice = f"symprop.nn.{name}(M) or M.applyfunc(sympy.{name})" if ours else f"M.applyfunc({name})"
+    known = type(expression).__module__.startswith("sympy.")
+    advice = f"M.applyfunc(sympy.{name})" if known else f"M.applyfunc({name})"
+    if known and name in _OF_NN:
+        advice = f"symprop.nn.{name}(M) or {advice}"
     raise UnsupportedExpressionError(
         f"{brief(expression)}: {name} is a function of scalars, found {describe(operand)}; entry by entry it "
         f"is {advice} (a matrix function such as the matrix exponential is not meant by it)"
@@ -218,8 +221,39 @@ def _binomial(t: Any, n: Node, k: Node) -> Node:
     if number is not None and number.is_Integer and 0 <= number <= _WRITTEN_OUT:
         factors = [_plus(t, n, -j) for j in range(int(number))]
         return t.mul(t.constant(1 / sp.factorial(number)), *factors)  # type: ignore[no-any-return]
-    beta = t.call("beta", _plus(t, k, 1), _plus(t, t.sub(n, k), 1))
-    return t.pow(t.mul(_plus(t, n, 1), beta), -1)  # type: ignore[no-any-return]
+    below, above = _plus(t, k, 1), _plus(t, t.sub(n, k), 1)
+    value = t.pow(t.mul(_plus(t, n, 1), t.call("beta", below, above)), -1)
+    # where one of these is a pole of the gamma function: (n)_k / k!, that over the gamma function too
+    poles = [t.call("and", t.call("less_equal", v, t.constant(0)), _is_whole(t, v)) for v in (below, above)]
+    at_pole = t.mul(t.call("rising", above, k), t.call("rising", below, t.neg(k)))
+    return t.select(t.call("or", *poles), at_pole, value)  # type: ignore[no-any-return]
+
+
+def _is_whole(t: Any, x: Node) -> Node:
+    return t.call("equal", t.call("floor", x), x)  # type: ignore[no-any-return]
+
+
+def _erf2(t: Any, a: Node, b: Node) -> Node:
+    """erf(b) - erf(a); where both are large and of one sign by what is left to 1 or -1."""
+    one = t.constant(1)
+    up = t.call("and", *[t.call("less", one, v) for v in (a, b)])
+    down = t.call("and", *[t.call("less", one, t.neg(v)) for v in (a, b)])
+    tail = [t.call("erfc", t.call("abs", v)) for v in (a, b)]
+    near = t.sub(t.call("erf", b), t.call("erf", a))
+    far = t.select(up, t.sub(*tail), t.sub(tail[1], tail[0]))
+    return t.select(t.call("or", up, down), far, near)  # type: ignore[no-any-return]
+
+
+def _log_of_sum(t: Any, scale: Any, a: Node, b: Node) -> Node:
+    """log(exp(s*a) + exp(s*b))/s, which the rewriting keeps from overflow."""
+    powers = [t.call("exp", t.mul(t.constant(scale), v)) for v in (a, b)]
+    return t.mul(t.constant(1 / scale), t.call("log", t.add(*powers)))  # type: ignore[no-any-return]
+
+
+def _cosm1(t: Any, x: Node) -> Node:
+    """cos(x) - 1 = -2 sin(x/2)**2"""
+    half = t.call("sin", t.mul(t.constant(sp.Rational(1, 2)), x))
+    return t.mul(t.constant(-2), t.pow(half, 2))  # type: ignore[no-any-return]
 
 
 def _falling(t: Any, x: Node, k: Node) -> Node:
@@ -360,6 +394,7 @@ _UNARY = {
     sp.asin: "asin",
     sp.acos: "acos",
     sp.atan: "atan",
+    sp.acot: "acot",
     sp.sinh: "sinh",
     sp.cosh: "cosh",
     sp.tanh: "tanh",
@@ -387,7 +422,6 @@ _RECIPROCALS = {
 _OF_RECIPROCALS = {
     sp.asec: "acos",
     sp.acsc: "asin",
-    sp.acot: "atan",
     sp.asech: "acosh",
     sp.acsch: "asinh",
     sp.acoth: "atanh",
@@ -419,7 +453,7 @@ RULES: dict[type, tuple[Parts, Build]] = {
     sp.harmonic: (None, _harmonic),
     sp.besselj: _of_order(_ORDERS, f"besselj is compiled for the orders 0 to {_ORDERS - 1}", _bessel),
     sp.jn: _of_order(_ORDERS, f"jn is compiled for the orders 0 to {_ORDERS - 1}", _spherical_bessel),
-    sp.erf2: (None, _formula(lambda t, a, b: t.sub(t.call("erf", b), t.call("erf", a)))),
+    sp.erf2: (None, _formula(_erf2)),
     sp.frac: (None, _formula(lambda t, x: t.sub(x, t.call("floor", x)))),
     sp.Mod: (None, _call("mod")),
     sp.UnevaluatedExpr: (None, lambda intake, expression, inner: inner),
@@ -436,6 +470,12 @@ RULES: dict[type, tuple[Parts, Build]] = {
     cfunctions.Sqrt: (None, _formula(lambda t, x: t.pow(x, sp.Rational(1, 2)))),
     cfunctions.hypot: (None, _call("hypot")),
     cfunctions.fma: (None, _formula(lambda t, a, b, c: t.add(t.mul(a, b), c))),
+    numpy_nodes.logaddexp: (None, _formula(lambda t, a, b: _log_of_sum(t, sp.S.One, a, b))),
+    numpy_nodes.logaddexp2: (None, _formula(lambda t, a, b: _log_of_sum(t, sp.log(2), a, b))),
+    numpy_nodes.maximum: (None, _extreme("maximum")),
+    numpy_nodes.minimum: (None, _extreme("minimum")),
+    scipy_nodes.cosm1: (None, _formula(_cosm1)),
+    scipy_nodes.powm1: (None, _formula(lambda t, x, y: t.call("expm1", t.mul(y, t.call("log", x))))),
     Scalar: (None, _whole),
     sp.StrictLessThan: _relation("less"),
     sp.LessThan: _relation("less_equal"),

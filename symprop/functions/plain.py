@@ -12,7 +12,7 @@ ELEMENTARY_OF_SYMPY: dict[str, Any] = {
     **{
         name: getattr(sp, name)
         for name in (
-            *("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
+            *("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "acot", "atan2"),
             *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
             *("erf", "erfc", "sign", "floor", "ceiling"),
         )

@@ -235,8 +235,8 @@ register(
         vjp=lambda t, node, up: [None, _at_maximum(t, node, up)],
         jvp=lambda t, node, d: None if d[1] is None else _at_maximum(t, node, d[1]),
         expand=_values_at_maximum,
-        summary="at_maximum(x, u): u at the first maximum of x along rows or columns (shared among equal ones "
-        "with ties='split'), zero elsewhere: the gradient of maxout",
+        summary="at_maximum(x, u): u at the first maximum of x along rows or columns (shared among equal "
+        "ones with ties='split'), zero elsewhere; the gradient of maxout",
         source="Goodfellow et al. 2013",
     )
 )

@@ -16,7 +16,7 @@ import numpy as np
 import sympy as sp
 
 from symprop.errors import UnsupportedExpressionError
-from symprop.functions.composite import below, where
+from symprop.functions.composite import below, declare_elementwise, where
 from symprop.functions.elementwise import elementwise, real
 from symprop.functions.symbols import define_formula
 from symprop.graph import Node, NodeTable
@@ -149,24 +149,79 @@ elementwise(
 )
 
 
-def _rising(t: T, node: N) -> N:
-    """Γ(x + k)/Γ(x); beyond the range of Γ by logarithms."""
+def _at_pole(t: T, x: N) -> N:
+    """Whether x is a pole of Γ."""
+    return t.call("and", t.call("less_equal", x, t.constant(0)), t.call("equal", t.call("floor", x), x))
+
+
+def _is_odd(t: T, x: N) -> N:
+    half = t.mul(t.constant(sp.Rational(1, 2)), x)
+    return t.call("not_equal", t.call("floor", half), half)
+
+
+def _past_poles(t: T, node: N) -> tuple[N, N, N, N]:
+    """u and v with Γ(x + k)/Γ(x) = ±Γ(u)/Γ(v); whether both are poles (then by reflection), or x alone."""
     x, k = node.args
     total = t.add(x, k)
-    parts = (total, x)
-    small = [below(t, t.call("abs", v), 160) for v in parts]
-    gammas = [t.call("gamma", v) for v in parts]
-    logarithm = t.sub(*[t.call("loggamma", v) for v in parts])
-    signs = [_sign_of_gamma(t, v) for v in parts]
+    one = t.full(1, node.shape)
+    at = _at_pole(t, x)
+    both = t.call("and", at, _at_pole(t, total))
+    u, v = where(t, both, t.sub(one, x), total), where(t, both, t.sub(one, total), x)
+    return u, v, both, t.call("and", at, t.call("not", both))
+
+
+def _rising(t: T, node: N) -> N:
+    """Γ(x + k)/Γ(x), beyond the range of Γ by logarithms; of two poles (-1)**k Γ(1 - x)/Γ(1 - x - k)."""
+    u, v, both, alone = _past_poles(t, node)
+    parts = (u, v)
+    small = [below(t, t.call("abs", w), 160) for w in parts]
+    gammas = [t.call("gamma", w) for w in parts]
+    logarithm = t.sub(*[t.call("loggamma", w) for w in parts])
+    signs = [_sign_of_gamma(t, w) for w in parts]
     # a quotient of finite values: in single precision Γ ends at 35
-    in_range = t.call("and", t.call("and", *small), t.call("and", *[_is_finite(t, v) for v in gammas]))
-    return where(t, in_range, t.div(*gammas), t.mul(*signs, t.call("exp", logarithm)))
+    in_range = t.call("and", t.call("and", *small), t.call("and", *[_is_finite(t, w) for w in gammas]))
+    value = where(t, in_range, t.div(*gammas), t.mul(*signs, t.call("exp", logarithm)))
+    value = where(t, t.call("and", both, _is_odd(t, node.args[1])), t.neg(value), value)
+    return where(t, alone, 0, value)
+
+
+def _rising_slope(t: T, node: N) -> N:
+    """Γ(x + k)/Γ(x) (ψ(x + k) - ψ(x)); of two poles by reflection, of a pole of Γ(x) alone its limit."""
+    x = node.args[0]
+    u, v, both, alone = _past_poles(t, node)
+    change = t.sub(t.call("digamma", u), t.call("digamma", v))
+    slope = t.mul(t.call("rising", *node.args), where(t, both, t.neg(change), change))
+    # next to a pole at -m alone 1/Γ(x) is (-1)**m m! (x + m)
+    limit = t.mul(t.call("gamma", u), t.call("gamma", t.sub(t.full(1, node.shape), x)))
+    limit = where(t, _is_odd(t, x), t.neg(limit), limit)
+    return where(t, alone, limit, slope)
+
+
+def _rising_slope_partials(t: T, y: N) -> list[N | None]:
+    """The derivatives of the formula away from poles: it is no formula in plain sympy that is limited there."""
+    x, k = y.args
+    total = t.add(x, k)
+    first, last = t.call("digamma", total), t.call("trigamma", total)
+    value = t.call("rising", x, k)
+    change = t.sub(last, t.call("trigamma", x))
+    by_x = t.add(t.mul(y, t.sub(first, t.call("digamma", x))), t.mul(value, change))
+    return [by_x, t.add(t.mul(y, first), t.mul(value, last))]
+
+
+declare_elementwise(
+    "rising_slope",
+    _rising_slope,
+    _rising_slope_partials,
+    lambda x, k: sp.gamma(x + k) / sp.gamma(x) * (sp.digamma(x + k) - sp.digamma(x)),
+    latex=r"\left({0}\right)_{{1}} \left(\psi\left({0} + {1}\right) - \psi\left({0}\right)\right)",
+    summary="rising_slope(x, k): the derivative of the rising factorial by x, its value times ψ(x + k) - ψ(x)",
+    source=DLMF + "5.2.5",
+)
 
 
 def _rising_partials(t: T, y: N) -> list[N | None]:
     x, k = y.args
-    total = t.call("digamma", t.add(x, k))
-    return [t.mul(y, t.sub(total, t.call("digamma", x))), t.mul(y, total)]
+    return [t.call("rising_slope", x, k), t.mul(y, t.call("digamma", t.add(x, k)))]
 
 
 _exact_rising = real(mp.rf)
@@ -180,6 +235,27 @@ elementwise(
     latex=r"\left({0}\right)_{{1}}",
     summary="the rising factorial Γ(x + k)/Γ(x); derivative by x: its value times ψ(x + k) - ψ(x)",
     source=DLMF + "5.2.5",
+)
+
+# -- the inverse of the cotangent ----------------------------------------------------------------
+
+
+def _acot(t: T, node: N) -> N:
+    """atan(1/x), next to zero pi/2 - atan(x): there 1/x has no derivative."""
+    (x,) = node.args
+    quarter = where(t, below(t, x, 0), -sp.pi / 2, sp.pi / 2)
+    near = t.sub(quarter, t.call("atan", x))
+    return where(t, below(t, t.call("abs", x), 1), near, t.call("atan", t.pow(x, -1)))
+
+
+declare_elementwise(
+    "acot",
+    _acot,
+    lambda t, y: [t.neg(t.pow(t.add(t.full(1, y.shape), t.pow(y.args[0], 2)), -1))],
+    sp.acot,
+    latex=r"\operatorname{acot}\left({0}\right)",
+    summary="acot(x) = atan(1/x), with acot(0) = pi/2; derivative -1/(1 + x²)",
+    source=DLMF + "4.23.9",
 )
 
 # -- quotients that are smooth at zero ------------------------------------------------------------

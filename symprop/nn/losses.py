@@ -248,7 +248,7 @@ def gaussian_nll_loss(
 def _weighted(
     name: str, operands: Mapping[str, Any], weight: Any, reduction: str, *, by_weights: bool
 ) -> Expression:
-    """The weighted terms of a loss, or their sum, or that over the sum of the weights (the number of terms)."""
+    """The weighted terms of a loss, their sum, or that over the sum of the weights or the number of terms."""
     choice(reduction, ("mean", "sum", "none"), name, "reduction")
     weights = operand(weight, name, "weight")
     terms = _loss(name, operands, "none")

@@ -150,3 +150,18 @@ def test_the_compiled_gradient_of_what_is_not_there_is_zero_of_its_shape():
     np.testing.assert_array_equal(by_x, np.zeros((4, 3)))
     np.testing.assert_array_equal(by_b, np.zeros(4))
     np.testing.assert_array_equal(by_a, 2 * np.arange(4.0))
+
+
+def test_a_set_of_arguments_has_no_order():
+    a, b = sp.symbols("a b")
+    for options in ({"args": {a, b}}, {"args": [a, b], "wrt": frozenset([a, b])}):
+        with pytest.raises(symprop.ArgumentError, match="no order"):
+            symprop.compile(a * b, **options)
+    assert symprop.compile(a * b, [a, b], batch={a, b})([1, 2], [3, 4]).tolist() == [3, 8]
+
+
+def test_a_hadamard_product_of_two_shapes():
+    with pytest.raises(symprop.ShapeError, match=r"one shape, found \(3, 3\), \(2, 3\)"):
+        symprop.compile(
+            sp.Basic.__new__(sp.HadamardProduct, sp.MatrixSymbol("A", 3, 3), sp.MatrixSymbol("B", 2, 3))
+        )

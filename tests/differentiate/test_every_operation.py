@@ -79,6 +79,8 @@ COMPOSITE = [
     named("shared_minimum", [u, v, w]),
     named("beta", [u, v]),
     named("rising", [u, v]),
+    named("rising_slope", [u, v]),
+    named("acot", [u]),
     named("hypot", [u, v]),
     named("mod", [3 * u, v]),
     named("spherical_ratio", [SCORES], (1,)),

@@ -19,6 +19,7 @@ NO_FUNCTIONS = {"mlp", "Network", "plot", "logsigmoid"}
 # what is not called by its name: other forms of the same function, structure, linear algebra
 OTHER_FORMS = {
     "at_maximum",
+    "rising_slope",
     "softplus_threshold",
     "shared_maximum",
     "shared_minimum",

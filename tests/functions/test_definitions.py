@@ -65,6 +65,8 @@ CASES = {
     "bessel_ratio": named("bessel_ratio", [A], (3,)),
     "beta": named("beta", [A, B]),
     "rising": named("rising", [A, B]),
+    "rising_slope": named("rising_slope", [A, B]),
+    "acot": named("acot", [A]),
     "hypot": named("hypot", [A, B]),
     "mod": named("mod", [3 * A, B]),
     "maxout of rows": nn.maxout(M, dim=1),

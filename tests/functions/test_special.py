@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
-from sympy.codegen import cfunctions
+from sympy.codegen import cfunctions, numpy_nodes, scipy_nodes
 
 import symprop
 from symprop import nn
@@ -123,6 +123,10 @@ def test_two_operands():
         sp.RisingFactorial(x, y): mp.rf,
         sp.Mod(x, y): lambda a, b: a - b * mp.floor(a / b),
         cfunctions.fma(x, y, x): lambda a, b: a * b + a,
+        numpy_nodes.logaddexp(x, y): lambda a, b: mp.log(mp.exp(a) + mp.exp(b)),
+        numpy_nodes.logaddexp2(x, y): lambda a, b: mp.log(mp.power(2, a) + mp.power(2, b), 2),
+        scipy_nodes.powm1(x, y): lambda a, b: mp.power(a, b) - 1,
+        scipy_nodes.cosm1(x) + y: lambda a, b: mp.cos(a) - 1 + b,
     }
     for expression, function in cases.items():
         compiled = symprop.compile(expression, [x, y], batch=[x, y], wrt=[x, y])
@@ -133,6 +137,47 @@ def test_two_operands():
             by = mp.diff(function, (a, b), (1, 0)), mp.diff(function, (a, b), (0, 1))
             for slope, right in zip(slopes, by, strict=True):
                 assert slope[k] == pytest.approx(float(right), rel=1e-12, abs=1e-13), expression
+
+
+AT_POLES = {
+    sp.RisingFactorial(x, y): (mp.rf, [(-3, 2), (0, 0), (-5, 3), (-8, 11), (-4, -2), (-2, 1), (0, 4)]),
+    sp.FallingFactorial(x, y): (mp.ff, [(2, 11), (5, 5), (5, 6), (-2, 3), (4, 2)]),
+    sp.binomial(x, y): (
+        mp.binomial,
+        [(2, 11), (3, 4), (5, 5), (0, 0), (-3, 2), (-3, 1), (6.5, -1), (6.5, -3)],
+    ),
+}
+
+
+@pytest.mark.parametrize("expression", AT_POLES, ids=lambda e: type(e).__name__)
+def test_quotients_of_poles_of_gamma(expression):
+    function, points = AT_POLES[expression]
+    f = symprop.compile(expression, [x, y])
+    for point in points:
+        assert f(*point) == pytest.approx(float(function(*point)), rel=1e-14, abs=1e-300), point
+        by_x = mp.diff(function, tuple(map(mp.mpf, point)), (1, 0))
+        assert f.grad(*point)[0] == pytest.approx(float(by_x), rel=1e-12, abs=1e-14), point
+
+
+def test_erf2_of_arguments_where_erf_is_all_but_one():
+    f = symprop.compile(sp.erf2(x, y), [x, y])
+    for a, b in [(3.0, 7.5), (-7.5, -3.0), (9.0, 5.0), (-6.0, 6.0), (20.0, 21.0)]:
+        right = (
+            mp.erfc(a) - mp.erfc(b)
+            if a > 0
+            else mp.erfc(-b) - mp.erfc(-a)
+            if b < 0
+            else mp.erf(b) - mp.erf(a)
+        )
+        assert f(a, b) == pytest.approx(float(right), rel=1e-14)
+
+
+def test_acot_has_a_derivative_at_zero():
+    f = symprop.compile(sp.acot(x), [x])
+    assert f.value_and_grad(0.0) == (np.pi / 2, (-1.0,))
+    for v in (1e-300, -1e-9, 0.999, 1.0, -1.0, 1e17):
+        assert f(v) == pytest.approx(float(mp.acot(v)), rel=3e-16)
+        assert f.grad(v)[0] == pytest.approx(float(-1 / (1 + mp.mpf(v) ** 2)), rel=1e-15)
 
 
 def test_beta_beyond_the_range_of_gamma():

@@ -1,4 +1,4 @@
-"""A weight for each entry, as torch defines it: means by the sum of the weights, of `huber_loss` by the count."""
+"""A weight for each entry, as torch has it: means by the sum of the weights, of `huber_loss` by the count."""
 
 import numpy as np
 import pytest
