@@ -10,8 +10,9 @@ from __future__ import annotations
 from itertools import product
 
 from symprop.emit.builder import I8, I64, PTR, Builder, Target, Value, vector
+from symprop.emit.sums import across
 from symprop.emit.tape import Handlers, Tape, run_tape, write_data
-from symprop.emit.unrolled import CHUNK, _across, _memory, _phases, _points, _row_major
+from symprop.emit.unrolled import CHUNK, _memory, _phases, _points, _row_major
 from symprop.schedule.ir import SAMPLES, Buffer, Nest, Schedule, Step
 
 __all__ = ["TapeEmitter"]
@@ -138,7 +139,7 @@ class TapeEmitter:
             one = vector(self.element)
             with b.loop(b.const(0, I64), b.const(count, I64)) as loop:
                 total = b.load(b.element(totals, b.mul(loop.index, b.const(width, I64)), real), real)
-                b.store(_across(b, total), b.element(results, loop.index, one))
+                b.store(across(b, total), b.element(results, loop.index, one))
 
     def _place(self, offset: int) -> Value:
         return self.b.element(Value("%workspace", PTR), offset, I8)

@@ -23,11 +23,16 @@ _Call = tuple[Value, list[Value]]  # the result that was promised, and the argum
 
 
 class Packing:
-    """The calls that wait, by function; `lanes` emits the values of which several go together."""
+    """The calls that wait, by function; `lanes` emits the values of which several go together.
 
-    def __init__(self, lanes: Lanes) -> None:
+    Where there is much code (`apart`), functions of the same arguments follow each other and mix with nothing
+    else, so that fewer values are alive at a time; a short program is left to the scheduler of LLVM.
+    """
+
+    def __init__(self, lanes: Lanes, apart: bool = False) -> None:
         self.b = lanes.b
         self.single = lanes
+        self.apart = apart and lanes.lanes > 1
         together = self.b.target.lanes(lanes.element) * (1 if lanes.lanes == 1 else TOGETHER)
         self.most = max(1, together // lanes.lanes)
         self._wide: dict[int, Lanes] = {1: lanes}
@@ -59,7 +64,9 @@ class Packing:
             self._write(op)
 
     def _write(self, op: str) -> None:
-        waiting = self._waiting.pop(op)
+        self._write_calls(op, self._waiting.pop(op))
+
+    def _write_calls(self, op: str, waiting: list[_Call]) -> None:
         for result, _ in waiting:
             del self._function[result.name]
         new: list[_Call] = []
@@ -82,6 +89,18 @@ class Packing:
             if len(columns) == 1 and count > 1:
                 self._packed |= {item.name: (values[0], k) for k, item in enumerate(columns[0])}
             self._take_apart(op, values, [(result, k) for k, (result, _) in enumerate(group)])
+            if self.apart and len(columns) == 1:
+                self._others(columns[0])
+
+    def _others(self, items: list[Value]) -> None:
+        """Write what waits of other functions of these arguments, while what they share is at hand."""
+        names = {item.name for item in items}
+        for op in list(self._waiting):
+            calls = self._waiting[op]
+            here = [c for c in calls if len(c[1]) == 1 and c[1][0].name in names]
+            if here:
+                self._waiting[op] = [c for c in calls if c not in here]
+                self._write_calls(op, here)
 
     def _take_apart(self, op: str, args: list[Value], results: list[tuple[Value, int]]) -> None:
         """The function of wide values, whose parts get the names that were promised."""
@@ -91,7 +110,11 @@ class Packing:
         if lanes is None:
             lanes = Lanes(b, self.single.element, count * size, self.single.outlined)
             self._wide[count] = lanes
+        if self.apart:
+            b.keep_order()
         value = lanes.operation(op, (), "real", args)
+        if self.apart:
+            b.keep_order()
         for result, place in results:
             if count == 1:
                 integer = vector(result.type.integer.element, size)

@@ -16,9 +16,11 @@ from itertools import product
 
 from symprop.emit import pack
 from symprop.emit.builder import I8, I64, PTR, Builder, Type, Value, vector
+from symprop.emit.columns import load_columns
 from symprop.emit.packing import Packing
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
+from symprop.emit.sums import Adding, Term, across
 from symprop.emit.table import NATIVE, Lanes, Pointers
 from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
 
@@ -29,6 +31,7 @@ SHORT_CHUNK = 256  # the same where CHUNK samples take more than LONG_CHUNK cycl
 LONG_CHUNK = 100_000
 SHARED_FROM = 2 * SHORT_CHUNK  # samples of a call up to which one thread does everything
 PARTS = 1 << 15  # numbers of the sums of chunks that wait at a time
+MIXED = 100  # steps of a program up to which the code of elementary functions mixes with what is around it
 ON_STACK = 1 << 14  # bytes of an array that may lie on the stack, which is small in some threads
 
 Point = dict[str, int]
@@ -57,6 +60,10 @@ class UnrolledEmitter:
         self.element = element
         self.outlined = outlined
         self.width = builder.target.block(element)
+        # Where an instruction takes a mask for nothing, all vectors of a block are added up in one; else each
+        # has a sum of its own, of which the last block counts some lanes.
+        self.folded = builder.target.masked
+        self.sum_lanes = builder.target.lanes(element) if self.folded else self.width
         self.before, self.during, self.after = _phases(schedule)
         self.chunk = CHUNK if self._cost() * CHUNK // self.width <= LONG_CHUNK else SHORT_CHUNK
         self.parts: tuple[int, Value] | None = None  # line and address of the sums of chunks that wait
@@ -106,7 +113,7 @@ class UnrolledEmitter:
         shared = self._share(single)
         sums = [nest for nest in self.during if SAMPLES in nest.reduce_axes]
         count = sum(nest.points() * len(nest.reductions) for nest in sums)
-        lanes = Lanes(b, self.element, width)
+        lanes = Lanes(b, self.element, self.sum_lanes)
         used = self.scratch
         name = self._block_function(shared, sums, count)
         frames = self.scratch - used  # of one thread, in its code
@@ -119,7 +126,9 @@ class UnrolledEmitter:
         totals, part = room(lanes.real, count), room(lanes.real, count)
         self._fill(totals, count, lanes)
 
-        def chunk(start: Value, size: Value, sources: dict[Buffer, Value], part: Value) -> None:
+        def chunk(
+            start: Value, size: Value, sources: dict[Buffer, Value], part: Value, counted: Value
+        ) -> None:
             chunk_in, chunk_out = room(PTR, len(ins)), room(PTR, len(outs))
             for buffer in outs:
                 pointer = single.outs[buffer]
@@ -133,7 +142,7 @@ class UnrolledEmitter:
                 b.store(pointer, b.element(chunk_in, buffer.number, I64))
             self._fill(part, count, lanes)
             own = own_room(b, self.workspace, frames, "i8")
-            args = [chunk_in, chunk_out, common, part, own, size, stride, samples]
+            args = [chunk_in, chunk_out, common, part, own, size, stride, samples, counted]
             b.emit(f"call void @{name}({', '.join(f'{a.type} {a}' for a in args)})")
 
         whole = b.and_(samples, b.const(-width, I64))
@@ -141,7 +150,8 @@ class UnrolledEmitter:
         def full(start: Value, part: Value) -> None:
             rest = b.sub(whole, start)
             size = b.select(b.icmp("slt", rest, b.const(self.chunk, I64)), rest, b.const(self.chunk, I64))
-            chunk(start, size, {i: self._row(i, single.ins[i], start) for i in ins}, part)
+            sources = {i: self._row(i, single.ins[i], start) for i in ins}
+            chunk(start, size, sources, part, b.const(width, I64))
 
         done = b.const(0, I64)
         if self.module.threads > 1:
@@ -152,8 +162,10 @@ class UnrolledEmitter:
         left = b.sub(samples, whole)
         with b.when(b.icmp("sgt", left, b.const(0, I64))):
             sources = {i: self._padded(i, single.ins[i], whole, left) for i in ins}
-            chunk(whole, b.const(width, I64), sources, part)
-            mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))
+            chunk(whole, b.const(width, I64), sources, part, left)
+            mask = None
+            if not self.folded:
+                mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))
             self._add(totals, part, count, lanes, mask)
         self._finish(single, sums, totals, lanes)
         if self.parts is not None:  # behind everything else
@@ -168,7 +180,7 @@ class UnrolledEmitter:
         """
         b = self.b
         many = b.icmp("sgt", whole, b.const(SHARED_FROM, I64))
-        size = count * self.width
+        size = count * lanes.lanes
         at_once = max(2 * self.module.threads, min(64, PARTS // max(1, size)))
         parts = b.element(self.workspace, 0, I8)
         self.parts = len(b.lines) - 1, parts
@@ -208,13 +220,14 @@ class UnrolledEmitter:
     ) -> str:
         name = "symprop.samples"
         b = Builder(self.module)
-        kinds = [PTR, PTR, PTR, PTR, PTR, I64, I64, I64]
+        kinds = [PTR, PTR, PTR, PTR, PTR, I64, I64, I64, I64]
         arguments = [Value(f"%a{k}", t) for k, t in enumerate(kinds)]
         b.types.update((v.name, v.type) for v in arguments)  # parts of the code may read them
-        ins, outs, common, part, workspace, size, stride, samples = arguments
+        ins, outs, common, part, workspace, size, stride, samples, counted = arguments
         lanes = Lanes(b, self.element, self.width, self.outlined)
         rows = Pointers(b, ins, self.schedule.inputs)
         columns = Pointers(b, outs, self.schedule.outputs)
+        adding = Adding(b, lanes, self.sum_lanes, counted if self.folded and count else None)
         with b.loop(b.const(0, I64), size, self.width) as loop:
             here = {i: _advance(b, i, rows[i], loop.index, self.element) for i in self.schedule.inputs}
             there = {
@@ -226,16 +239,16 @@ class UnrolledEmitter:
                 for k, (key, v) in enumerate(shared.items())
             }
             with splitting(b, "symprop.samples.part", self._room_in(b, workspace)) as cuts:
-                code = _Straight(b, lanes, here, there, kept, samples, stride, cuts)
+                apart = self.schedule.work() > MIXED
+                code = _Straight(b, lanes, here, there, kept, samples, stride, cuts, apart)
                 at = 0
                 for nest in self.during:
                     if nest not in sums:
                         code.nest(nest)
                         continue
-                    for values in code.sums(nest):
-                        for value in values:
-                            slot = b.element(part, at * self.width, lanes.real)
-                            b.store(b.fadd(b.load(slot, lanes.real), value), slot)
+                    for row in code.sums(nest):
+                        for terms in row:
+                            adding.to(b.element(part, at * self.sum_lanes, lanes.real), terms)
                             at += 1
         assert at == count
         b.emit("ret void")
@@ -292,8 +305,8 @@ class UnrolledEmitter:
             for _ in range(nest.points()):
                 row = []
                 for _ in nest.reductions:
-                    value = b.load(b.element(totals, at * self.width, lanes.real), lanes.real)
-                    row.append(_across(b, value))
+                    value = b.load(b.element(totals, at * lanes.lanes, lanes.real), lanes.real)
+                    row.append(across(b, value))
                     at += 1
                 results.append(row)
             single.bodies(nest, results)
@@ -314,6 +327,7 @@ class _Straight:
         samples: Value,
         stride: Value | None = None,
         cuts: Cuts | None = None,
+        apart: bool = False,
     ) -> None:
         self.b = builder
         self.lanes = lanes
@@ -326,8 +340,9 @@ class _Straight:
         self.loaded: dict[tuple[Buffer, tuple[int, ...]], Value] = {}
         # values for the memory of inputs, written when everything has been read
         self.waiting: list[tuple[Buffer, int, Value]] = []
+        self.columns: dict[tuple[Buffer, int], Value] = {}  # entries that were read together with others
         self.constants: dict[object, Value] = {}
-        self.packing = Packing(lanes)
+        self.packing = Packing(lanes, apart)
 
     def finish(self) -> None:
         """Nothing may wait at the end."""
@@ -355,12 +370,26 @@ class _Straight:
             for point, reduced, row in zip(points, rows, values, strict=True):
                 row.append(self._step(step, point, row, reduced))
 
-    def sums(self, nest: Nest) -> Iterator[list[Value]]:
-        """The terms of the sums over samples: for each point of the nest, the value of the current
-        samples.
+    def sums(self, nest: Nest) -> Iterator[list[list[Term]]]:
+        """What is added to the sums over samples: for each point of the nest and each of its sums, the terms
+        of the current samples.
         """
-        for point in _points(nest.axes):
-            yield self._reduce(nest, point)
+        axes = tuple(a for a in nest.reduce_axes if a != SAMPLES)
+        used = {a for step in nest.inner for a in step.args}
+        last = {r.step for r in nest.reductions if nest.inner[r.step].op == "mul"} - used
+        for outer in _points(nest.axes):
+            row: list[list[Term]] = [[] for _ in nest.reductions]
+            for point in _points(axes):
+                values: list[Value] = []
+                for k, step in enumerate(nest.inner):  # a product that is only added stays two factors
+                    values.append(
+                        values[step.args[0]] if k in last else self._step(step, outer | point, values, [])
+                    )
+                for reduction, terms in zip(nest.reductions, row, strict=True):
+                    k = reduction.step
+                    factors = [values[a] for a in nest.inner[k].args] if k in last else [values[k]]
+                    terms.append([self.lanes.to_real(self._need(value)) for value in factors])
+            yield row
 
     def bodies(self, nest: Nest, results: list[list[Value]]) -> None:
         """The body of a nest at every point, with given results of its reductions."""
@@ -457,11 +486,11 @@ class _Straight:
         full: Type = vector(kind.element, lanes.lanes)
         if buffer.entries == 1:
             return b.load(pointer, full, True)
-        value = Value("poison", full)
-        for lane in range(lanes.lanes):
-            entry = b.load(b.element(pointer, lane * buffer.entries + offset, kind), kind, True)
-            value = b.insert(value, entry, lane)
-        return value
+        key = buffer, offset
+        if key not in self.columns:
+            found = load_columns(b, pointer, kind, buffer.entries, offset, lanes.lanes)
+            self.columns |= {(buffer, place): column for place, column in found.items()}
+        return self.columns[key]
 
     def _choose(self, step: Step, point: Point, values: list[Value]) -> Value:
         """An entry at an index that is data: every possible one is looked at, memory outside is never
@@ -541,18 +570,6 @@ def _points(axes: tuple[Axis, ...]) -> Iterator[Point]:
     static = [a for a in axes if a.extent is not None]
     for where in product(*[range(a.extent or 0) for a in static]):
         yield {a.name: k for a, k in zip(static, where, strict=True)}
-
-
-def _across(b: Builder, value: Value) -> Value:
-    """The sum of the lanes in a fixed tree."""
-    lanes = value.type.lanes
-    while lanes > 1:
-        lanes //= 2
-        if lanes == 1:
-            return b.fadd(b.extract(value, 0), b.extract(value, 1))
-        low, high = b.shuffle(value, None, range(lanes)), b.shuffle(value, None, range(lanes, 2 * lanes))
-        value = b.fadd(low, high)
-    return value
 
 
 def _advance(b: Builder, buffer: Buffer, pointer: Value, samples: Value, element: str) -> Value:

@@ -1,0 +1,44 @@
+"""Programs written out without loops, whose samples lie in lanes."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import symprop
+from symprop.emit.builder import F32, F64, PTR, Builder, Module, Value
+from symprop.emit.columns import load_columns
+from symprop.emit.target import host
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("entries", [2, 3, 4, 5, 6, 7, 8, 9, 12, 17])
+def test_each_entry_of_a_row_comes_to_its_sample(entries, dtype):
+    # sizes below and above the lanes of a vector, odd and even, are taken apart in different ways
+    x = sp.MatrixSymbol("x", entries, 1)
+    f = symprop.compile(2 * x, args=[x], batch=[x], wrt=[], dtype=dtype)
+    rows = np.arange(45 * entries, dtype=dtype).reshape(45, entries)
+    assert f.schedule.mode == "unrolled"
+    np.testing.assert_array_equal(f(rows), 2 * rows)
+
+
+@pytest.mark.parametrize("kind", [F64, F32])
+def test_no_entry_behind_a_row_is_read(kind):
+    lanes = 2 * host().lanes(kind.element)
+    for entries in range(2, 20):
+        for wanted in range(entries):
+            b = Builder(Module(host()))
+            columns = load_columns(b, Value("%rows", PTR), kind, entries, wanted, lanes)
+            assert {wanted} <= columns.keys() <= set(range(entries))
+            assert all(column.type.lanes == lanes for column in columns.values())
+
+
+def test_samples_that_fill_up_a_block_do_not_count():
+    # the log of a sample that is not there would be infinite
+    w, x, y = sp.symbols("w x y")
+    f = symprop.compile(w * sp.log(x) * y, args=[w, x, y], batch=[x, y], reduce="sum")
+    rng = np.random.default_rng(0)
+    for samples in [*range(1, 40), 1025, 2049]:
+        a, b = rng.uniform(0.5, 2, samples), rng.normal(size=samples)
+        value, (slope,) = f.value_and_grad(0.5, a, b)
+        expected = np.sum(np.log(a) * b)
+        np.testing.assert_allclose([value, slope], [0.5 * expected, expected], rtol=1e-12, atol=1e-13)
