@@ -5,6 +5,7 @@ build).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
@@ -359,6 +360,15 @@ def _xor(intake: Intake, expression: Any, *args: Node) -> Node:
     return result
 
 
+def _equivalent(intake: Intake, expression: Any, first: Node, *rest: Node) -> Node:
+    """All hold or none does."""
+    t, first = intake.table, _condition(intake, expression, first)
+    pairs = [
+        _either(t, first, c, t.call("not", c)) for c in (_condition(intake, expression, r) for r in rest)
+    ]
+    return reduce(lambda a, b: t.call("and", a, b), pairs)
+
+
 def _choice(intake: Intake, expression: Any, c: Node, a: Node, b: Node) -> Node:
     return _either(intake.table, *[_condition(intake, expression, v) for v in (c, a, b)])
 
@@ -489,6 +499,7 @@ RULES: dict[type, tuple[Parts, Build]] = {
     sp.Xor: (None, _xor),
     sp.ITE: (None, _choice),
     sp.Implies: (None, _implies),
+    sp.Equivalent: (None, _equivalent),
     BooleanTrue: (None, _truth(True)),
     BooleanFalse: (None, _truth(False)),
 }

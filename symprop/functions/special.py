@@ -198,7 +198,7 @@ def _rising_slope(t: T, node: N) -> N:
 
 
 def _rising_slope_partials(t: T, y: N) -> list[N | None]:
-    """The derivatives of the formula away from poles: it is no formula in plain sympy that is limited there."""
+    """The derivatives of the formula away from poles."""
     x, k = y.args
     total = t.add(x, k)
     first, last = t.call("digamma", total), t.call("trigamma", total)
@@ -214,7 +214,7 @@ declare_elementwise(
     _rising_slope_partials,
     lambda x, k: sp.gamma(x + k) / sp.gamma(x) * (sp.digamma(x + k) - sp.digamma(x)),
     latex=r"\left({0}\right)_{{1}} \left(\psi\left({0} + {1}\right) - \psi\left({0}\right)\right)",
-    summary="rising_slope(x, k): the derivative of the rising factorial by x, its value times ψ(x + k) - ψ(x)",
+    summary="rising_slope(x, k): the derivative of the rising factorial by x, that times ψ(x + k) - ψ(x)",
     source=DLMF + "5.2.5",
 )
 

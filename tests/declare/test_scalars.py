@@ -103,6 +103,7 @@ def test_logic():
         sp.ITE(first, second, third),
         sp.Implies(first, second, evaluate=False),
         sp.And(first, second, third),
+        sp.Equivalent(first, second, third, evaluate=False),
         sp.Ne(x, y),
         sp.Eq(x, y),
         sp.Le(x, y),

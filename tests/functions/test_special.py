@@ -172,6 +172,14 @@ def test_erf2_of_arguments_where_erf_is_all_but_one():
         assert f(a, b) == pytest.approx(float(right), rel=1e-14)
 
 
+def test_the_slope_of_a_power_of_a_size_at_zero():
+    for e in (sp.Rational(3, 2), sp.Float(1.25), 3):
+        f = symprop.compile(sp.Abs(x) ** e, [x])
+        assert f.grad(0.0) == (0.0,)
+        for v in (-2.0, 0.5):
+            assert f.grad(v)[0] == pytest.approx(np.sign(v) * float(e) * abs(v) ** (float(e) - 1), rel=1e-15)
+
+
 def test_acot_has_a_derivative_at_zero():
     f = symprop.compile(sp.acot(x), [x])
     assert f.value_and_grad(0.0) == (np.pi / 2, (-1.0,))
