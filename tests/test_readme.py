@@ -1,6 +1,6 @@
 """Every code block of the README: Python runs and prints what is shown, commands exist and agree with CI.
 
-python tests/test_readme.py        # writes the outputs of the blocks anew
+python tests/test_readme.py        # writes the outputs of the blocks and their drawings anew
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emit.counts import TARGETS
+from llvmlite import binding as llvm
+from show.pictures import faults
 
+from symprop.emit.program import emit
 from symprop.rewrite.pipeline import PASSES
+from symprop.run.engine import assembly
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+PICTURES = DOCS / "pictures"
 DOCUMENTS = [
     README,
     DOCS / "how-it-works.md",
@@ -55,7 +61,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_block_is_of_a_kind_that_is_tested(document: Path) -> None:
     listed = blocks(document)
-    assert {language for language, _ in listed} <= {"python", "text", "sh"}
+    assert {language for language, _ in listed} <= {"python", "text", "sh", "asm"}
     outputs = sum(language == "text" for language, _ in listed)
     assert outputs == sum(shown is not None for _, shown in examples(document)) > 0
     assert len(re.findall("^```", document.read_text(), flags=re.M)) == 2 * len(listed)
@@ -70,11 +76,40 @@ def printed_by(text: str, session: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
-def test_python_prints_what_is_shown(document: Path) -> None:
+def test_python_prints_and_draws_what_is_shown(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All blocks in one session, in order, as a reader would type them."""
+    monkeypatch.chdir(tmp_path)
     session: dict[str, Any] = {"__name__": "readme"}
     for text, shown in examples(document):
         assert printed_by(text, session) == (shown or "")
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
+    assert set(drawn) == set(re.findall(r"!\[[^\]]+\]\((?:\S*/)?pictures/(\S+)\)", document.read_text()))
+    for name, svg in drawn.items():
+        assert faults(svg) == []
+        assert svg == (PICTURES / name).read_text(encoding="utf-8"), f"{name}: python tests/test_readme.py"
+
+
+def test_the_assembly_that_is_shown_is_made() -> None:
+    """Every instruction of the excerpt, in the code for the processor that the page names."""
+    (excerpt,) = [text for language, text in blocks(DOCS / "how-it-works.md") if language == "asm"]
+    session: dict[str, Any] = {"__name__": "readme"}
+    for text, _ in examples(DOCS / "how-it-works.md"):
+        printed_by(text, session)
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    target = TARGETS["x86-64-v4"]
+    code, _ = emit(session["f"].schedule, "double", target)
+    made = [line.split() for line in assembly(code, target, 2).splitlines() if line.split()]
+    assert {line.split()[0] for line in excerpt.splitlines()} <= {words[0] for words in made}
+    called = {words[1] for words in made if words[0].startswith("call")}
+    assert not [name for name in called if not re.match(r"symprop\.|mem(cpy|set)", name)]
+
+
+def test_every_picture_is_shown() -> None:
+    shown = "".join(document.read_text() for document in DOCUMENTS)
+    assert {path.name for path in PICTURES.iterdir()} == set(re.findall(r"pictures/([\w-]+\.svg)\)", shown))
 
 
 def test_the_first_example_is_short() -> None:
@@ -118,10 +153,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def update(document: Path) -> None:
-    """Write what the blocks print into a document."""
+    """Write what the blocks print into a document, and what they draw beside it."""
     text, session = document.read_text(), {"__name__": "readme"}
     for code, shown in examples(document):
-        printed = printed_by(code, session)
+        with contextlib.chdir(PICTURES):
+            printed = printed_by(code, session)
         if shown is not None:
             old = f"```python\n{code}```\n\n```text\n{shown}```"
             assert text.count(old) == 1

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from symprop.graph import Node
 from symprop.show.labels import SIZE, Heat, Label, Numbers, Row, label, sum_label
 from symprop.show.layered import Item, Link, Placed, place
@@ -22,6 +24,7 @@ _GATE, _NAME, _FORMULA, _CAPTION, _LEGEND = 14.0, 15.0, 12.5, 10.0, 11.0  # font
 _FORMULA_CHARACTERS, _FORMULA_LINES = 30, 3
 _FORMULA_ROW = 16.0
 _NAME_CHARACTERS = 28
+_SHADES = 20  # of a heat map, for either sign
 _SCRIPT_HEIGHT = {"sub": 3.5, "sup": -4.5}  # below the line
 
 
@@ -317,14 +320,19 @@ class _Painter:
         left = middle - part.width / 2
         self.out.append('<g shape-rendering="crispEdges">')
         across, down = part.cell
-        for i, row in enumerate(part.entries.tolist()):
-            for j, value in enumerate(row):
-                if abs(value) >= 0.01:
-                    sign = "plus" if value > 0 else "minus"
-                    self.out.append(
-                        f'<rect class="{sign}" x="{_n(left + j * across)}" y="{_n(top + i * down)}" '
-                        f'width="{_n(across)}" height="{_n(down)}" fill-opacity="{abs(value):.2f}"/>'
+        cells: dict[float, list[str]] = {}  # of each shade
+        for i, row in enumerate(np.round(part.entries * _SHADES).tolist()):
+            for j, shade in enumerate(row):
+                if shade:
+                    edges = _n(left + j * across), _n(top + i * down), _n(left + (j + 1) * across)
+                    cells.setdefault(shade, []).append(
+                        f"M{edges[0]} {edges[1]}H{edges[2]}V{_n(top + (i + 1) * down)}H{edges[0]}z"
                     )
+        for shade, paths in sorted(cells.items()):
+            sign = "plus" if shade > 0 else "minus"
+            self.out.append(
+                f'<path class="{sign}" fill-opacity="{_n(abs(shade) / _SHADES, 2)}" d="{"".join(paths)}"/>'
+            )
         self.out.append(
             f'<rect class="map" x="{_n(left)}" y="{_n(top)}" width="{_n(part.width)}" '
             f'height="{_n(part.height)}"/></g>'
@@ -393,7 +401,7 @@ def _right_end(shape: _Shape) -> float:
     return item.x + (item.width + shape.width) / 2
 
 
-def _n(value: float) -> str:
-    """A coordinate with one decimal."""
-    text = f"{value:.1f}".removesuffix(".0")
+def _n(value: float, digits: int = 1) -> str:
+    """A coordinate in few digits."""
+    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

@@ -55,3 +55,8 @@ def burgers() -> ModuleType:
 def activations() -> ModuleType:
     pytest.importorskip("scipy")
     return load("activations")
+
+
+@pytest.fixture(scope="module")
+def forces() -> ModuleType:
+    return load("forces")
