@@ -34,7 +34,7 @@ from .pack import (
 )
 from .parallel import own_room, product_cost, share
 from .tiles import Panel, Piece, Segment
-from .tiling import DEEP, LARGE, Axis, Scratch, Tiling, at_least
+from .tiling import DEEP, DEEP_APART, LARGE, Axis, Scratch, Tiling, at_least
 from .vectors import narrow, read, widen, write
 
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
@@ -78,7 +78,7 @@ class _Product(Tiling):
 
     def emit(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
         """The product; a deep one in parts of t, and in chunks if its rows or columns are any number."""
-        b, most = self.b, DEEP // self.size
+        b, most = self.b, self.deepest(A)
         if (
             isinstance(k, int)
             and k <= most
@@ -89,15 +89,15 @@ class _Product(Tiling):
         elif self.most[0] is None:
 
             def some_rows(i: Size) -> None:
-                part = self.chunk(i, 0, k)
+                part = self.chunk(i, 0, self.tall(k, most))
                 part.emit(A.moved(b, self.kind, i, 0), B, k, scratch)
                 self.chosen = part.chosen
 
-            each(b, 0, self.m, self.tall(k), some_rows)
+            each(b, 0, self.m, self.tall(k, most), some_rows)
         elif self.most[1] is None:
 
             def some_columns(j: Size) -> None:
-                part = self.chunk(0, j, k)
+                part = self.chunk(0, j)
                 part.emit(A, B.moved(b, self.kind, 0, j), k, scratch)
                 self.chosen = part.chosen
 
@@ -107,15 +107,18 @@ class _Product(Tiling):
                 most = -(-k // (-(-k // most) * 8)) * 8
             self.deep(A, B, k, most, scratch)
 
-    def tall(self, k: Size) -> int:
-        """Rows at a time, where their number comes at run time; few where the sums wait in memory."""
-        return TALL if isinstance(k, int) and k <= DEEP // self.size else CHUNK
+    def deepest(self, A: Operand) -> int:
+        """The steps after which sums are interrupted."""
+        return (DEEP if A.column == 1 else DEEP_APART) // self.size
 
-    def chunk(self, i: Size, j: Size, k: Size = DEEP) -> _Product:
+    def tall(self, k: Size, most: int) -> int:
+        """Rows at a time, where their number comes at run time; few where the sums wait in memory."""
+        return TALL if isinstance(k, int) and k <= most else CHUNK
+
+    def chunk(self, i: Size, j: Size, tall: int = TALL) -> _Product:
         """The product from (i, j) on of some rows, or columns, of those that come at run time."""
         b, m, n, most = self.b, self.m, self.n, list(self.most)
         if most[0] is None:
-            tall = self.tall(k)
             m, most[0] = least(b, subtract(b, m, i), tall), tall
         else:
             n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
@@ -361,6 +364,9 @@ class _Product(Tiling):
                 for piece in pieces:
                     if piece.first * self.size % LINE == 0:
                         self.fetch(add(b, i, r), add(b, j, piece.first))
+        if part.first is not None:
+            for ii, jj, piece, mask in places():  # sums that the next tile goes on with
+                b.prefetch(self.waiting(add(b, ii, rows), jj, piece, mask)[0].pointer)
         state = [right.pointer, *lefts, *(widen(b, acc, lanes) for acc in self.begin(part, places()))]
         if isinstance(k, int) and k <= SHORT:
             for _ in range(k):

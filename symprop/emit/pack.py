@@ -153,20 +153,60 @@ def transpose(b: Builder, rows: Sequence[Value], half: int | None = None) -> lis
 
 
 def load_transposed(b: Builder, kind: Type, starts: Sequence[Value], offset: Size) -> list[Value]:
-    """Load a square block whose rows begin `offset` elements after `starts`, as its columns."""
+    """Load a square block whose rows begin `offset` elements after `starts`, as its columns.
+
+    Wide registers consist of parts of 128 bits, and shuffles within these are the cheap ones. So halves of rows
+    are loaded side by side in such a way that little is left to do across parts:
+
+        registers of 256 bits: row i beside row i + q, where q entries fill a part, for i < q
+        registers of 512 bits: the same, and row i + 2 q beside row i + 3 q
+
+    Then blocks of q by q entries are transposed within the parts.
+    """
     lanes = len(starts)
-    if lanes * kind.bits < 256:
+    parts = lanes * kind.bits // 128
+    if parts < 2:
         return transpose(b, [b.load(at(b, p, offset, kind), vector(kind.element, lanes)) for p in starts])
-    # The large quarters change places while they are loaded: that takes no shuffle.
-    half = lanes // 2
+    q, half = lanes // parts, lanes // 2
     wide = vector(kind.element, half)
-    rows: list[Value] = []
+    columns: list[Value] = []
     for first in (0, half):
         there = add(b, offset, first)
-        for i in range(half):
-            parts = [b.load(at(b, p, there, kind), wide) for p in (starts[i], starts[i + half])]
-            rows.append(b.shuffle(parts[0], parts[1], range(lanes)))
-    return transpose(b, rows, half // 2)
+        groups = []
+        for above in range(0, lanes, 2 * q):
+            pairs = [(starts[above + i], starts[above + q + i]) for i in range(q)]
+            rows = []
+            for pair in pairs:
+                low, high = (b.load(at(b, p, there, kind), wide) for p in pair)
+                rows.append(b.shuffle(low, high, range(lanes)))
+            groups.append(_transpose_parts(b, rows, q))
+        if parts == 2:
+            columns += groups[0]
+            continue
+        for odd in (0, 1):  # a register holds parts of two columns, q apart, of half the rows
+            pick = [part * q + k for part in (odd, odd + 2) for k in range(q)]
+            pick += [lanes + k for k in pick]
+            columns += [b.shuffle(x, y, pick) for x, y in zip(*groups, strict=True)]
+    return columns
+
+
+def _transpose_parts(b: Builder, rows: Sequence[Value], q: int) -> list[Value]:
+    """Transpose the blocks of q by q entries that q registers hold in each of their parts of q entries."""
+    lanes = rows[0].type.lanes
+    block, width = list(rows), 1
+    while width < q:
+        low = [
+            start + k + (lanes if odd else 0)
+            for part in range(0, lanes, q)
+            for start in range(part, part + q // 2, width)
+            for odd in (0, 1)
+            for k in range(width)
+        ]
+        high = [k + q // 2 for k in low]
+        pairs = [(block[i], block[i + width]) for i in range(q) if not i & width]
+        block = [b.shuffle(x, y, pick) for x, y in pairs for pick in (low, high)]
+        width *= 2
+    return block
 
 
 def pack_columns(
@@ -191,13 +231,16 @@ def pack_columns(
             _copy_group(b, kind, size, lanes, source, valid, k, target, width)
             continue
 
-        def whole(inner: Builder, args: list[Value], size: int = size) -> Value:
+        full = isinstance(valid, int) and valid == size
+
+        def whole(inner: Builder, args: list[Value], size: int = size, full: bool = full) -> Value:
             source, column, valid, k, target = args
-            _copy_group(inner, kind, size, lanes, Operand(source, 1, column), valid, k, target, width)
+            count = size if full else valid
+            _copy_group(inner, kind, size, lanes, Operand(source, 1, column), count, k, target, width)
             return inner.const(0, I64)
 
         # A function of its own: panels of a width share it, and its constants take no registers elsewhere.
-        name = f"transpose.{kind.element}.{size}.{lanes}.{width}"
+        name = f"transpose.{kind.element}.{size}.{lanes}.{width}" + (".full" if full else "")
         b.module.function(name, I64, [PTR, I64, I64, I64, PTR], whole)
         b.call(name, I64, [source.pointer, value(b, m.column), value(b, valid), value(b, k), target])
 
@@ -206,22 +249,30 @@ def _copy_group(
     b: Builder, kind: Type, size: int, lanes: int, m: Operand, count: Size, k: Size, target: Value, width: int
 ) -> None:
     """`pack_columns` of one vector of columns: `size` of them, `lanes` steps at a time."""
-    # Columns that do not exist are read as the last one.
+    # Columns that do not exist are read as the last one. Of columns that all exist every fourth has a pointer,
+    # from which the distances to the next ones are the same.
+    full = isinstance(count, int) and count >= size
     last = subtract(b, count, 1)
-    starts = [at(b, m.pointer, multiply(b, m.column, least(b, j, last)), kind) for j in range(size)]
+    places = range(0, size, 4) if full else range(size)
+    starts = [at(b, m.pointer, multiply(b, m.column, j if full else least(b, j, last)), kind) for j in places]
+    near = [multiply(b, m.column, j) for j in range(4)] if full else [0]
+
+    def columns(step: Size) -> list[Value]:
+        here = [at(b, start, step, kind) for start in starts]
+        return [at(b, p, distance, kind) for p in here for distance in near][:size]
 
     def single(t: Size) -> None:
-        step = multiply(b, t, m.row)
         here = at(b, target, multiply(b, t, width), kind)
-        for j, start in enumerate(starts):
-            b.store(b.load(at(b, start, step, kind), kind), at(b, here, j, kind))
+        for j, column in enumerate(columns(multiply(b, t, m.row))):
+            b.store(b.load(column, kind), at(b, here, j, kind))
 
     def block(t: Size) -> None:
         begin = least(b, t, final)
         for part in range(0, lanes, size):
             there = add(b, begin, part)
-            for u, column in enumerate(load_transposed(b, kind, starts, there)):
-                b.store(column, at(b, target, multiply(b, add(b, there, u), width), kind))
+            here = at(b, target, multiply(b, there, width), kind)
+            for u, column in enumerate(load_transposed(b, kind, columns(there), 0)):
+                b.store(column, at(b, here, u * width, kind))
 
     if m.row != 1:
         each(b, 0, k, 1, single)

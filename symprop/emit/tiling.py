@@ -6,26 +6,33 @@ The costs behind the choices are told in docs/planner.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 from typing import Literal
 
 from .builder import Builder, Type, Value, vector
 from .pack import Operand, Size, rest, subtract
 from .tiles import Panel, Piece, Segment
 
-__all__ = ["DEEP", "LARGE", "Axis", "Scratch", "Tiling", "at_least"]
+__all__ = ["DEEP", "DEEP_APART", "LARGE", "Axis", "Scratch", "Tiling", "at_least"]
 
 Axis = Literal["n", "m"]
 Scratch = Callable[[int], Value]
 
-FIRST_LEVEL = 16 * 1024  # bytes that stay in the first-level cache whatever their layout
 SECOND_LEVEL = 384 * 1024  # bytes of A that are kept in the second-level cache while B passes by
-LARGE = 2 * 1024 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
-DEEP = 4096  # bytes along t after which sums are interrupted, so that blocks and panels stay in their caches
+LARGE = 512 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
+# Bytes along t after which sums are interrupted, where the entries of a row of A are neighbours and where they
+# lie apart: so long parts of rows stay in the first-level cache, so long columns do.
+DEEP, DEEP_APART = 8192, 2048
 PACKED = 1024 * 1024  # bytes of copied panels of B at a time, where the rows of A come in blocks
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
+WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
+WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
+MANY = 192  # rows that repay a copy of B that is not necessary
 # The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
 # and room for a row of B and an entry of A that the register allocator really finds.
 TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
+# Processors whose first-level cache holds twelve lines that lie a page apart, the others eight.
+ROOMY = ("znver5", "icelake", "tigerlake", "rocketlake", "sapphire", "emerald", "granite", "alderlake")
 FEW = 8  # panels from which threads share these; of fewer they share the rows
 
 
@@ -52,17 +59,18 @@ class Tiling:
         n, size, (rows, columns) = self.n, self.size, self.most
         self.turned = B.column != 1  # its panels must be copied, and should not be large
         must = self.turned and (not isinstance(n, int) or n >= (2 if self.masks else self.lanes))
-        pays = at_least(16, rows) and at_least(FIRST_LEVEL, columns, k, size)
+        steps = k if A.column == 1 else 2 * k  # columns of A take as much of the caches as those of B
+        crowded = isinstance(B.row, int) and steps > WAYS * (WAY // gcd(B.row * size, WAY))
+        pays = at_least(MANY, rows) and (crowded or at_least(WIDE, columns, steps, size))
         self.blocked = rows is not None and columns is not None and rows * k * size >= LARGE
         self.blocked = self.blocked and isinstance(self.m, int)
         self.pack_b = must or pays
-        # Entries of A are copied where they lie apart, or where the rows of a tile collide in the cache.
-        apart = A.column != 1 and at_least(2 * FIRST_LEVEL, rows, k, size)
+        # Tiles of A are copied where their rows collide in the first-level cache.
         collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and at_least(PAGE, k, size)
-        collide = collide and (self.blocked or self.rows(2) > 6)
-        reused = at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and at_least(5, rows)
+        collide = collide and not self.b.target.cpu.startswith(ROOMY)
+        reused = at_least(16 * self.lanes, columns) and at_least(5, rows)
         self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else rows or 0
-        self.pack_a = reused and (apart or collide) and self.block > 0
+        self.pack_a = reused and collide and self.block > 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
         # Tiles of packed rows, or rows in blocks, are the same for all panels.
         self.shared = self.pack_a or self.blocked
