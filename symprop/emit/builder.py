@@ -487,10 +487,10 @@ class Builder:
         """Write a scalar or a vector, aligned as one element."""
         self.emit(f"store {value.type} {value}, ptr {pointer}, align {max(1, value.type.bits // 8)}")
 
-    def prefetch(self, pointer: Value) -> None:
-        """Ask for the line of the cache at an address; any address will do."""
+    def prefetch(self, pointer: Value, level: int = 1) -> None:
+        """Ask for the line at an address, in the cache of that level; any address will do."""
         self.module.declare("llvm.prefetch.p0", None, [PTR, I32, I32, I32])
-        self.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+        self.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 {4 - level}, i32 1)")
 
     def keep_order(self) -> None:
         """Code written before stays before code written after.

@@ -13,55 +13,28 @@ cache). Where vectors are wanted along the rows of C, the same is done for the t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from .builder import I64, Builder, Value, vector
+from .builder import I8, I64, Builder, Value, vector
+from .copies import LONG, STRIDE, Copies
 from .dots import emit_dots
 from .epilogue import Epilogue, Hint, store_to
-from .pack import (
-    Operand,
-    Size,
-    add,
-    at,
-    each,
-    first_lanes,
-    least,
-    multiply,
-    pack_columns,
-    rest,
-    subtract,
-    value,
-)
-from .parallel import own_room, product_cost, share
-from .tiles import Panel, Piece, Segment
-from .tiling import DEEP, DEEP_APART, LARGE, Axis, Scratch, Tiling, at_least
+from .pack import Operand, Size, add, at, each, first_lanes, least, multiply, subtract, value
+from .parallel import share
+from .tiles import Following, Panel, Part, Piece, Segment
+from .tiling import DEEP, DEEP_APART, LARGE, Axis, Scratch, at_least
 from .vectors import narrow, read, widen, write
 
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
 
 TALL = 1020  # rows at a time of products that have any number of them: their A stays in the last cache
 CHUNK = 240  # rows or columns at a time of those deep products that have any number of them
-LONG = 32  # steps from which on memory of the epilogue is fetched in advance: about what that takes
 LINE = 64  # bytes of a line of the cache
 SHORT = 8  # products of at most so many steps are written without a loop over t
-SLICE = 16  # steps of t that are copied at a time, tile by tile
-
 
 Place = tuple[Size, Size, Piece, Value | None]  # a vector of C: its row, its first column, its mask
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The factors of a stretch of t, and which part of the whole it is."""
-
-    A: Operand
-    B: Operand
-    k: Size
-    first: Value | None = None  # whether the sums begin here; None: they begin and end here
-    last: Value | None = None  # whether they end here
-
-
-class _Product(Tiling):
+class _Product(Copies):
     """One product, turned so that vectors go along n."""
 
     def __init__(
@@ -85,7 +58,7 @@ class _Product(Tiling):
             and not (self.most[0] is None and at_least(LARGE, TALL, k, self.size))
         ):
             self.plan(A, B, k, scratch)
-            self.nest(_Part(A, B, k))
+            self.nest(Part(A, B, k))
         elif self.most[0] is None:
 
             def some_rows(i: Size) -> None:
@@ -144,7 +117,7 @@ class _Product(Tiling):
         with b.loop(b.const(0, I64), stop, most) as loop:
             t = loop.index
             left = b.sub(depth, t)
-            here = _Part(
+            here = Part(
                 A.moved(b, self.kind, 0, t),
                 B.moved(b, self.kind, t, 0),
                 least(b, left, most),
@@ -153,7 +126,7 @@ class _Product(Tiling):
             )
             self.nest(here)
 
-    def nest(self, part: _Part) -> None:
+    def nest(self, part: Part) -> None:
         """Blocks of rows if there are many, panels, tiles."""
         if not self.blocked:
             if self.pack_a:
@@ -171,16 +144,14 @@ class _Product(Tiling):
                 continue
             self.groups(part, panel)
 
-    def groups(self, part: _Part, panel: Panel) -> None:
+    def groups(self, part: Part, panel: Panel) -> None:
         """As many panels of B at a time as there is room for, copied before all rows pass by."""
         b, k = self.b, part.k
         if isinstance(k, int):
-            many: Size = max(1, self.packed // max(1, k * panel.packed))
+            many: Size = max(1, self.packed // ((k + 1) * panel.packed))
         else:
             room = b.const(self.packed // panel.packed, I64)
-            one = b.const(1, I64)
-            divisor = b.select(b.icmp("slt", k, one), one, k)
-            many = b.assign(I64, f"udiv i64 {room}, {divisor}")
+            many = b.assign(I64, f"udiv i64 {room}, {b.add(k, b.const(1, I64))}")
         width = multiply(b, many, panel.width)
         start, stop = value(b, panel.start), value(b, panel.stop)
         total = b.add(b.sub(stop, start), b.sub(value(b, width), b.const(1, I64)))
@@ -188,11 +159,14 @@ class _Product(Tiling):
         with b.loop(b.const(0, I64), count) as loop:
             first = b.add(start, value(b, multiply(b, loop.index, width)))
             group = Panel(first, least(b, add(b, first, width), stop), panel.width, panel.pieces)
-            copied = multiply(b, panel.width, k)
-            self.share_panels(part, group, lambda j: self.pack_panel(part, group, j, first), copied)
+            if part.B.column == 1:
+                self.pack_rows(part, group, first)
+            else:
+                copied = multiply(b, panel.width, k)
+                self.share_panels(part, group, lambda j: self.pack_panel(part, group, j, first), copied)
             self.blocks(part, group, first)
 
-    def blocks(self, part: _Part, panel: Panel, first: Size) -> None:
+    def blocks(self, part: Part, panel: Panel, first: Size) -> None:
         """All rows, in blocks, with the panels of one kind; `first` is the first of those that are copied."""
         b = self.b
         for segment in self.tiles[0]:
@@ -206,88 +180,9 @@ class _Product(Tiling):
 
             each(b, segment.start, segment.stop, step, block)
 
-    def share_panels(
-        self, part: _Part, panel: Panel, body: Callable[[Size], None], cost: Size | None = None
-    ) -> None:
-        """Every panel of one kind, by all threads; `cost` estimates the cycles of one."""
-        b = self.b
-        if self.threads == 1 or self.by_rows:
-            self.each_panel(panel, body)
-            return
-        if cost is None:
-            rows = least(b, self.m, self.block) if self.blocked else self.m
-            cost = self.cost(part, multiply(b, rows, panel.width))
-
-        def some(first: Size, last: Size) -> None:
-            each(b, first, last, panel.width, body)
-
-        share(b, panel.start, panel.stop, panel.width, cost, some)
-
-    def cost(self, part: _Part, entries: Size) -> Size:
-        """The cycles of some entries of C."""
-        return product_cost(self.b, self.kind.element, multiply(self.b, entries, part.k))
-
-    def own(self, room: Value, size: int) -> Value:
-        """The part of a room that belongs to the current thread."""
-        return room if self.threads == 1 else own_room(self.b, room, size, self.kind.element)
-
-    def each_panel(self, panel: Panel, body: Callable[[Size], None]) -> None:
-        """Every panel of one kind."""
-        each(self.b, panel.start, panel.stop, panel.width, body)
-
-    def pack_tiles(self, part: _Part, segments: list[Segment], origin: Size) -> None:
-        """Copy tiles to where `panel` looks for them, in slices of t if tiles are neighbours in memory."""
-        b, A, kind, room = self.b, part.A, self.kind, self.room_a
-        assert room is not None
-
-        def slice_(t: Size, depth: Size) -> None:
-            for rows, start, stop in ((s.rows, s.start, s.stop) for s in segments):
-
-                def one(i: Size, rows: int = rows) -> None:
-                    offset = add(b, multiply(b, i, A.row), multiply(b, t, A.column))
-                    source = Operand(at(b, A.pointer, offset, kind), A.column, A.row)
-                    target = add(b, multiply(b, subtract(b, i, origin), part.k), multiply(b, t, rows))
-                    pack_columns(b, kind, self.lanes, source, rows, depth, at(b, room, target, kind), rows)
-
-                def some(
-                    first: Size, last: Size, one: Callable[[Size], None] = one, rows: int = rows
-                ) -> None:
-                    each(b, first, last, rows, one)
-
-                if A.column == 1 and self.threads > 1:
-                    share(b, start, stop, rows, multiply(b, rows, depth), some)
-                else:
-                    some(start, stop)
-
-        if A.column == 1:
-            slice_(0, part.k)
-            return
-        whole = subtract(b, part.k, rest(b, part.k, SLICE))
-
-        def slices(first: Size, last: Size) -> None:
-            each(b, first, last, SLICE, lambda t: slice_(t, SLICE))
-
-        rows = least(b, self.m, self.block)
-        share(b, 0, whole, SLICE, multiply(b, rows, SLICE), slices)
-        if part.k != whole:
-            slice_(whole, subtract(b, part.k, whole))
-
-    def pack_panel(self, part: _Part, panel: Panel, j: Size, first: Size) -> None:
-        """Copy a panel of B to where `panel` looks for it."""
-        b = self.b
-        assert self.room_b is not None
-        room = self.room_b if self.blocked else self.own(self.room_b, self.packed)
-        target = at(b, room, multiply(b, subtract(b, j, first), part.k), self.kind)
-        source = Operand(
-            at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind), part.B.row, part.B.column
-        )
-        known = all(piece.count is not None for piece in panel.pieces)
-        count = panel.width if known else least(b, subtract(b, panel.stop, j), panel.width)
-        pack_columns(b, self.kind, self.lanes, source, count, part.k, target, panel.packed)
-
     def panel(
         self,
-        part: _Part,
+        part: Part,
         panel: Panel,
         tiles: list[Segment],
         j: Size,
@@ -296,10 +191,12 @@ class _Product(Tiling):
     ) -> None:
         """All tiles of one panel."""
         b = self.b
+        following = None
         if self.room_b is not None:
             if first is None:
                 self.pack_panel(part, panel, j, j)
-            place = 0 if first is None else multiply(b, subtract(b, j, first), part.k)
+                following = self.following(part, panel, j)
+            place = 0 if first is None else self.place(part, j, first)
             room = self.room_b if self.blocked else self.own(self.room_b, self.packed)
             right = Operand(at(b, room, place, self.kind), panel.packed, 1)
         else:
@@ -315,7 +212,7 @@ class _Product(Tiling):
                 else:
                     pointer = at(b, part.A.pointer, multiply(b, i, part.A.row), self.kind)
                     left = Operand(pointer, part.A.row, part.A.column)
-                self.tile(part, panel, i, j, rows, left, right)
+                self.tile(part, panel, i, j, rows, left, right, following)
 
             def some(start: Size, stop: Size, rows: int = rows, one: Callable[[Size], None] = one) -> None:
                 each(b, start, stop, rows, one)
@@ -328,7 +225,15 @@ class _Product(Tiling):
     # -- the tile ------------------------------------------------------------------------------------------
 
     def tile(
-        self, part: _Part, panel: Panel, i: Size, j: Size, rows: int, left: Operand, right: Operand
+        self,
+        part: Part,
+        panel: Panel,
+        i: Size,
+        j: Size,
+        rows: int,
+        left: Operand,
+        right: Operand,
+        following: Following | None = None,
     ) -> None:
         """Some rows of one panel: all steps of t with the sums in registers."""
         b, kind, k, pieces = self.b, self.kind, part.k, panel.pieces
@@ -339,8 +244,11 @@ class _Product(Tiling):
         lanes = max(piece.lanes for piece in pieces)
         ahead = [multiply(b, right.column, piece.first) for piece in pieces]
 
+        def sums_of(state: list[Value]) -> list[Value]:
+            return state[1 + len(lefts) : 1 + len(lefts) + rows * len(pieces)]
+
         def step(state: list[Value]) -> list[Value]:
-            pointer, groups, acc = state[0], state[1 : 1 + len(lefts)], state[1 + len(lefts) :]
+            pointer, groups, acc = state[0], state[1 : 1 + len(lefts)], sums_of(state)
             row = []
             for piece, offset in zip(pieces, ahead, strict=True):
                 wide = vector(kind.element, piece.lanes)
@@ -352,7 +260,11 @@ class _Product(Tiling):
                 for v, factor in enumerate(row, r * len(pieces)):
                     acc[v] = self.fma(spread, factor, acc[v])
             groups = [at(b, group, left.column, kind) for group in groups]
-            return [at(b, pointer, right.row, kind), *groups, *acc]
+            moved = [at(b, pointer, right.row, kind), *groups, *acc]
+            for ahead_ in state[1 + len(lefts) + rows * len(pieces) :]:
+                b.prefetch(ahead_, 2)
+                moved.append(b.element(ahead_, STRIDE, I8))
+            return moved
 
         def places() -> list[Place]:
             found = [(piece, add(b, j, piece.first), self.mask(panel, j, piece)) for piece in pieces]
@@ -368,6 +280,10 @@ class _Product(Tiling):
             for ii, jj, piece, mask in places():  # sums that the next tile goes on with
                 b.prefetch(self.waiting(add(b, ii, rows), jj, piece, mask)[0].pointer)
         state = [right.pointer, *lefts, *(widen(b, acc, lanes) for acc in self.begin(part, places()))]
+        if following is not None:
+            assert isinstance(k, int)
+            offset = least(b, multiply(b, i, STRIDE // rows * k), following.most)
+            state.append(b.element(following.pointer, offset, I8))
         if isinstance(k, int) and k <= SHORT:
             for _ in range(k):
                 state = step(state)
@@ -375,7 +291,7 @@ class _Product(Tiling):
             with b.loop(value(b, 0), value(b, k), 1, carry=state) as loop:
                 loop.next = step(loop.carried)
             state = loop.results
-        sums = state[1 + len(lefts) :]
+        sums = sums_of(state)
         if part.last is None:
             self.end(panel, i, j, places(), sums)
             return
@@ -398,7 +314,7 @@ class _Product(Tiling):
         assert self.hint is not None
         self.hint(self.b, first, second)
 
-    def begin(self, part: _Part, places: list[Place]) -> list[Value]:
+    def begin(self, part: Part, places: list[Place]) -> list[Value]:
         """What the sums of a tile start from."""
         if part.first is None:
             return [self.initial(*place) for place in places]

@@ -155,8 +155,8 @@ def transpose(b: Builder, rows: Sequence[Value], half: int | None = None) -> lis
 def load_transposed(b: Builder, kind: Type, starts: Sequence[Value], offset: Size) -> list[Value]:
     """Load a square block whose rows begin `offset` elements after `starts`, as its columns.
 
-    Wide registers consist of parts of 128 bits, and shuffles within these are the cheap ones. So halves of rows
-    are loaded side by side in such a way that little is left to do across parts:
+    Wide registers consist of parts of 128 bits, and shuffles within these are the cheap ones. So halves of
+    rows are loaded side by side in such a way that little is left to do across parts:
 
         registers of 256 bits: row i beside row i + q, where q entries fill a part, for i < q
         registers of 512 bits: the same, and row i + 2 q beside row i + 3 q
@@ -249,8 +249,8 @@ def _copy_group(
     b: Builder, kind: Type, size: int, lanes: int, m: Operand, count: Size, k: Size, target: Value, width: int
 ) -> None:
     """`pack_columns` of one vector of columns: `size` of them, `lanes` steps at a time."""
-    # Columns that do not exist are read as the last one. Of columns that all exist every fourth has a pointer,
-    # from which the distances to the next ones are the same.
+    # Columns that do not exist are read as the last one. Of columns that all exist every fourth has a
+    # pointer, from which the distances to the next ones are the same.
     full = isinstance(count, int) and count >= size
     last = subtract(b, count, 1)
     places = range(0, size, 4) if full else range(size)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .pack import Size
+from .builder import Value
+from .pack import Operand, Size
 
-__all__ = ["Panel", "Piece", "Segment"]
+__all__ = ["Following", "Panel", "Part", "Piece", "Segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,24 @@ class Segment:
     start: Size
     stop: Size
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The factors of a stretch of t, and which part of the whole it is."""
+
+    A: Operand
+    B: Operand
+    k: Size
+    first: Value | None = None  # whether the sums begin here; None: they begin and end here
+    last: Value | None = None  # whether they end here
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Memory that is read after the panel at hand. Every step of a tile fetches a few bytes of it, each tile
+    from where the one before it has ended; the last begin `most` bytes behind the pointer.
+    """
+
+    pointer: Value
+    most: int

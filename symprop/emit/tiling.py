@@ -20,8 +20,8 @@ Scratch = Callable[[int], Value]
 
 SECOND_LEVEL = 384 * 1024  # bytes of A that are kept in the second-level cache while B passes by
 LARGE = 512 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
-# Bytes along t after which sums are interrupted, where the entries of a row of A are neighbours and where they
-# lie apart: so long parts of rows stay in the first-level cache, so long columns do.
+# Bytes along t after which sums are interrupted, where the entries of a row of A are neighbours, and where
+# they lie apart: then every step of a tile takes a line of the first-level cache.
 DEEP, DEEP_APART = 8192, 2048
 PACKED = 1024 * 1024  # bytes of copied panels of B at a time, where the rows of A come in blocks
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
@@ -62,14 +62,14 @@ class Tiling:
         steps = k if A.column == 1 else 2 * k  # columns of A take as much of the caches as those of B
         crowded = isinstance(B.row, int) and steps > WAYS * (WAY // gcd(B.row * size, WAY))
         pays = at_least(MANY, rows) and (crowded or at_least(WIDE, columns, steps, size))
-        self.blocked = rows is not None and columns is not None and rows * k * size >= LARGE
-        self.blocked = self.blocked and isinstance(self.m, int)
         self.pack_b = must or pays
+        large = rows is not None and rows * k * size >= LARGE and isinstance(self.m, int)
+        self.blocked = columns is not None and (large or (pays and not must and rows is not None))
         # Tiles of A are copied where their rows collide in the first-level cache.
         collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and at_least(PAGE, k, size)
         collide = collide and not self.b.target.cpu.startswith(ROOMY)
         reused = at_least(16 * self.lanes, columns) and at_least(5, rows)
-        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if self.blocked else rows or 0
+        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if large else rows or 0
         self.pack_a = reused and collide and self.block > 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
         # Tiles of packed rows, or rows in blocks, are the same for all panels.
@@ -86,9 +86,9 @@ class Tiling:
             self.room_a = scratch(k * self.block)
         if self.pack_b:
             widest = max(p.packed for p in self.panels)
-            self.packed = k * widest
+            self.packed = (k + 1) * widest
             if self.blocked and columns is not None:
-                self.packed = max(self.packed, min(PACKED // size, k * (columns + self.lanes)))
+                self.packed = max(self.packed, min(PACKED // size, (k + 1) * (columns + self.lanes)))
             self.room_b = scratch(self.packed * (1 if self.blocked else self.threads))
         self.chosen = self.words()
         wide = 0

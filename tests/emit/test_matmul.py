@@ -236,7 +236,9 @@ def test_dots(dtype: Any, level: str) -> None:
         compiled(problem, level)(a, x, y)
         check(a, x, y)
         # The same sums at run time, of a single row, and as a row instead of a column.
-        if k >= 2 * target(level).lanes(ELEMENTS[np.dtype(dtype)]):  # shorter ones are chains where k is known
+        if k >= 2 * target(level).lanes(
+            ELEMENTS[np.dtype(dtype)]
+        ):  # shorter ones are chains where k is known
             compiled(runtime, level)(a, x, z)
             assert (y == z).all()
             compiled(runtime, level)(a[-1:], x, z[:1])
