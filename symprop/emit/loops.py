@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager
 
 from symprop.emit.builder import I8, I64, PTR, Builder, Value, vector
 from symprop.emit.frame import Frame
+from symprop.emit.math import CALLS
+from symprop.emit.order import long_chains_first
 from symprop.emit.pack import Size, add, multiply, value
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.products import product_kernel
@@ -85,16 +87,21 @@ class LoopEmitter:
         work = _Work(self, nest, inner, body, reduce_axes)
         outer = [a for a in axes if a != chosen]
 
+        pairs = chosen in axes and not nest.inner and any(s.op in CALLS for s in nest.body)
+
         def write() -> None:
             frame = Frame(lanes, chosen.name if chosen else None, {})
+            begin = len(self.b.lines)
             with self.nested(outer, frame.at):
                 if chosen is not None and chosen in axes:
-                    for at, mask in self._vectors(chosen, lanes):
+                    for at, mask in self._vectors(chosen, lanes, pairs):
                         frame.at[chosen.name] = at
                         frame.mask = mask
                         work.point(frame)
                 else:
                     work.point(frame)
+            if pairs:
+                self.b.lines[begin:] = long_chains_first(self.b.lines[begin:], self.b.target, apart=True)
 
         if outer and (chosen not in axes or self.many(outer[0])):
             self.share(outer[0], 1, self._cost(nest, axes, outer[0], reduce_axes, lanes), write)
@@ -191,12 +198,17 @@ class LoopEmitter:
             return self.b.mul(self.samples, self.b.const(axis.factor, I64))
         return self.samples if axis.extent is None else self.b.const(axis.extent, I64)
 
-    def _vectors(self, axis: Axis, lanes: Lanes) -> Iterator[tuple[Value, Value | None]]:
+    def _vectors(self, axis: Axis, lanes: Lanes, pairs: bool = False) -> Iterator[tuple[Value, Value | None]]:
         """Start and mask of each vector along an axis: a loop over whole ones, then one masked rest.
 
         The body of the caller's loop is written once for whole vectors and once, under a mask, for the rest.
+        With `pairs` two whole vectors go side by side, for what waits long for its results, and the mask
+        serves the last two.
         """
         b, width = self.b, lanes.lanes
+        if pairs and (axis.extent is None or axis.extent >= 2 * width):
+            yield from self._pairs(axis, lanes)
+            return
         first, last = self.part.get(axis.name, (0, axis.extent))
         known = isinstance(first, int) and isinstance(last, int)
         if axis.extent is not None and not isinstance(axis, Merged) and known:
@@ -220,6 +232,18 @@ class LoopEmitter:
         rest_ = b.sub(total, whole_)
         with b.when(b.icmp("sgt", rest_, b.const(0, I64))):
             yield whole_, b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(rest_, width))
+
+    def _pairs(self, axis: Axis, lanes: Lanes) -> Iterator[tuple[Value, Value | None]]:
+        b, width = self.b, lanes.lanes
+        first, last = self.part.get(axis.name, (0, None))
+        total = self.total(axis) if last is None else value(b, last)
+        whole = b.and_(total, b.const(-2 * width, I64))  # parts begin with whole pairs
+        with b.loop(value(b, first), whole, 2 * width) as loop:
+            yield loop.index, None
+            yield b.add(loop.index, b.const(width, I64)), None
+        with b.loop(whole, total, width) as loop:
+            rest = b.splat(b.sub(total, loop.index), width)
+            yield loop.index, b.icmp("slt", b.lane_numbers(lanes.integer), rest)
 
     # -- accesses ----------------------------------------------------------------------------------------
 

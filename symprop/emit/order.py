@@ -1,0 +1,177 @@
+"""The order of straight code: long chains first, so that a processor has work while results are on their way.
+
+Functions are written one after the other, each a chain of operations that wait for each other. A processor
+looks a few hundred instructions ahead, LLVM's scheduler hardly at all in code of that length; independent
+chains far apart would run one after the other. Here every block of pure operations is listed anew: of the
+operations whose operands are ready the one with the longest chain behind it, as far as units and registers
+allow, and never far ahead of the order in which they were written, which keeps few values alive.
+(`gelu(x) sigmoid(1.702 x) + softplus(x)` and its derivative run 15% faster for it.)
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from symprop.emit.builder import Target
+
+__all__ = ["long_chains_first"]
+
+WINDOW = 100  # operations that may overtake the first one that waits
+SHORT = 24  # operations of a block that is left as it is
+LONG = 800  # and of one whose order costs more than it brings
+SPARE = 2  # registers for constants
+
+_NAME = re.compile(r"%[\w.]+")
+_VECTOR = re.compile(r"<(\d+) x (double|float|i64|i32|i16|i8)>")
+_BITS = {"double": 64, "float": 32, "i64": 64, "i32": 32, "i16": 16, "i8": 8}
+_ENDS = ("br ", "ret ", "switch ", "unreachable")
+
+# instruction -> unit, cycles until the result; units do two vectors a cycle
+_COSTS = {
+    "fmul": ("multiply", 4),
+    "fdiv": ("multiply", 16),
+    "fadd": ("add", 3),
+    "fsub": ("add", 3),
+    "load": ("other", 7),
+} | dict.fromkeys(("bitcast", "fneg", "getelementptr", "shufflevector", "freeze"), ("", 0))
+_CALLS = {"fma": ("multiply", 4), "scalef": ("multiply", 3), "sqrt": ("multiply", 20)}
+_OTHER = ("other", 1)
+
+
+@dataclass(slots=True)
+class _Operation:
+    """A line, what it defines, the operations that it waits for and that wait for it."""
+
+    text: str
+    name: str
+    unit: str
+    cycles: int
+    vectors: int  # how often the unit is used
+    waits: set[int] = field(default_factory=set)
+    readers: list[int] = field(default_factory=list)
+    height: int = 0  # cycles of the longest chain from here to the end
+
+
+def long_chains_first(lines: Sequence[str], target: Target, apart: bool = False) -> list[str]:
+    """The lines of a function, every block in an order that does the same.
+
+    `apart` says that no block reads what it has written.
+    """
+    result: list[str] = []
+    block: list[str] = []
+    for text in [part for line in lines for part in line.split("\n")]:
+        fixed = text.endswith(":") or text.startswith(_ENDS) or " = phi " in text
+        if not fixed:
+            block.append(text)
+            continue
+        result += _listed(block, target, apart)
+        block = []
+        result.append(text)
+    return result + _listed(block, target, apart)
+
+
+def _listed(lines: list[str], target: Target, apart: bool) -> list[str]:
+    if not SHORT <= len(lines) <= LONG:
+        return lines
+    operations = _operations(lines, target, apart)
+    return [operations[k].text for k in _order(operations, target)]
+
+
+def _operations(lines: Sequence[str], target: Target, apart: bool) -> list[_Operation]:
+    found: list[_Operation] = []
+    made: dict[str, int] = {}
+    stored = -1  # the last access that may write
+    loaded: list[int] = []  # what reads since then
+    for k, text in enumerate(lines):
+        name, equals, right = text.partition(" = ")
+        right = right if equals else text
+        verb = right.partition(" ")[0]
+        lanes = [int(n) * _BITS[kind] for n, kind in _VECTOR.findall(right)]
+        vectors = max([1, *(-(-bits // target.vector_bits) for bits in lanes)])
+        unit, cycles = _COSTS.get(verb, _OTHER)
+        reads = verb == "load" and "!invariant" not in right
+        writes = verb == "store"
+        if verb == "call":
+            called = right.partition("@llvm.")[2].partition("(")[0]
+            unit, cycles = next((c for part, c in _CALLS.items() if part in called.split(".")), _OTHER)
+            reads = "gather" in called or "masked.load" in called
+            writes = not equals or not called
+        operation = _Operation(text, name if equals else "", unit, cycles, vectors)
+        operation.waits = {made[n] for n in _NAME.findall(right) if n in made}
+        if writes or (reads and not apart):
+            if stored >= 0:
+                operation.waits.add(stored)
+            if writes:
+                operation.waits.update(loaded)
+                stored, loaded = k, []
+            else:
+                loaded.append(k)
+        if equals:
+            made[name] = k
+        for other in operation.waits:
+            found[other].readers.append(k)
+        found.append(operation)
+    for operation in reversed(found):
+        operation.height = operation.cycles + max((found[r].height for r in operation.readers), default=0)
+    return found
+
+
+def _order(found: Sequence[_Operation], target: Target) -> list[int]:
+    """A list schedule: the time goes on when nothing that is ready fits."""
+    count, room = len(found), target.registers - SPARE
+    left = [len(o.waits) for o in found]
+    uses = [len(o.readers) for o in found]
+    takes = [o.vectors if o.name and o.readers else 0 for o in found]
+    gives = [o.vectors if o.name else 0 for o in found]
+    begins = [0] * count
+    ready: list[tuple[int, int]] = []  # (-height, number), the longest chain first
+    coming: dict[int, list[int]] = {0: [k for k in range(count) if not left[k]]}
+    done = [False] * count
+    free = dict.fromkeys(("multiply", "add", "other", ""), 0)
+    order: list[int] = []
+    first = alive = now = 0
+
+    def growth(k: int) -> int:
+        """Registers that an operation takes, less those that it gives back."""
+        return takes[k] - sum(gives[w] for w in found[k].waits if uses[w] == 1)
+
+    def chosen() -> tuple[int, int] | None:
+        for item in ready:
+            k = item[1]
+            fits = k < first + WINDOW and free[found[k].unit] > 0
+            if fits and (alive < room or k == first or growth(k) <= 0):
+                return item
+        return None
+
+    while len(order) < count:
+        for unit in free:
+            free[unit] = min(free[unit], 0) + 2
+        free[""] = count
+        for k in coming.pop(now, ()):
+            insort(ready, (-found[k].height, k))
+        while (item := chosen()) is not None:
+            ready.remove(item)
+            k = item[1]
+            one = found[k]
+            alive += growth(k)
+            order.append(k)
+            done[k] = True
+            while first < count and done[first]:
+                first += 1
+            free[one.unit] -= one.vectors
+            for w in one.waits:
+                uses[w] -= 1
+            for r in one.readers:
+                left[r] -= 1
+                begins[r] = max(begins[r], now + one.cycles)
+                if left[r]:
+                    continue
+                if begins[r] <= now:
+                    insort(ready, (-found[r].height, r))
+                else:
+                    coming.setdefault(begins[r], []).append(r)
+        now += 1
+    return order

@@ -1,0 +1,101 @@
+"""Straight code in another order does the same, and independent chains go side by side."""
+
+import re
+
+import pytest
+
+from symprop.emit.builder import F64, I64, PTR, Builder, Module, Value, vector
+from symprop.emit.math import CALLS
+from symprop.emit.order import WINDOW, long_chains_first
+from symprop.emit.target import from_features, host
+
+AVX512 = from_features("x86_64-unknown-linux-gnu", "x86-64-v4", "+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma")
+
+
+def function(*names):
+    """A loop over a few functions of one vector, each stored."""
+    b = Builder(Module(AVX512))
+    kind = vector("double", 16)
+    with b.loop(b.const(0, I64), Value("%n", I64), 16) as loop:
+        x = b.load(b.element(Value("%x", PTR), loop.index, F64), kind)
+        for k, name in enumerate(names):
+            b.store(CALLS[name](b, x), b.element(Value(f"%out{k}", PTR), loop.index, F64))
+    b.emit("ret void")
+    return [part for line in b.lines for part in line.split("\n")]
+
+
+def defined_and_used(line):
+    name, equals, right = line.partition(" = ")
+    return (name if equals else None), re.findall(r"%[\w.]+", right if equals else line)
+
+
+@pytest.mark.parametrize("names", [("tanh", "tanh_prime", "erf"), ("sigmoid", "softplus", "normal_cdf")])
+def test_every_value_is_made_before_it_is_used(names):
+    before = function(*names)
+    after = long_chains_first(before, AVX512)
+    assert sorted(after) == sorted(before)
+    assert after != before
+    own = {name for line in before if (name := defined_and_used(line)[0])}
+    made = set()
+    for line in after:
+        name, used = defined_and_used(line)
+        if " = phi " not in line:
+            assert made.issuperset(u for u in used if u in own), line
+        made.add(name)
+    stores = [[line for line in lines if line.startswith("store")] for lines in (before, after)]
+    assert stores[0] == stores[1]
+
+
+def chains(count, length):
+    """Chains of products, one written after the other."""
+    lines = []
+    for c in range(count):
+        lines += [f"%c{c}.{k + 1} = fmul <8 x double> %c{c}.{k}, %a" for k in range(length)]
+    return lines
+
+
+def test_chains_go_side_by_side():
+    after = long_chains_first(chains(4, 12), AVX512)
+    assert {re.match(r"%c\d", line)[0] for line in after[:8]} == {"%c0", "%c1", "%c2", "%c3"}
+
+
+def test_nothing_goes_far_ahead_and_registers_are_enough():
+    lines = chains(200, 6)
+    after = long_chains_first(lines[:780], AVX512)
+    place = {line: k for k, line in enumerate(after)}
+    assert max(abs(place[line] - k) for k, line in enumerate(lines[:780])) <= WINDOW + 6
+    alive = most = 0
+    for line in after:
+        step = int(re.search(r"\.(\d+) =", line)[1])
+        alive += (step == 1) - (step == 6)
+        most = max(most, alive)
+    assert most <= AVX512.registers
+
+
+def test_a_read_stays_behind_the_write_before_it():
+    lines = [f"%p{k} = fadd double %x, {k}.0" for k in range(30)]
+    lines += ["store double %p29, ptr %m, align 8", "%l = load double, ptr %m, align 8"]
+    lines += [f"%q{k} = fmul double %{f'q{k - 1}' if k else 'l'}, %l" for k in range(9)]
+    after = long_chains_first(lines, host())
+    assert after.index("%l = load double, ptr %m, align 8") > after.index(
+        "store double %p29, ptr %m, align 8"
+    )
+    apart = long_chains_first(lines, host(), apart=True)
+    assert apart.index("%l = load double, ptr %m, align 8") < 4
+
+
+def test_labels_and_ends_keep_their_places():
+    body = chains(3, 10)
+    lines = [
+        "br label %one",
+        "one:",
+        "%i = phi i64 [ 0, %entry ]",
+        *body,
+        "br label %two",
+        "two:",
+        "ret void",
+    ]
+    after = long_chains_first(lines, AVX512)
+    fixed = [k for k, line in enumerate(lines) if line not in body]
+    assert [after[k] for k in fixed] == [lines[k] for k in fixed]
+    assert sorted(after) == sorted(lines)
