@@ -291,7 +291,8 @@ class Sweep:
                 todo.pop()
                 continue
             if serial in becomes:
-                done[serial] = done[becomes[serial].serial]
+                # what is not done yet has the node itself among its operands: there it stays as it is
+                done[serial] = done.get(becomes[serial].serial, node)
                 todo.pop()
                 continue
             missing = [a for a in node.args if a.serial not in done]

@@ -2,7 +2,8 @@
 
 `1/(1 + a) - a/(1 + a)**2 --> 1/(1 + a)**2`, `1/r - x**2/r**3 --> y**2/r**3` with r = sqrt(x**2 + y**2): so
 come the derivatives of quotients out of the chain rule. The numerator is multiplied out over the terms of the
-sum, which are all of one sign, so that nothing new can cancel; the result is taken where like terms met.
+sum; where these are not all of one sign, one term must be left of it, so that nothing new can cancel:
+`1/(1 + x) - 1 --> -x/(1 + x)`. The result is taken where like terms met.
 """
 
 from __future__ import annotations
@@ -103,8 +104,7 @@ def _over(base: Node, node: Node, terms: list[tuple[Number, Monomial]], sweep: S
     step = 2 if base.op == "root_of_squares" else 1  # the square of a root is the sum of the squares
     if not any(raised) or any(r % step or r > MOST * step for r in raised):
         return None
-    if step == 1 and not all(is_nonnegative(a, context) for a in base.args):
-        return None
+    one_sign = step == 2 or all(is_nonnegative(a, context) for a in base.args)
     parts = [_monomial(a, context) for a in base.args]
     if step == 2:
         parts = [_times(p, p, context) for p in parts]
@@ -124,6 +124,8 @@ def _over(base: Node, node: Node, terms: list[tuple[Number, Monomial]], sweep: S
             key = tuple(sorted((s, e) for s, (_, e) in monomial.items()))
             collected[key] = c + (collected[key][0] if key in collected else 0), monomial
     left = [(c, m) for c, m in collected.values() if c]
+    if not one_sign and len(left) != 1:
+        return None
     if len(left) > len(terms) or made == len(collected) or not (len(left) < len(terms) or len(left) <= 2):
         return None
     sweep.fire("common denominator")

@@ -20,7 +20,7 @@ from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.matching import Pattern, build, show
 from symprop.rewrite.products import Reading, even_argument, read
 
-__all__ = ["FACTORS", "Factor", "factored", "sinh_of_exponentials"]
+__all__ = ["FACTORS", "Factor", "factored"]
 
 Polynomial = dict[int, Number]  # exponent -> coefficient
 HALF = Fraction(1, 2)
@@ -124,36 +124,6 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
         if result is not None and result is not node:
             return result
     return None
-
-
-def sinh_of_exponentials(node: Node, sweep: Sweep) -> Node | None:
-    """`c*exp(x) - c*exp(-x) --> 2*c*sinh(x)`: the digits that both have in common are lost for small x."""
-    context, table = sweep.context, sweep.table
-    if not 2 <= len(node.args) <= LONGEST or not any(map(_has_exponential, node.args)):
-        return None
-    terms = [context.split(a) for a in node.args]
-    for i, (c, factors) in enumerate(terms):
-        if c < 0 or not any(f.op == "exp" for f in factors):
-            continue
-        for j, (d, others) in enumerate(terms):
-            if d != -c or len(others) != len(factors):
-                continue
-            mine = [f for f in factors if f not in others]
-            theirs = [f for f in others if f not in factors]
-            if len(mine) == 1 and len(theirs) == 1 and mine[0].op == theirs[0].op == "exp":
-                x = mine[0].args[0]
-                if context.negate(x) is not theirs[0].args[0] and context.negate(theirs[0].args[0]) is not x:
-                    continue
-                sweep.fire("sinh from exponentials")
-                common = [f for f in factors if f in others]
-                made = table.mul(context.constant(2 * c), *common, table.make("sinh", (x,)))
-                rest = [a for k, a in enumerate(node.args) if k not in (i, j)]
-                return table.broadcast(table.add(made, *rest), node.shape)
-    return None
-
-
-def _has_exponential(term: Node) -> bool:
-    return term.op == "exp" or (term.op == "mul" and "exp" in [f.op for f in term.args])
 
 
 class _Term:

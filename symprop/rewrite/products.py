@@ -54,6 +54,11 @@ class Reading:
                 if number is not None:
                     self.number *= number
                     continue
+                # of -2*pi the 2 and the sign, so that it meets pi
+                short, rest = factor.attrs[0].as_coeff_Mul(rational=True)  # type: ignore[attr-defined]
+                if short != 1 and short.is_Rational:
+                    self.number *= Fraction(int(short.p), int(short.q))
+                    factor = context.table.constant(rest)
             elif op == "mul":
                 if len(factor.args) + len(powers) <= LONGEST:
                     todo.extend(reversed(factor.args))
@@ -226,38 +231,12 @@ def _slope_of_sigmoid(f: Factors) -> bool:
     return False
 
 
-def _tanh_from_sigmoid(f: Factors) -> bool:
-    """(exp(x) - 1)/(exp(x) + 1) is tanh(x/2)."""
-    for m, e in f.of("expm1"):
-        low = f.make("sigmoid", f.context.negate(m.args[0]))
-        o = f.exponent(low)
-        if isinstance(e, int) and isinstance(o, int) and e > 0 and o > 0:
-            count = min(e, o)
-            half = f.make("tanh", m.args[0], Fraction(1, 2))
-            f.change(m, -count)
-            f.change(low, -count)
-            f.change(half, count)
-            return True
-    return False
-
-
-def _tanh_from_cosh(f: Factors) -> bool:
+def _slope_from_cosh(f: Factors) -> bool:
     done = False
     for c, e in f.of("cosh"):
-        if not isinstance(e, int) or e >= 0:
-            continue
-        x = c.args[0]
-        s = f.table.make("sinh", (x,))
-        o = f.exponent(s)
-        if isinstance(o, int) and o > 0:
-            count = min(-e, o)
-            f.change(c, count)
-            f.change(s, -count)
-            f.change(f.table.make("tanh", (x,)), count)
-            e, done = e + count, True
-        if e <= -2:
+        if isinstance(e, int) and e <= -2:
             f.change(c, -e // 2 * 2)
-            f.change(f.table.make("tanh_prime", (x,)), -e // 2)
+            f.change(f.table.make("tanh_prime", c.args), -e // 2)
             done = True
     return done
 
@@ -287,21 +266,6 @@ def _is_negative(x: Node, context: Context) -> bool:
     return context.split(x)[0] < 0
 
 
-def _opposite_exponentials(f: Factors) -> bool:
-    """exp(x) exp(-x) is 1."""
-    found = {b.serial: (b, e) for b, e in f.of("exp")}
-    for b, e in list(found.values()):
-        other = f.make("exp", f.context.negate(b.args[0]))
-        if other.serial in found and other is not b:
-            o = found[other.serial][1]
-            if isinstance(e, int) and isinstance(o, int) and e > 0 and o > 0:
-                count = min(e, o)
-                f.change(b, -count)
-                f.change(other, -count)
-                return True
-    return False
-
-
 def _side_over_root(f: Factors) -> bool:
     """x*r**-1, r = root_of_squares(x, ...), as one quotient, where another power of r or factor is there."""
     for r, e in f.of("root_of_squares"):
@@ -315,25 +279,6 @@ def _side_over_root(f: Factors) -> bool:
                 f.change(side, -count)
                 f.change(r, count)
                 f.change(ratio, count)
-                return True
-    return False
-
-
-def _tanh_from_exponentials(f: Factors) -> bool:
-    """sinh(x)/(exp(x) + exp(-x)) is tanh(x)/2."""
-    for s, e in f.of("sinh"):
-        x = s.args[0]
-        t, context = f.table, f.context
-        powers = [t.make("exp", (x,)), t.make("exp", (context.negate(x),))]
-        for total, o in f.of("add"):
-            if o != -1 or e < 1 or len(total.args) != 2:
-                continue
-            parts = [context.split(a) for a in total.args]
-            if {p[1] for p in parts} == {(powers[0],), (powers[1],)} and parts[0][0] == parts[1][0]:
-                f.change(s, -1)
-                f.change(total, 1)
-                f.change(t.make("tanh", (x,)), 1)
-                f.number = Fraction(f.number) / (2 * parts[0][0])
                 return True
     return False
 
@@ -356,14 +301,6 @@ PRODUCTS: tuple[ProductRule, ...] = (
         frozenset({"sign"}),
     ),
     ProductRule(
-        "opposite exponentials",
-        "exp(x)*exp(-x)",
-        "1",
-        "infinity times zero for large x",
-        _opposite_exponentials,
-        frozenset({"exp"}),
-    ),
-    ProductRule(
         "sigmoid from its quotient",
         "exp(x)*sigmoid(-x)",
         "sigmoid(x)",
@@ -380,28 +317,12 @@ PRODUCTS: tuple[ProductRule, ...] = (
         frozenset({"sigmoid"}),
     ),
     ProductRule(
-        "tanh from its quotient",
-        "expm1(x)*sigmoid(-x)",
-        "tanh(x/2)",
-        "infinity times zero for large x",
-        _tanh_from_sigmoid,
-        frozenset({"expm1", "sigmoid"}),
-    ),
-    ProductRule(
-        "tanh from sinh and cosh",
-        "sinh(x)*cosh(x)**-1, cosh(x)**-2",
-        "tanh(x), tanh_prime(x)",
-        "infinity over infinity for x above 710",
-        _tanh_from_cosh,
+        "slope of tanh from cosh",
+        "cosh(x)**-2",
+        "tanh_prime(x)",
+        "the square overflows at 355",
+        _slope_from_cosh,
         frozenset({"cosh"}),
-    ),
-    ProductRule(
-        "tanh from exponentials",
-        "sinh(x)*(exp(x) + exp(-x))**-1",
-        "tanh(x)/2",
-        "infinity over infinity for x above 710",
-        _tanh_from_exponentials,
-        frozenset({"sinh", "add"}),
     ),
     ProductRule(
         "side over root",

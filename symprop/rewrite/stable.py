@@ -10,10 +10,13 @@ import sympy as sp
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
-from symprop.rewrite.factoring import FACTORS, factored, sinh_of_exponentials
+from symprop.rewrite.factoring import FACTORS, factored
 from symprop.rewrite.matching import LONGEST, Rule, candidates
 from symprop.rewrite.products import LOOKED_AT, distributed, normalised
+from symprop.rewrite.radicals import root_less_limit
+from symprop.rewrite.rational import RATIONAL, READ, quotient_in_decay, rational_product, rational_sum
 from symprop.rewrite.rules import STABLE
+from symprop.rewrite.series import FUNCTIONS, sum_as_series
 
 __all__ = ["exact_exponents", "stable_forms"]
 
@@ -23,14 +26,15 @@ _TRIGONOMETRIC = frozenset({"sin", "cos"})
 _MADE_BY_TABLES = frozenset(
     {
         *("sigmoid", "tanh", "tanh_prime", "sigmoid_prime", "erfc", "erf", "expm1", "exp"),
-        *("sin", "cos", "sinh", "abs", "normal_cdf"),
+        *("sin", "cos", "sinh", "cosh", "abs", "normal_cdf"),
     }
 )
 
 
 def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
     """`log(1 + exp(x)) --> softplus(x)` and the other rows of `rules.STABLE`, `factoring.FACTORS` and
-    `products.PRODUCTS`; nothing for accuracy="as_written"."""
+    `products.PRODUCTS`, quotients of exponentials (`rational`), roots less their limits (`radicals`), sums
+    that cancel at zero (`series`); nothing for accuracy="as_written"."""
     if context.accuracy == "as_written":
         return list(roots)
     order, present = context.order(roots)
@@ -38,7 +42,11 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     for rule in _applicable(present):
         by_operation.setdefault(rule.before[0], []).append(rule)
     limit = _Limit(MOST_FIRED * len(order) + 100)
-    return Sweep(context, roots, {op: _rule(found, limit) for op, found in by_operation.items()}).run()
+    rules = {op: _rule(found, present, limit) for op, found in by_operation.items()}
+    after = Sweep(context, roots, rules).run()
+    if present.isdisjoint(RATIONAL):
+        return after
+    return Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()
 
 
 class _Limit:
@@ -48,7 +56,7 @@ class _Limit:
         self.left = left
 
 
-def _rule(rules: Sequence[Rule], limit: _Limit) -> NodeRule:
+def _rule(rules: Sequence[Rule], present: frozenset[str], limit: _Limit) -> NodeRule:
     """The steps for a node of one operation, in order, of which those are tried that may apply to its
     operands: a look at their operations says which, mostly none.
     """
@@ -59,7 +67,7 @@ def _rule(rules: Sequence[Rule], limit: _Limit) -> NodeRule:
         near = tuple(operands) if len(operands) <= 4 else frozenset(operands)
         steps = known.get(near)
         if steps is None:
-            steps = known[near] = _steps(node.op, rules, frozenset(near))
+            steps = known[near] = _steps(node.op, rules, frozenset(near), present)
         for step in steps if limit.left > 0 else ():
             result = step(node, sweep)
             if result is not None:
@@ -70,14 +78,14 @@ def _rule(rules: Sequence[Rule], limit: _Limit) -> NodeRule:
     return apply
 
 
-def _steps(op: str, rules: Sequence[Rule], near: frozenset[str]) -> list[NodeRule]:
-    """What may apply to a node of that operation whose operands are of these."""
+def _steps(op: str, rules: Sequence[Rule], near: frozenset[str], present: frozenset[str]) -> list[NodeRule]:
+    """What may apply to a node of that operation whose operands are of these, in a graph of those."""
     fitting = candidates(rules, near)
     steps: list[NodeRule] = [_patterns(fitting)] if fitting else []
     if op == "mul" and "exp" in near:
         steps.append(_of_spread(rules))
-    for name, step, operands in _STEPS:
-        if name == op and not operands.isdisjoint(near):
+    for name, step, operands, anywhere in _STEPS:
+        if name == op and not operands.isdisjoint(near) and not (anywhere and present.isdisjoint(anywhere)):
             steps.append(step)
     return steps
 
@@ -93,7 +101,7 @@ def exact_exponents(table: NodeTable, roots: Sequence[Node], context: Context) -
 def _applicable(present: frozenset[str]) -> list[Rule]:
     """The rules whose operations are there, or are made by another rule: most graphs have few of them."""
     found: dict[str, Rule] = {}
-    if present & (_FACTORED - _TRIGONOMETRIC):
+    if present & (_FACTORED - _TRIGONOMETRIC) or present & RATIONAL:
         present = present | _MADE_BY_TABLES
     elif present & _TRIGONOMETRIC:
         present = present | _TRIGONOMETRIC  # only these are made of them
@@ -151,14 +159,20 @@ def _spread(node: Node, sweep: Sweep) -> Node:
 
 
 _POWERS = frozenset({"mul", "pow", "broadcast"})
-# beside the patterns: operation, step, and of what operation an operand must be
-_STEPS: tuple[tuple[str, NodeRule, frozenset[str]], ...] = (
-    ("add", factored, _POWERS | _FACTORED),
-    ("add", sinh_of_exponentials, frozenset({"exp", "mul"})),
-    ("add", over_one_denominator, _POWERS | {"div"}),
-    ("mul", normalised, _POWERS | LOOKED_AT),
-    ("mul", distributed, frozenset({"add"})),
-    ("pow", normalised, _POWERS | LOOKED_AT),
+_ROOTS = frozenset({"pow", "root_of_squares"})
+_ALWAYS = frozenset[str]()
+# beside the patterns: operation, step, of what operation an operand must be, and of what a node anywhere
+_STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
+    ("add", factored, _POWERS | _FACTORED, _ALWAYS),
+    ("add", rational_sum, _POWERS | READ, RATIONAL),
+    ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
+    ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
+    ("add", sum_as_series, _POWERS | frozenset(FUNCTIONS), frozenset(FUNCTIONS) | {"log"}),
+    ("mul", rational_product, _POWERS | READ, RATIONAL),
+    ("mul", normalised, _POWERS | LOOKED_AT, _ALWAYS),
+    ("mul", distributed, frozenset({"add"}), _ALWAYS),
+    ("pow", rational_product, _POWERS | READ, RATIONAL),
+    ("pow", normalised, _POWERS | LOOKED_AT, _ALWAYS),
 )
 
 

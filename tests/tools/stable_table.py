@@ -24,9 +24,22 @@ formula of the user. Made by `python tests/tools/stable_table.py docs/accuracy.m
 |---|---|---|
 {rows}
 
-Sums of fractions over powers of one positive sum come over a common denominator where their numerator gets
-shorter (`1/(1 + a) - a/(1 + a)**2 --> 1/(1 + a)**2`); divisors that underflow are taken into a sum
-(`p*(a*p**-1 + b) --> a + b*p`); `c*exp(x) - c*exp(-x)` is `2*c*sinh(x)`. The exponents of `exp(a*b)` and
+Four kinds of sums and products are no rows of a table:
+
+- Products and sums of `exp`, `sinh`, `cosh`, `tanh`, `sigmoid` of multiples of one value are rational
+  functions of one exponential. Common factors cancel exactly, and what is left is written with `tanh`,
+  `sigmoid` and their slopes, or as a quotient of polynomials in `exp(-abs(x))`, derivatives of any order too:
+  `(exp(x) - exp(-x))/(exp(x) + exp(-x)) --> tanh(x)`, `x*exp(x)/(1 + exp(x)) --> x*sigmoid(x)`.
+- A root less its limit is a quotient: `c*sqrt(x**2 + k**2) - c*k --> c*x*(x/(sqrt(x**2 + k**2) + k))`, powers
+  of the root times that (`1 - 1/sqrt(1 + x**2)`), and `sqrt(x**2 + y**2) - x` for positive x.
+- Where the leading terms of a sum of functions of one value cancel at zero (`x - atan(x)`,
+  `cos(x)/x - sin(x)/x**2`, the derivative of `x/(exp(x) - 1)`), the sum is its Taylor series up to a limit
+  below which more than two binary digits would be lost, and itself beyond.
+- Sums of fractions over powers of one positive sum come over a common denominator where their numerator gets
+  shorter (`1/(1 + a) - a/(1 + a)**2 --> 1/(1 + a)**2`); divisors that underflow are taken into a sum
+  (`p*(a*p**-1 + b) --> a + b*p`).
+
+The exponents of `exp(a*b)` and
 `exp(a - b)` are not rounded.
 
 Sums of n terms stay within the bound of blocked summation: |error| <= g(d) times the sum of the sizes of the

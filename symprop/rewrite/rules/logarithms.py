@@ -155,6 +155,14 @@ LOGARITHMS: tuple[Rule, ...] = (
         "log1p(sinh(x)**2)/2 below 1, abs(x) - log(2) + log1p(exp(-2*abs(x))) beyond",
     ),
     Rule(
+        "log of a multiple of cosh",
+        ("log", ("mul", "c", ("cosh", "x"))),
+        lambda b, c: _log_of_multiple({"c": b["c"], "s": c.table.make("cosh", (b["x"],))}, c),
+        "cosh overflows where its logarithm does not",
+        lambda b, c: (c.number(b["c"]) or 0) > 0,
+        "log(c) + log(cosh(x)), c a positive number",
+    ),
+    Rule(
         "log of the slope of tanh",
         ("log", ("tanh_prime", "x")),
         _log_slope,

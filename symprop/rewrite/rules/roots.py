@@ -1,9 +1,9 @@
-"""Roots of sums of squares, differences that cancel at zero or at a limit, and what is left of x - f(x)."""
+"""Roots of sums of squares, differences that cancel at zero or at a limit, and x - tanh(x)."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from math import factorial, isqrt
+from math import isqrt
 
 import sympy as sp
 
@@ -110,27 +110,6 @@ def _scaled_norm(bound: Bindings, context: Context) -> Node:
 # -- differences of roots and squares -------------------------------------------------------------------
 
 
-def _difference(bound: Bindings, context: Context) -> Node | None:
-    """What the sum of squares under the root has more than the square of the number, if that is all."""
-    number, root = context.number(bound["c"]), bound["r"]
-    if number is None or number >= 0 or root.op != "root_of_squares":
-        return None
-    rest = list(root.args)
-    for k, side in enumerate(rest):
-        if context.is_number(side, -number):
-            others = rest[:k] + rest[k + 1 :]
-            return others[0] if len(others) == 1 else None
-    return None
-
-
-def _root_less_one(bound: Bindings, context: Context) -> Node:
-    """x*(x/(sqrt(x**2 + c**2) + c)): nothing overflows."""
-    t, x = context.table, _difference(bound, context)
-    assert x is not None
-    total = t.make("add", (bound["r"], context.negate(bound["c"])))
-    return t.make("mul", (x, t.make("div", (x, total))))
-
-
 def _roots_apart(bound: Bindings, context: Context) -> Number | None:
     """a - b, where that is a number other than zero."""
     if not all(context.is_number(bound[k], HALF) for k in ("m", "n")):
@@ -160,46 +139,6 @@ def _no_numbers(bound: Bindings, context: Context) -> bool:
     return all(bound[k].op != "constant" for k in "xy")
 
 
-# -- x - f(x) --------------------------------------------------------------------------------------------
-
-
-def _series(x: Node, first: Fraction, step: int, count: int, start: int, context: Context) -> Node:
-    """first + x**step/..., the terms of a factorial series by Horner's rule: the coefficient of x**(step k)
-    is that of 1/(start + step k)!, with alternating signs for step 2."""
-    t = context.table
-    u = x if step == 1 else t.make("pow", (x, context.constant(2)))
-    sign = -1 if step == 2 else 1
-    total = context.constant(Fraction(sign**count, factorial(start + step * count)))
-    for k in range(count - 1, -1, -1):
-        c = Fraction(sign**k, factorial(start + step * k))
-        total = t.make("add", (context.constant(c), t.make("mul", (u, total))))
-    return total
-
-
-def _gap_of_sin(bound: Bindings, context: Context) -> Node:
-    """x**3/6 - x**5/120 + ... below 1, the difference beyond."""
-    t, x = context.table, bound["x"]
-    near = t.make("less", (t.make("abs", (x,)), context.constant(1)))
-    inside = t.make("select", (near, x, context.constant(0)))
-    series = t.make(
-        "mul", (t.make("pow", (x, context.constant(3))), _series(inside, Fraction(1, 6), 2, 8, 3, context))
-    )
-    far = t.make("sub", (x, t.make("sin", (x,))))
-    return t.make("select", (near, series, far))
-
-
-def _gap_of_exp(bound: Bindings, context: Context) -> Node:
-    """x**2/2 + x**3/6 + ... below 1, the difference beyond."""
-    t, x = context.table, bound["x"]
-    near = t.make("less", (t.make("abs", (x,)), context.constant(1)))
-    inside = t.make("select", (near, x, context.constant(0)))
-    series = t.make(
-        "mul", (t.make("pow", (x, context.constant(2))), _series(inside, HALF, 1, 16, 2, context))
-    )
-    far = t.make("sub", (t.make("expm1", (x,)), x))
-    return t.make("select", (near, series, far))
-
-
 ROOTS: tuple[Rule, ...] = (
     Rule(
         "root of squares",
@@ -218,15 +157,6 @@ ROOTS: tuple[Rule, ...] = (
         _is_norm,
         "(sqrt(sum((c*v)**2))/c)**(2*n), s = sum(v**2), c a power of two, n half a whole number",
         frozenset({"sum", "constant"}),
-    ),
-    Rule(
-        "root less its limit",
-        ("add", "c", "r"),
-        _root_less_one,
-        "no digit is left where x is small beside c",
-        lambda b, c: _difference(b, c) is not None,
-        "x*(x/(r - c)), r = sqrt(x**2 + c**2), c a negative number",
-        frozenset({"root_of_squares", "constant"}),
     ),
     Rule(
         "difference of roots",
@@ -254,21 +184,5 @@ ROOTS: tuple[Rule, ...] = (
         ("add", ("tanh", "x"), ("neg", "x"), "..."),
         ("neg", ("tanh_gap", "x")),
         "x and tanh(x) agree where x is small",
-    ),
-    Rule(
-        "x - sin(x)",
-        ("add", "x", ("neg", ("sin", "x")), "..."),
-        _gap_of_sin,
-        "x and sin(x) agree where x is small",
-        None,
-        "x**3*(1/6 - x**2/120 + ...) below 1, x - sin(x) beyond",
-    ),
-    Rule(
-        "exp(x) - 1 - x",
-        ("add", ("expm1", "x"), ("neg", "x"), "..."),
-        _gap_of_exp,
-        "expm1(x) and x agree where x is small",
-        None,
-        "x**2*(1/2 + x/6 + ...) below 1, expm1(x) - x beyond",
     ),
 )

@@ -1,0 +1,143 @@
+"""Roots less their limits: `sqrt(1 + x) - 1`, `1 - 1/sqrt(1 + x**2)`, `sqrt(x**2 + 4) - x`, and multiples.
+
+Two terms c*F*r**n and -c*k*F*r**(n - 1) of a sum, r the root of s, are c*F*r**(n - 1)*(r - k), and r - k is
+(s - k**2)/(r + k), where s - k**2 is what is left of s when its square of k is taken away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number, Sweep, magnitude
+from symprop.rewrite.products import Factors
+
+__all__ = ["root_less_limit"]
+
+LONGEST = 12  # terms of a sum that are looked at
+HALF = Fraction(1, 2)
+
+Powers = dict[int, tuple[Node, Number]]
+
+
+@dataclass
+class _Term:
+    """number * root**exponent * others"""
+
+    number: Number
+    exponent: int
+    others: frozenset[tuple[int, Number]]
+
+
+def _factors(term: Node, context: Context) -> Factors:
+    """The factors of a term, quotients as two of them."""
+    factors = Factors(term, context)
+    for ratio, e in factors.of("div"):
+        factors.change(ratio, -e)
+        factors.change(ratio.args[0], e)
+        factors.change(ratio.args[1], -e)
+    return factors
+
+
+def _read(factors: Factors, base: Node) -> _Term:
+    exponent = factors.exponent(base)
+    if base.op == "add":
+        exponent *= 2  # of the root
+    others = frozenset((s, e) for s, (b, e) in factors.powers.items() if e and b is not base)
+    return _Term(factors.number, int(exponent), others)
+
+
+def root_less_limit(node: Node, sweep: Sweep) -> Node | None:
+    """The sum with such a pair of terms written as a quotient, or None."""
+    context, table = sweep.context, sweep.table
+    if not 2 <= len(node.args) <= LONGEST:
+        return None
+    products = [_factors(a, context) for a in node.args]
+    bases: dict[int, Node] = {}
+    for p in products:
+        for base, e in p.powers.values():
+            if (base.op == "root_of_squares" and e) or (base.op == "add" and (2 * e) % 2 == 1):
+                bases[base.serial] = base
+    for base in bases.values():
+        terms = [_read(p, base) for p in products]
+        for i, first in enumerate(terms):
+            for j, second in enumerate(terms):
+                if second.exponent != first.exponent - 1:
+                    continue
+                made = _pair(base, first, second, products[i], context)
+                if made is None:
+                    continue
+                sweep.fire("root less its limit")
+                kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
+                return table.broadcast(table.add(made, *kept), node.shape)
+    return None
+
+
+def _pair(base: Node, first: _Term, second: _Term, factors: Factors, context: Context) -> Node | None:
+    """The two terms as one product; `factors` are those of the first."""
+    table = context.table
+    ratio = Fraction(second.number) / first.number
+    difference: Node | None = None
+    if second.others == first.others:
+        difference = _less_number(base, ratio, context) if ratio < 0 else None
+    elif magnitude(ratio) == 1:
+        own = dict(first.others)
+        more = [(s, e - own.get(s, 0)) for s, e in second.others if e != own.get(s, 0)]
+        gone = [s for s in own if s not in dict(second.others)]
+        if len(more) == 1 and more[0][1] == 1 and not gone:
+            difference = _less_side(base, more[0][0], ratio, context)
+    if difference is None:
+        return None
+    rest = [table.pow(b, context.constant(e)) for b, e in factors.powers.values() if e and b is not base]
+    power = _root(base, first.exponent - 1, context)
+    return table.mul(context.constant(_short(first.number)), *rest, *power, difference)
+
+
+def _root(base: Node, exponent: int, context: Context) -> list[Node]:
+    """root**exponent as factors."""
+    if not exponent:
+        return []
+    power = Fraction(exponent, 2 if base.op == "add" else 1)
+    return [context.table.pow(base, context.constant(_short(power)))]
+
+
+def _less_number(base: Node, negative: Number, context: Context) -> Node | None:
+    """r - k as q*(q/(r + k)) with q**2 = r**2 - k**2 for a root of squares, else (s - k**2)/(sqrt(s) + k)."""
+    table, k = context.table, -negative
+    if base.op == "root_of_squares":
+        rest = list(base.args)
+        side = next((a for a in rest if context.is_number(a, _short(k))), None)
+        if side is None:
+            return None
+        rest.remove(side)
+        if not rest:
+            return None
+        top = rest[0] if len(rest) == 1 else table.make("root_of_squares", rest)
+        return table.mul(top, table.make("div", (top, table.add(base, side))))
+    constants = [a for a in base.args if context.number(a) is not None]
+    if len(constants) != 1 or context.number(constants[0]) != k * k:
+        return None
+    rest = [a for a in base.args if a is not constants[0]]
+    total = table.add(table.pow(base, context.constant(HALF)), context.constant(_short(k)))
+    return table.mul(table.add(*rest), table.pow(total, -1))
+
+
+def _less_side(base: Node, serial: int, sign: Number, context: Context) -> Node | None:
+    """r - x for a side x of r: (r**2 - x**2)/(r + x) for positive x; with the other sign for negative x."""
+    table = context.table
+    if base.op != "root_of_squares":
+        return None
+    side = next((a for a in base.args if a.serial == serial), None)
+    rest = [a for a in base.args if a.serial != serial]
+    if side is None or not rest:
+        return None
+    top = rest[0] if len(rest) == 1 else table.make("root_of_squares", rest)
+    zero, size = context.constant(0), table.make("abs", (side,))
+    near = table.make("less", (zero, side) if sign < 0 else (side, zero))
+    small = table.mul(top, table.make("div", (top, table.add(base, size))))
+    return table.select(near, small, table.add(base, size))
+
+
+def _short(value: Number) -> Number:
+    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value

@@ -1,0 +1,610 @@
+"""Rational functions of one exponential: exp, sinh, cosh, tanh, sigmoid of multiples of one argument.
+
+`(exp(x) - exp(-x))/(exp(x) + exp(-x))`, `x*exp(x)/(1 + exp(x))`, `1/cosh(x)` and their derivatives of any
+order are quotients of polynomials in u = exp(x). A quotient is kept as number * u**k (u - 1)**a (u + 1)**b
+(u**2 + 1)**c and powers of other polynomials; so common factors cancel exactly, and what is left is written
+with tanh, sigmoid and their slopes, or, where these do not suffice, as a quotient in exp(-abs(x)): nothing
+overflows, and no digit is lost far from zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.products import read as read_product
+from symprop.rewrite.quotients import (
+    HIGHEST,
+    KNOWN,
+    MINUS,
+    PLUS,
+    SQUARE,
+    Polynomial,
+    Quotient,
+    coarser,
+    factored,
+    total_of,
+)
+
+__all__ = ["RATIONAL", "READ", "quotient_in_decay", "rational_product", "rational_sum"]
+
+LONGEST = 32  # operands of a product or sum that are looked at
+DEEPEST = 3  # sums inside powers inside sums
+
+RATIONAL = frozenset({"exp", "expm1", "sinh", "cosh"})  # without one of them there is nothing to do here
+_BOUNDED = frozenset({"tanh", "sigmoid", "tanh_prime", "sigmoid_prime"})
+_FUNCTIONS = RATIONAL | _BOUNDED
+READ = _FUNCTIONS | {"add"}
+
+Key = tuple[object, ...]  # what an argument is a multiple of
+Place = tuple[Fraction, Fraction]  # growth of a factor: its logarithm over x, for x towards +oo and -oo
+
+
+# -- reading products ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Argument:
+    """What the arguments of a group are multiples of: the sum of these terms."""
+
+    key: Key
+    terms: tuple[tuple[Number, tuple[Node, ...]], ...]
+
+    def times(self, scale: Number, context: Context) -> Node:
+        parts = [context.times(scale * c, f) if f else context.constant(scale * c) for c, f in self.terms]
+        return parts[0] if len(parts) == 1 else context.table.make("add", parts)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Argument) and self.key == other.key
+
+
+_Terms = dict[Fraction, Number]
+_Scale = (
+    Fraction | tuple[tuple[Fraction, Number], ...]
+)  # of the argument; of a sum exponents and coefficients
+_Reading = tuple[_Argument, str, _Scale]
+Member = tuple[str, _Scale, int, Node]  # operation, scale, exponent, base
+
+
+def _argument(x: Node, context: Context) -> tuple[_Argument, Fraction] | None:
+    """x as a multiple of a value, sums without a common factor."""
+    number, factors = context.split(x)
+    inner = factors[0] if len(factors) == 1 else None
+    if inner is None or inner.op != "add":
+        if inner is not None and inner.op == "constant":
+            return None
+        key = tuple(f.serial for f in factors)
+        return _Argument(key, ((1, tuple(factors)),)), Fraction(number)
+    terms: list[tuple[Number, tuple[Node, ...]]] = []
+    for term in inner.args:
+        value = context.number(term)
+        terms.append((value, ()) if value is not None else context.split(term))
+    first = Fraction(terms[0][0])
+    reduced = tuple((c / first, tuple(f)) for c, f in terms)
+    parts: Key = tuple((c, tuple(n.serial for n in f)) for c, f in reduced)
+    return _Argument(parts, reduced), number * first
+
+
+def _read(base: Node, context: Context, depth: int = DEEPEST) -> _Reading | None:
+    """A factor as a function of an exponential, if it is one; found out once for each node."""
+    memo = ("rational", base.serial)
+    if memo not in context.memo:
+        context.memo[memo] = _found(base, context, depth)
+    found: _Reading | None = context.memo[memo]
+    return found
+
+
+def _found(base: Node, context: Context, depth: int) -> _Reading | None:
+    if base.op in _FUNCTIONS:
+        read = _argument(base.args[0], context)
+        return None if read is None else (read[0], base.op, read[1])
+    if base.op != "add" or len(base.args) > LONGEST or depth == 0:
+        return None
+    argument: _Argument | None = None
+    total: _Terms = {}
+    for term in base.args:  # numbers and products of exp, sinh, cosh of multiples of one value
+        p = _product(term, context, depth - 1)
+        if p is None or p.others or len(p.members) > 1:
+            return None
+        made: _Terms = {Fraction(0): p.number}
+        for found, members in p.members.items():
+            if argument is not None and argument != found:
+                return None
+            argument = found
+            for op, scale, exponent, _ in members:
+                if op == "exp" and not isinstance(scale, tuple):
+                    made = {e + scale * exponent: c for e, c in made.items()}
+                elif op in _BOUNDED or exponent < 0:
+                    return None
+                else:
+                    for _ in range(exponent):
+                        made = _times(made, scale if isinstance(scale, tuple) else _terms(op, scale))
+        for e, c in made.items():
+            total[e] = total.get(e, 0) + c
+    total = {e: c for e, c in total.items() if c}
+    if argument is None or not 2 <= len(total) <= HIGHEST:
+        return None
+    return argument, "sum", tuple(sorted(total.items()))
+
+
+def _times(a: _Terms, b: Iterable[tuple[Fraction, Number]]) -> _Terms:
+    result: _Terms = {}
+    for e, c in b:
+        for f, d in a.items():
+            result[e + f] = result.get(e + f, 0) + c * d
+    return result
+
+
+def _terms(op: str, m: Fraction) -> list[tuple[Fraction, Number]]:
+    half = Fraction(1, 2)
+    found: dict[str, list[tuple[Fraction, Number]]] = {
+        "exp": [(m, 1)],
+        "expm1": [(m, 1), (Fraction(0), -1)],
+        "sinh": [(m, half), (-m, -half)],
+        "cosh": [(m, half), (-m, half)],
+    }
+    return found[op]
+
+
+@dataclass
+class _Product:
+    """A product: number, the functions of one exponential for each argument, the other factors."""
+
+    number: Number
+    members: dict[_Argument, list[Member]]
+    others: dict[int, tuple[Node, Number]]
+
+
+def _product(node: Node, context: Context, depth: int = DEEPEST) -> _Product | None:
+    factors = read_product(node, context)
+    if factors.clashes:
+        return None
+    found = _Product(factors.number, {}, {})
+    todo = [p for p in factors.powers.values() if p[1]]
+    while todo:
+        base, exponent = todo.pop(0)
+        if base.op == "mul" and isinstance(exponent, int):  # (2*cosh(x))**-1
+            inner = read_product(base, context)
+            if inner.clashes or any(b.op == "mul" for b, _ in inner.powers.values()):
+                return None
+            found.number *= Fraction(inner.number) ** exponent
+            todo.extend((b, e * exponent) for b, e in inner.powers.values() if e)
+            continue
+        read = _read(base, context, depth) if isinstance(exponent, int) and abs(exponent) <= HIGHEST else None
+        if read is None:
+            found.others[base.serial] = base, found.others.get(base.serial, (base, 0))[1] + exponent
+        else:
+            assert isinstance(exponent, int)
+            found.members.setdefault(read[0], []).append((read[1], read[2], exponent, base))
+    return found
+
+
+def _growth(member: Member) -> Place:
+    """The exponent of exp(x) that the factor behaves like, for large x and for very negative x."""
+    op, scale, exponent, _ = member
+    if isinstance(scale, tuple):
+        low, high = scale[0][0], scale[-1][0]
+    else:
+        m, zero = scale, Fraction(0)
+        size = abs(m)
+        low, high = {
+            "exp": (m, m),
+            "expm1": (min(m, zero), max(m, zero)),
+            "sinh": (-size, size),
+            "cosh": (-size, size),
+            "tanh": (zero, zero),
+            "sigmoid": (max(m, zero), min(m, zero)),
+            "sigmoid_prime": (size, -size),
+            "tanh_prime": (2 * size, -2 * size),
+        }[op]
+    return (high * exponent, low * exponent) if exponent else (Fraction(0), Fraction(0))
+
+
+def _clash(argument: _Argument, members: Sequence[Member], context: Context) -> bool:
+    """True where one factor overflows while another vanishes."""
+    ends = [_growth(m) for m in members]
+    above, below = [p for p, _ in ends], [-m for _, m in ends]
+    bounded = len(argument.terms) == 1 and any(f.op == "abs" for f in argument.terms[0][1])
+    return (max(above) > 0 > min(above)) or (not bounded and max(below) > 0 > min(below))
+
+
+# -- one quotient ----------------------------------------------------------------------------------------
+
+
+def _unit(members: Iterable[Member]) -> Fraction | None:
+    """The largest step of which all exponents are whole multiples."""
+    unit = Fraction(0)
+    for op, scale, _, _ in members:
+        scales = [e for e, _ in scale] if isinstance(scale, tuple) else [scale * (2 if "tanh" in op else 1)]
+        for s in scales:
+            unit = Fraction(
+                gcd(unit.numerator * s.denominator, s.numerator * unit.denominator),
+                unit.denominator * s.denominator,
+            )
+    return unit or None
+
+
+def _quotient(members: Iterable[Member], unit: Fraction) -> Quotient | None:
+    """The product of the members in u = exp(unit * argument)."""
+    total = Quotient()
+    for op, scale, exponent, _ in members:
+        if isinstance(scale, tuple):
+            terms = list(scale)
+        elif op in RATIONAL:
+            terms = _terms(op, scale)
+        else:
+            m = scale * 2 if "tanh" in op else scale
+            k = int(m / unit)
+            if abs(k) > HIGHEST:
+                return None
+            plus = factored({k: 1, 0: 1})
+            if op == "tanh":
+                total.times(factored({k: 1, 0: -1}), exponent)
+            else:
+                total.number *= Fraction(4 if op == "tanh_prime" else 1) ** exponent
+                total.power += k * exponent
+            total.times(plus, -exponent * (2 if "prime" in op else 1))
+            continue
+        polynomial: Polynomial = {int(e / unit): c for e, c in terms}
+        if max(polynomial) - min(polynomial) > HIGHEST:
+            return None
+        total.times(factored(polynomial), exponent)
+    return total if total.degree() <= 4 * HIGHEST else None
+
+
+# -- writing a quotient ----------------------------------------------------------------------------------
+
+
+def _written(q: Quotient, unit: Fraction, argument: _Argument, context: Context) -> tuple[Number, list[Node]]:
+    """The quotient as a number and factors that neither overflow nor cancel."""
+    q, unit = coarser(q, unit)
+    t = context.table
+    k, a, b, c = q.power, q.parts.get(MINUS, 0), q.parts.get(PLUS, 0), q.parts.get(SQUARE, 0)
+    number: Number = q.number
+    factors: list[Node] = []
+
+    def put(op: str, scale: Number, exponent: int = 1) -> None:
+        factors.append(t.pow(t.make(op, (argument.times(scale * unit, context),)), exponent))
+
+    count = min(a, b, -c)
+    if count > 0:
+        put("tanh", 1, count)
+        a, b, c = a - count, b - count, c + count
+    count = min(a, -b)
+    if count > 0:
+        put("tanh", Fraction(1, 2), count)
+        a, b = a - count, b + count
+    count = min(-a, -b, c)
+    if count > 0:
+        put("tanh", 1, -count)
+        a, b, c = a + count, b + count, c - count
+    count = min(-a, b)
+    if count > 0:
+        put("tanh", Fraction(1, 2), -count)
+        a, b = a + count, b - count
+    count = min(-b // 2, k)
+    if count > 0:
+        if unit % 2 == 0:  # of 2 x: shared with tanh(x)
+            put("tanh_prime", Fraction(1, 2), count)
+            number *= Fraction(1, 4**count)
+        else:
+            put("sigmoid_prime", 1, count)
+        k, b = k - count, b + 2 * count
+    if b < 0:
+        count = max(0, min(-b, k))
+        if count:
+            put("sigmoid", 1, count)
+        if -b > count:
+            put("sigmoid", -1, -b - count)
+        k, b = k - count, 0
+    count = min(-c // 2, k // 2)
+    if count > 0:
+        put("tanh_prime", 1, count)
+        number *= Fraction(1, 4**count)
+        k, c = k - 2 * count, c + 2 * count
+    if c < 0:
+        pairs = max(0, min(-c, k // 2))  # u**2/(u**2 + 1)
+        if pairs:
+            put("sigmoid", 2, pairs)
+            k, c = k - 2 * pairs, c + pairs
+        if c < 0 and k > 0:
+            put("cosh", 1, -1)
+            number = Fraction(number) / 2
+            k, c = k - 1, c + 1
+        if c < 0:
+            put("sigmoid", -2, -c)
+            c = 0
+    count = max(0, min(c, -k))
+    if count:
+        put("cosh", 1, count)
+        number, k, c = number * 2**count, k + count, c - count
+    count = max(0, min(a, b, -k))
+    if count:
+        put("sinh", 1, count)
+        number, k, a, b = number * 2**count, k + count, a - count, b - count
+    for op in ("cosh", "sinh"):  # (u + 1)**2/u and (u - 1)**2/u
+        count = max(0, min((b if op == "cosh" else a) // 2, -k))
+        if count:
+            put(op, Fraction(1, 2), 2 * count)
+            number, k = number * 4**count, k + count
+            a, b = (a, b - 2 * count) if op == "cosh" else (a - 2 * count, b)
+    count = max(0, min(a, b))
+    if count:
+        put("expm1", 2, count)
+        a, b = a - count, b - count
+    if a and k and (a > 0) != (k > 0):  # (u - 1)/u = -(1/u - 1)
+        count = min(abs(a), abs(k))
+        put("expm1", -1, count if a > 0 else -count)
+        number *= (-1) ** count
+        a, k = (a - count, k + count) if a > 0 else (a + count, k - count)
+    if a:
+        put("expm1", 1, a)
+    for part, e in (
+        (PLUS, b),
+        (SQUARE, c),
+        *((p, e) for p, e in q.parts.items() if p not in KNOWN),
+    ):
+        if e:
+            total = [
+                context.constant(n)
+                if j == 0
+                else context.times(n, (t.make("exp", (argument.times(j * unit, context),)),))
+                for j, n in enumerate(part)
+                if n
+            ]
+            factors.append(t.pow(t.add(*total), e))
+    if k:
+        put("exp", k)
+    return number, factors
+
+
+def _in_decay(q: Quotient, unit: Fraction, argument: _Argument, context: Context) -> list[Node]:
+    """The quotient without its number in z = exp(-abs(x)): for positive x every polynomial of degree n is
+    z**-n times the one with reversed coefficients."""
+    t = context.table
+    x = argument.times(unit, context)
+    size = t.make("abs", (x,))
+    positive = t.make("less", (context.constant(0), x))
+    z = t.make("exp", (context.times(-1, (size,)),))
+    above = -q.power - sum((len(p) - 1) * e for p, e in q.parts.items())  # the power of z for x > 0
+    factors = []
+    if above == q.power:
+        factors.append(_power_of_decay(above, z, size, context))
+    else:
+        ends = [_power_of_decay(n, z, size, context) for n in (above, q.power)]
+        factors.append(t.make("select", (positive, *ends)))
+    for part, e in q.parts.items():
+        if part == MINUS:
+            factors.append(t.pow(t.make("expm1", (context.times(-1, (size,)),)), e))
+            if e % 2:
+                factors.append(t.make("select", (positive, context.constant(-1), context.constant(1))))
+            continue
+        total: Node | None = None
+        for low, high in zip(reversed(part), part, strict=True):  # Horner, from the last coefficient on
+            c = (
+                context.constant(low)
+                if low == high
+                else t.make("select", (positive, context.constant(high), context.constant(low)))
+            )
+            total = c if total is None else t.add(c, t.mul(z, total))
+        assert total is not None
+        factors.append(t.pow(total, e))
+    return factors
+
+
+def _power_of_decay(n: int, z: Node, size: Node, context: Context) -> Node:
+    if n >= 0:
+        return context.table.pow(z, n)
+    return context.table.make("exp", (context.times(-n, (size,)),))
+
+
+def quotient_in_decay(node: Node, sweep: Sweep) -> Node | None:
+    """What no known function stands for, `(u + 2)/(u**2 + 2*u + 2)` with u = exp(x): the last step, since the
+    result is no product of functions of exp(x) any more."""
+    context = sweep.context
+    if len(node.args) > LONGEST or not _is_looked_at(node):
+        return None
+    read = _product(node, context)
+    if read is None:
+        return None
+    for argument, members in read.members.items():
+        if any(f.op == "abs" for _, factors in argument.terms for f in factors) or not _clash(
+            argument, members, context
+        ):
+            continue
+        unit = _unit(members)
+        q = None if unit is None else _quotient(members, unit)
+        if q is None or unit is None:
+            continue
+        q, unit = coarser(q, unit)
+        if all(p in KNOWN for p in q.parts):
+            continue
+        sweep.fire("quotient of polynomials in an exponential")
+        made = _joined(read, argument, q.number, _in_decay(q, unit, argument, context), context)
+        return context.table.broadcast(made, node.shape)
+    return None
+
+
+# -- the rules -------------------------------------------------------------------------------------------
+
+
+def _is_looked_at(node: Node) -> bool:
+    """True where a factor, or one of a term, may be a function of an exponential."""
+    for factor in node.args:
+        if factor.op in ("mul", "pow"):
+            for inner in factor.args:
+                if inner.op == "pow":
+                    inner = inner.args[0]
+                if inner.op in _FUNCTIONS or inner.op == "add":
+                    return True
+        elif factor.op in _FUNCTIONS or factor.op == "add":
+            return True
+    return False
+
+
+def rational_product(node: Node, sweep: Sweep) -> Node | None:
+    """A product in which an exponential overflows while another factor vanishes, or None."""
+    if len(node.args) > LONGEST or not _is_looked_at(node):
+        return None
+    context, table = sweep.context, sweep.table
+    read = _product(node, context)
+    if read is None:
+        return None
+    for argument, members in read.members.items():
+        if len(members) < 2 or not _clash(argument, members, context):
+            continue
+        unit = _unit(members)
+        q = None if unit is None else _quotient(members, unit)
+        if q is None or unit is None:
+            continue
+        number, factors = _written(q, unit, argument, context)
+        result = _joined(read, argument, number, factors, context)
+        if result is node or result.args == node.args:
+            continue
+        sweep.fire("quotient of sums of exponentials")
+        return table.broadcast(result, node.shape)
+    return _distributed(node, read, sweep)
+
+
+def _joined(
+    read: _Product, without: _Argument, number: Number, factors: Sequence[Node], context: Context
+) -> Node:
+    t = context.table
+    kept = [base if e == 1 else t.pow(base, context.constant(e)) for base, e in read.others.values()]
+    for argument, members in read.members.items():
+        if argument != without:
+            kept.extend(_plain(members, context))
+    return t.mul(context.constant(_short(read.number * Fraction(number))), *kept, *factors)
+
+
+def _plain(members: Iterable[Member], context: Context) -> list[Node]:
+    """The members as they were."""
+    return [context.table.pow(base, exponent) for _, _, exponent, base in members]
+
+
+def _distributed(node: Node, read: _Product, sweep: Sweep) -> Node | None:
+    """`exp(x)*(a*sigmoid(-x) + b*tanh(x)*sigmoid(-x)) --> a*sigmoid(x) + ...`: where every term of a sum
+    vanishes as the factor in front grows."""
+    context, table = sweep.context, sweep.table
+    for argument, members in read.members.items():
+        for serial, (total, exponent) in read.others.items():
+            if total.op != "add" or exponent != 1 or len(total.args) > LONGEST:
+                continue
+            spread = _flat(total, context)
+            inner = [_product(term, context) for term in spread]
+            if any(p is None or argument not in p.members for p in inner):
+                continue
+            if not all(
+                p is not None and _clash(argument, [*members, *p.members[argument]], context) for p in inner
+            ):
+                continue
+            front = _plain(members, context)
+            rest = _Product(read.number, read.members, {s: o for s, o in read.others.items() if s != serial})
+            sweep.fire("exponentials taken into a sum")
+            made = table.add(*[table.mul(*front, term) for term in spread])
+            return table.broadcast(_joined(rest, argument, 1, [made], context), node.shape)
+    return None
+
+
+def _flat(total: Node, context: Context) -> list[Node]:
+    """The terms of a sum, of sums in it, and of multiples of them."""
+    found: list[Node] = []
+    todo: list[tuple[Number, Node]] = [(1, a) for a in reversed(total.args)]
+    while todo:
+        number, term = todo.pop()
+        c, factors = context.split(term)
+        inner = factors[0] if len(factors) == 1 else None
+        if inner is not None and _read(inner, context) is not None:
+            inner = None  # a polynomial in one exponential stays one factor
+        if inner is not None and inner.op == "add" and len(todo) + len(found) + len(inner.args) <= LONGEST:
+            todo.extend((number * c, a) for a in reversed(inner.args))
+        elif number == 1:
+            found.append(term)
+        else:
+            value = context.number(term)
+            found.append(
+                context.times(number * c, factors) if value is None else context.constant(number * value)
+            )
+    return found
+
+
+def rational_sum(node: Node, sweep: Sweep) -> Node | None:
+    """A sum with the terms joined that are rational functions of one exponential times the same factors."""
+    if not 2 <= len(node.args) <= LONGEST or not _is_looked_at(node):
+        return None
+    context, table = sweep.context, sweep.table
+    summands = _flat(node, context)
+    terms = [_product(a, context) for a in summands]
+    arguments = dict.fromkeys(a for p in terms if p is not None for a in p.members)
+    for argument in arguments:
+        groups: dict[Key, list[int]] = {}
+        for place, p in enumerate(terms):
+            if p is None:
+                continue
+            rest = {s: e for s, (_, e) in p.others.items()}
+            more = [
+                (other.key, op, scale, e)
+                for other, ms in p.members.items()
+                if other != argument
+                for op, scale, e, _ in ms
+            ]
+            groups.setdefault((frozenset(rest.items()), frozenset(more)), []).append(place)
+        for places in groups.values():
+            made = _combined([p for k in places if (p := terms[k]) is not None], argument, context)
+            if made is None:
+                continue
+            kept = [a for k, a in enumerate(summands) if k not in places]
+            result = table.add(made, *kept)
+            if result is node:
+                continue
+            sweep.fire("sums of exponentials joined")
+            return table.broadcast(result, node.shape)
+    return None
+
+
+def _combined(group: Sequence[_Product], argument: _Argument, context: Context) -> Node | None:
+    """The terms of one group as one product, where nothing is left that cancels."""
+    if len(group) < 2:
+        return None
+    lists = [p.members.get(argument, []) for p in group]
+    everything = [m for members in lists for m in members]
+    unit = _unit(everything)
+    if unit is None:
+        return None
+    quotients = []
+    for p, members in zip(group, lists, strict=True):
+        q = _quotient(members, unit)
+        if q is None:
+            return None
+        q.number *= p.number
+        quotients.append(q)
+    found = total_of(quotients)
+    if found is None:
+        return context.constant(0)
+    total, done = found
+    if not done:
+        return None
+    others = [(p, e) for p, e in total.parts.items() if p not in KNOWN]
+    mixed = any(p for p, e in others if e > 0 and min(p) < 0)
+    signs = {q.number > 0 for q in quotients}
+    signs |= {min(p) >= 0 or e % 2 == 0 for q in quotients for p, e in q.parts.items() if e > 0}
+    fractions = any(e < 0 for _, e in total.parts.items())
+    if mixed and not fractions:
+        return None  # a polynomial with a root inside
+    is_cosh = total.power == -1 and total.parts == {SQUARE: 1}  # nothing cancels in exp(x) + exp(-x)
+    if (len(signs) == 1 and not is_cosh) or (others and not fractions):
+        return None
+    number, factors = _written(total, unit, argument, context)
+    made = _joined(_Product(1, {**group[0].members}, group[0].others), argument, number, factors, context)
+    return made
+
+
+def _short(value: Number) -> Number:
+    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value

@@ -1,0 +1,163 @@
+"""Rational functions of an exponential, roots less their limits, sums that cancel at zero: all digits."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy as sp
+
+import symprop
+from symprop.rewrite.series import FUNCTIONS, _Expansion
+from symprop.rewrite.stable import stable_forms
+
+x, y = sp.symbols("x y", real=True)
+E = sp.exp
+FAR = [-1200.0, -705.0, -300.5, -40.25, -2.5, -0.3, -1e-9, 1e-9, 0.3, 2.5, 40.25, 300.5, 705.0, 1200.0]
+NEAR = [-3.1, -0.9, -0.37, -0.02, -1e-5, -1e-12, 1e-12, 1e-5, 0.02, 0.37, 0.9, 3.1]
+TINY = np.finfo(float).tiny
+
+# name: (formula, what fires in it or its derivatives)
+QUOTIENTS = {
+    "sinh over cosh, written out": (
+        (E(3 * x) - E(-3 * x)) / (E(3 * x) + E(-3 * x)),
+        "quotient of sums of exponentials",
+    ),
+    "one minus a quotient": (1 - 2 / (E(x) + 1), "1 - 2*sigmoid(x)"),
+    "the weight of one of two": (E(x / 2) / (E(x / 2) + E(-x / 2)), "quotient of sums of exponentials"),
+    "a gate times its argument": (x * E(2 * x) / (E(2 * x) + 1), "quotient of sums of exponentials"),
+    "hyperbolic secant": (2 / (E(x) + E(-x)), "sums of exponentials joined"),
+    "tanh of a softplus": (
+        x * (E(2 * x) + 2 * E(x)) / (E(2 * x) + 2 * E(x) + 2),
+        "quotient of polynomials in an exponential",
+    ),
+    "occupation": (E(-x) / (3 + E(-x)), "quotient of polynomials in an exponential"),
+    "log of cosh, written out": (sp.log(E(2 * x) + E(-2 * x)) - sp.log(2), "sums of exponentials joined"),
+}
+SERIES = {
+    "sin(x)/x": sp.sin(x) / x,
+    "(exp(x) - 1)/x": (E(x) - 1) / x,
+    "x/(exp(x) - 1)": x / (E(x) - 1),
+    "x - asinh(x)": x - sp.asinh(x),
+    "log(1 + x) - x": sp.log(1 + x) - x,
+    "(1 - cos(x))/x": (1 - sp.cos(x)) / x,
+    "atan(2*x) - 2*x": sp.atan(2 * x) - 2 * x,
+    "exp(x**2) - 1 - x**2": E(x**2) - 1 - x**2,
+}
+
+
+def exact(expression, at):
+    """The value where two precisions agree."""
+    function, last = sp.lambdify(x, expression, "mpmath"), None
+    for digits in (60, 250, 1200, 2500):
+        with mp.workdps(digits):
+            value = function(mp.mpf(at))
+        if last is not None and value and abs(value - last) <= abs(value) * mp.mpf(10) ** -25:
+            return value
+        last = value
+    return mp.mpf(0)
+
+
+def errors(expression, points):
+    """Units in the last place of value, first and second derivative; the second of the printed first one."""
+    first = symprop.grad(expression, [x])[0]
+    f, g = (symprop.compile(e, args=[x], batch=[x], wrt=[x]) for e in (expression, first))
+    value, (slope,) = f.value_and_grad(points)
+    _, (second,) = g.value_and_grad(points)
+    for order, found in enumerate((value, slope, second)):
+        derivative = sp.diff(expression, x, order)
+        for at, v in zip(points, found, strict=True):
+            truth = exact(derivative, at)
+            if abs(truth) > mp.mpf(1.7e308):
+                continue
+            assert np.isfinite(v), (order, at)
+            size = np.spacing(max(abs(float(truth)), TINY))
+            yield order, at, float(abs(mp.mpf(float(v)) - truth) / size)
+
+
+@pytest.mark.parametrize("name", QUOTIENTS)
+def test_a_quotient_of_exponentials_keeps_its_digits(name):
+    expression, rule = QUOTIENTS[name]
+    for order, at, error in errors(expression, FAR):
+        # the rounding of 2*x, 3*x costs nothing; an inner root of a slope is where the rest may cancel
+        assert error <= (16 if order < 2 else 64), (order, at, error)
+    f = symprop.compile(expression, args=[x], wrt=[x])
+    assert rule in f.report.fired
+    assert not symprop.compile(expression, args=[x], wrt=[x], accuracy="as_written").report.fired.get(rule)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_a_sum_that_cancels_at_zero_keeps_its_digits(name):
+    points = [p for p in NEAR if p > -0.45 or "log" not in name]
+    for order, at, error in errors(SERIES[name], points):
+        assert error <= (24 if order < 2 else 64), (order, at, error)
+    first = symprop.grad(SERIES[name], [x])[0]
+    fired = [symprop.compile(e, args=[x], wrt=[x]).report.fired for e in (SERIES[name], first)]
+    assert any("series of a sum that cancels at zero" in names for names in fired)
+    plain = symprop.compile(first, args=[x], wrt=[x], accuracy="as_written").report.fired
+    assert "series of a sum that cancels at zero" not in plain
+
+
+ROOTS = {
+    "2*sqrt(1 + x**2) - 2": 2 * sp.sqrt(1 + x**2) - 2,
+    "1 - 3/sqrt(9 + x**2)": 1 - 3 / sp.sqrt(9 + x**2),
+    "sqrt(4 + x) - 2": sp.sqrt(4 + x) - 2,
+    "1/sqrt(1 - x) - 1": 1 / sp.sqrt(1 - x) - 1,
+    "(x + sqrt(x**2 + 4))/2": (x + sp.sqrt(x**2 + 4)) / 2,
+    "y*sqrt(x**2 + 1) - x*y": sp.pi * sp.sqrt(x**2 + 1) - sp.pi * x,
+    "1/(1 + x) - 1": 1 / (1 + x) - 1,
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_a_root_less_its_limit_keeps_its_digits(name):
+    points = [*NEAR, -1e6, 1e6, 1e-100] if "**2" in name else [p for p in NEAR if abs(p) < 0.95]
+    for order, at, error in errors(ROOTS[name], points):
+        if order < 2:
+            assert error <= 16, (order, at, error)
+    f = symprop.compile(ROOTS[name], args=[x], wrt=[])
+    assert {"root less its limit", "common denominator"} & set(f.report.fired)
+    assert not symprop.compile(ROOTS[name], args=[x], wrt=[], accuracy="as_written").report.fired.get(
+        "root less its limit"
+    )
+
+
+@pytest.mark.parametrize("expression", [sp.sqrt(2 + x) - 1, sp.sqrt(x**2 + 1) - y, sp.sqrt(x**2 + y**2) + 1])
+def test_a_root_less_something_else_stays(expression):
+    assert "root less its limit" not in symprop.compile(expression, args=[x, y], wrt=[]).report.fired
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [E(x) / (1 + E(y)), E(x) + E(2 * x), 1 + E(x) + E(-x) * y, x * E(-x), sp.cosh(x) * sp.sinh(y),
+     sp.sin(x) / y, x - sp.atan(y), sp.cos(x) - sp.sin(x), x + sp.tanh(x)],
+    ids=str,
+)  # fmt: skip
+def test_near_misses_stay_as_they_are(expression):
+    f = symprop.compile(expression, args=[x, y], wrt=[])
+    assert not {"sums of exponentials joined", "series of a sum that cancels at zero"} & set(f.report.fired)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_coefficients_of_every_function(bench, name):
+    """The series at a small argument against mpmath."""
+    from symprop.graph.evaluate import evaluate
+    from symprop.rewrite.context import Context
+
+    (s,) = bench.scalars("x:1")
+    node = bench.table.call(name, bench.table.mul(bench.table.constant(sp.Rational(2, 3)), s))
+    series = _Expansion(s, 20, Context(bench.table)).of(node)
+    with mp.workdps(40):
+        at = mp.mpf(1) / 100
+        found = sum(
+            mp.mpf(c.numerator) / c.denominator * at ** (k + series.lead)
+            for k, c in enumerate(series.coefficients)
+        )
+        assert abs(found - evaluate([node], {s.attrs[0]: at}, exact=True)[0]) < mp.mpf(10) ** -34
+
+
+def test_rules_that_make_each_other_end(bench):
+    """A node among what its rule makes of it stays as it is."""
+    t = bench.table
+    (s,) = bench.scalars("x:1")
+    power = t.add(t.pow(t.add(t.constant(1), t.call("exp", s)), 2), t.constant(1))
+    node = t.mul(t.call("exp", s), t.pow(power, -2), t.add(t.pow(power, -1), t.mul(s, t.pow(power, -2))))
+    bench.run(stable_forms, node)
