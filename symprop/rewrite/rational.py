@@ -514,7 +514,7 @@ def _distributed(node: Node, read: _Product, sweep: Sweep) -> Node | None:
 
 
 def _flat(total: Node, context: Context) -> list[Node]:
-    """The terms of a sum, of sums in it, and of multiples of them."""
+    """The terms of a sum, of sums of such functions in it, and of multiples of them."""
     found: list[Node] = []
     todo: list[tuple[Number, Node]] = [(1, a) for a in reversed(total.args)]
     while todo:
@@ -523,6 +523,8 @@ def _flat(total: Node, context: Context) -> list[Node]:
         inner = factors[0] if len(factors) == 1 else None
         if inner is not None and _read(inner, context) is not None:
             inner = None  # a polynomial in one exponential stays one factor
+        if inner is not None and inner.op == "add" and not all(_holds(a, context) for a in inner.args):
+            inner = None
         if inner is not None and inner.op == "add" and len(todo) + len(found) + len(inner.args) <= LONGEST:
             todo.extend((number * c, a) for a in reversed(inner.args))
         elif number == 1:
@@ -533,6 +535,11 @@ def _flat(total: Node, context: Context) -> list[Node]:
                 context.times(number * c, factors) if value is None else context.constant(number * value)
             )
     return found
+
+
+def _holds(term: Node, context: Context) -> bool:
+    read = _product(term, context)
+    return read is not None and bool(read.members)
 
 
 def rational_sum(node: Node, sweep: Sweep) -> Node | None:
