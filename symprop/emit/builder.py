@@ -189,7 +189,7 @@ class Module:
         parts += [*self.declarations.values(), "", *self.functions.values(), ""]
         cpu = f'"target-cpu"="{self.target.cpu}" "target-features"="{self.target.features}"'
         width = f'"prefer-vector-width"="{self.target.vector_bits}"'
-        parts += [f"attributes #0 = {{ {cpu} {width} }}", "!0 = !{}", '!1 = !{!"order"}']
+        parts += [f"attributes #0 = {{ {cpu} {width} }}", "!0 = !{}", '!1 = !{!"order"}', "!2 = !{i32 1}"]
         return "\n".join(parts) + "\n"
 
 
@@ -486,6 +486,14 @@ class Builder:
     def store(self, value: Value, pointer: Value) -> None:
         """Write a scalar or a vector, aligned as one element."""
         self.emit(f"store {value.type} {value}, ptr {pointer}, align {max(1, value.type.bits // 8)}")
+
+    def stream(self, value: Value, pointer: Value) -> None:
+        """Write a whole line of 64 bytes, at a multiple of 64, past the cache; `settle` ends such writes."""
+        self.emit(f"store {value.type} {value}, ptr {pointer}, align 64, !nontemporal !2")
+
+    def settle(self) -> None:
+        """What was written past the cache is seen by other threads before anything that is written later."""
+        self.emit("fence seq_cst")
 
     def prefetch(self, pointer: Value, level: int = 1) -> None:
         """Ask for the line at an address, in the cache of that level; any address will do."""

@@ -21,6 +21,7 @@ from symprop.emit.order import long_chains_first
 from symprop.emit.packing import Packing
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
+from symprop.emit.streaming import stage_for
 from symprop.emit.sums import Adding, Term, across
 from symprop.emit.table import NATIVE, Lanes, Pointers
 from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
@@ -128,31 +129,47 @@ class UnrolledEmitter:
         self._fill(totals, count, lanes)
 
         def chunk(
-            start: Value, size: Value, sources: dict[Buffer, Value], part: Value, counted: Value
+            size: Value, sources: Iterable[Value], targets: Iterable[Value], step: Value, *more: Value
         ) -> None:
             chunk_in, chunk_out = room(PTR, len(ins)), room(PTR, len(outs))
-            for buffer in outs:
-                pointer = single.outs[buffer]
-                at = (
-                    b.element(pointer, start, vector(_memory(buffer, self.element)))
-                    if buffer.batched
-                    else pointer
-                )
-                b.store(at, b.element(chunk_out, buffer.number, I64))
-            for buffer, pointer in sources.items():
-                b.store(pointer, b.element(chunk_in, buffer.number, I64))
-            self._fill(part, count, lanes)
+            for array, pointers in ((chunk_in, sources), (chunk_out, targets)):
+                for k, pointer in enumerate(pointers):
+                    b.store(pointer, b.element(array, k, I64))
+            part, counted = more
             own = own_room(b, self.workspace, frames, "i8")
-            args = [chunk_in, chunk_out, common, part, own, size, stride, samples, counted]
+            args = [chunk_in, chunk_out, common, part, own, size, step, samples, counted]
             b.emit(f"call void @{name}({', '.join(f'{a.type} {a}' for a in args)})")
 
+        def targets(start: Value) -> list[Value]:
+            kinds = [vector(_memory(o, self.element)) for o in outs]
+            return [
+                b.element(single.outs[o], start if o.batched else 0, kind)
+                for o, kind in zip(outs, kinds, strict=True)
+            ]
+
         whole = b.and_(samples, b.const(-width, I64))
+        stage = stage_for(b, outs, self.element, width)
+        if stage is not None:
+            streamed = stage.worth([single.outs[o] for o in outs], samples, stride)
 
         def full(start: Value, part: Value) -> None:
-            rest = b.sub(whole, start)
-            size = b.select(b.icmp("slt", rest, b.const(self.chunk, I64)), rest, b.const(self.chunk, I64))
-            sources = {i: self._row(i, single.ins[i], start) for i in ins}
-            chunk(start, size, sources, part, b.const(width, I64))
+            size = pack.least(b, b.sub(whole, start), self.chunk)
+            assert isinstance(size, Value)
+            self._fill(part, count, lanes)
+
+            def some(start: Value, size: Value, places: Iterable[Value], step: Value) -> None:
+                rows = [self._row(i, single.ins[i], start) for i in ins]
+                chunk(size, rows, places, step, part, b.const(width, I64))
+
+            if stage is None:
+                some(start, size, targets(start), stride)
+                return
+            with b.when(b.not_(streamed)):
+                some(start, size, targets(start), stride)
+            with b.when(streamed):
+                stage.run(
+                    room(stage.real, stage.size), [single.outs[o] for o in outs], (start, size), stride, some
+                )
 
         done = b.const(0, I64)
         if self.module.threads > 1:
@@ -162,8 +179,9 @@ class UnrolledEmitter:
             self._add(totals, part, count, lanes, None)
         left = b.sub(samples, whole)
         with b.when(b.icmp("sgt", left, b.const(0, I64))):
-            sources = {i: self._padded(i, single.ins[i], whole, left) for i in ins}
-            chunk(whole, b.const(width, I64), sources, part, left)
+            self._fill(part, count, lanes)
+            padded = [self._padded(i, single.ins[i], whole, left) for i in ins]
+            chunk(b.const(width, I64), padded, targets(whole), stride, part, left)
             mask = None
             if not self.folded:
                 mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))

@@ -14,10 +14,12 @@ import sympy as sp
 
 from symprop.declare.printing import text
 from symprop.emit.program import SHARED_FROM, Memory, emit, samples_at_a_time
+from symprop.emit.streaming import LINE
 from symprop.emit.target import host
 from symprop.errors import ArgumentError
 from symprop.graph import Node
 from symprop.graph.evaluate import evaluate
+from symprop.run.arguments import address
 from symprop.run.bound import bound_call
 from symprop.run.engine import assembly, compile_text
 from symprop.run.pool import parallel_imports
@@ -148,7 +150,7 @@ class Executable:
         if not buffer.samples_last:
             array = np.empty((samples, *buffer.shape), kind)
             return array, array
-        array = np.empty((buffer.entries, self.stride(samples)), kind)
+        array = _at_a_line((buffer.entries, self.stride(samples)), kind)
         view = array[:, :samples].reshape(*buffer.shape, samples) if buffer.entries == 1 else None
         if view is None:
             step = array.strides[0]
@@ -255,6 +257,14 @@ class Executable:
                     f"expected 0 to {check.bound - 1}; check the labels or the number of classes"
                 )
         raise ArgumentError(f"argument {names}: an index is out of range, expected 0 to {check.bound - 1}")
+
+
+def _at_a_line(shape: tuple[int, int], kind: Any) -> np.ndarray[Any, Any]:
+    """An array that begins at a line of the cache."""
+    count, size = shape[0] * shape[1], np.dtype(kind).itemsize
+    array = np.empty(count + LINE // size, kind)
+    first = -address(array) % LINE // size
+    return array[first : first + count].reshape(shape)
 
 
 def _inputs_of(node: Node) -> list[Node]:

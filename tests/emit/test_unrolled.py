@@ -7,6 +7,7 @@ import sympy as sp
 import symprop
 from symprop.emit.builder import F32, F64, PTR, Builder, Module, Value
 from symprop.emit.columns import load_columns
+from symprop.emit.streaming import LARGE
 from symprop.emit.target import host
 
 
@@ -42,3 +43,18 @@ def test_samples_that_fill_up_a_block_do_not_count():
         value, (slope,) = f.value_and_grad(0.5, a, b)
         expected = np.sum(np.log(a) * b)
         np.testing.assert_allclose([value, slope], [0.5 * expected, expected], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_outputs_larger_than_a_cache_have_the_same_bits(dtype):
+    x, w = sp.MatrixSymbol("x", 3, 1), sp.MatrixSymbol("w", 4, 3)
+    f = symprop.compile(symprop.scalar((w * x).T * (w * x)), args=[w, x], batch=[x], dtype=dtype)
+    samples = LARGE // (13 * 4) + 7
+    rng = np.random.default_rng(0)
+    weights, rows = rng.normal(size=(4, 3)).astype(dtype), rng.normal(size=(samples, 3)).astype(dtype)
+    value, (slope,) = f.value_and_grad(weights, rows)
+    for start in range(0, samples, 20_000):  # parts of it are stored directly
+        part = slice(start, start + 20_000)
+        few, (less,) = f.value_and_grad(weights, rows[part])
+        np.testing.assert_array_equal(value[part], few)
+        np.testing.assert_array_equal(slope[part], less)
