@@ -27,6 +27,7 @@ Array = np.ndarray[Any, Any]
 TWO_ARGUMENTS = ("pow", "atan2", "beta")
 BITS = {"double": 53, "float": 24}
 LEAST = {"double": -1074, "float": -149}
+LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 NUMPY_TYPE = {"double": np.float64, "float": np.float32}
 
 
@@ -61,6 +62,7 @@ class Library:
             self._emit(module, name, table[name])
         self.text = module.text()
         self._engine: Any = None
+        self._loops: dict[str, Any] = {}
 
     def _machine(self, model: str = "jitdefault") -> Any:
         return llvm.Target.from_triple(self.target.triple).create_target_machine(
@@ -90,21 +92,22 @@ class Library:
             parsed.verify()
             self._engine = llvm.create_mcjit_compiler(parsed, self._machine())
             self._engine.finalize_object()
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-        return kind(self._engine.get_function_address(f"loop_{name}"))
+        if name not in self._loops:
+            self._loops[name] = LOOP(self._engine.get_function_address(f"loop_{name}"))
+        return self._loops[name]
 
     def __call__(self, name: str, x: Array, y: Array | None = None) -> Array:
         """The function of every element."""
         count = len(x)
-        padded = -(-count // self.lanes) * self.lanes
         kind = NUMPY_TYPE[self.element]
-        first = np.ones(padded, kind)
-        first[:count] = x
-        second = np.ones(padded, kind)
-        if y is not None:
-            second[:count] = y
-        out = np.empty(padded, kind)
-        self.address(name)(first.ctypes.data, second.ctypes.data, out.ctypes.data, padded)
+        if count % self.lanes:
+            extra = np.ones(-count % self.lanes, kind)
+            x = np.concatenate([x, extra])
+            y = None if y is None else np.concatenate([y, extra])
+        first = np.ascontiguousarray(x, kind)
+        second = first if y is None else np.ascontiguousarray(y, kind)
+        out = np.empty(len(first), kind)
+        self.address(name)(first.ctypes.data, second.ctypes.data, out.ctypes.data, len(first))
         return out[:count]
 
 
