@@ -197,6 +197,28 @@ def exponential() -> Table:
             )
             for e in ELEMENTS
         },
+        # the same on |r| <= ln(2)/16 (float: /32), between the powers in POWERS
+        "EXP_NEAR": {
+            e: fit(
+                lambda r: (mpmath.expm1(r) - r) / r**2,
+                -half / parts,
+                half / parts,
+                range(6 if e == "double" else 2),
+                e,
+                lambda r: r**2 / mpmath.exp(r),
+                None,
+                "EXP_NEAR",
+            )
+            for e, parts in (("double", 8), ("float", 16))
+        },
+        # 2^(k/8) (float: 2^(k/16)) and what the rounded numbers lack
+        "POWERS": {
+            e: [
+                [part[i] for part in (split(mpf(2) ** (mpf(k) / parts), [bits], e) for k in range(parts))]
+                for i in (0, 1)
+            ]
+            for e, parts, bits in (("double", 8, 53), ("float", 16, 24))
+        },
         # 2^r = 1 + r EXP2(r), |r| <= 1/2
         "EXP2": {
             e: fit(

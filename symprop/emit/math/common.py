@@ -20,6 +20,7 @@ __all__ = [
     "has_native",
     "is_double",
     "join_lanes",
+    "look_up",
     "mul_add",
     "mul_sub",
     "native",
@@ -174,14 +175,31 @@ def native(b: Builder, name: str, x: Value, *more: Value | int) -> Value:
     return b.call(full, kind, args)
 
 
-def scaled(b: Builder, x: Value, bits: Value) -> Value:
-    """x 2^n, rounded once, right to overflow and to subnormal results; n + 2 bias in the low part of `bits`
-    as `whole_and_bits` gives them.
+def look_up(b: Builder, values: Sequence[float], index: Value) -> Value:
+    """The value at the place that the low bits of an integer say, of as many values as fill a register of
+    AVX-512: one instruction."""
+    kind = vector("double" if index.type.bits == 64 else "float", len(values))
+    lanes = index.type.lanes
+    if lanes > len(values):
+        return join_lanes(b, [look_up(b, values, piece) for piece in split_lanes(b, index, len(values))])
+    items = ", ".join(f"{kind.element} {b.const(v, vector(kind.element))}" for v in values)
+    name = f"llvm.x86.avx512.permvar.{'df' if kind.bits == 64 else 'sf'}.512"
+    b.module.declare(name, kind, [kind, kind.integer])
+    found = b.call(name, kind, [Value(f"<{items}>", kind), widen(b, index, len(values))])
+    return narrow(b, found, lanes)
 
-    One instruction of AVX-512, elsewhere two factors: with u = floor((n + 2 bias) / 2) 2^(u - bias) and
-    2^(n + bias - u) both are normal numbers; what stands above in `bits` is shifted out.
+
+def scaled(b: Builder, x: Value, exponent: Value) -> Value:
+    """x 2^n, rounded once, right to overflow and to subnormal results.
+
+    One instruction of AVX-512, of which `exponent` may be the number n, or any number from n to n + 1.
+    Elsewhere, and there too, it is bits with n + 2 bias in their low part, as `whole_and_bits` gives them:
+    with u = floor((n + 2 bias) / 2) the factors 2^(u - bias) and 2^(n + bias - u) both are normal numbers;
+    what stands above in the bits is shifted out.
     """
-    kind = bits.type
+    if exponent.type.is_float:
+        return native(b, "scalef", x, exponent)
+    bits, kind = exponent, exponent.type
     if has_native(b):  # the bits are those of a number that is n above that of n = 0
         start = number(b, x, 1.5 * 2.0 ** fraction_bits(x.type) + 2 * bias(x.type))
         return native(b, "scalef", x, b.fsub(b.bitcast(bits, x.type), start))

@@ -16,6 +16,7 @@ __all__ = [
     "fast_two_sum",
     "multiply_pair",
     "multiply_pairs",
+    "product_plus",
     "remainder",
     "square_root_pair",
     "two_product",
@@ -60,6 +61,15 @@ def remainder(b: Builder, x: Value, y: Value, product: Value) -> Value:
     error = b.fsub(b.fmul(xh, yh), product)
     error = b.fadd(b.fadd(error, b.fmul(xh, yl)), b.fmul(xl, yh))
     return b.fadd(error, b.fmul(xl, yl))
+
+
+def product_plus(b: Builder, x: Value, y: Value, start: Pair) -> Pair:
+    """start + x y as a pair, |start| the larger one; x y is small enough to be rounded."""
+    if b.target.fma:
+        total = b.fma(x, y, start[0])
+        return total, b.fadd(b.fma(x, y, b.fsub(start[0], total)), start[1])
+    total, error = fast_two_sum(b, start[0], b.fmul(x, y))
+    return total, b.fadd(error, start[1])
 
 
 def multiply_pair(b: Builder, x: Pair, y: Value) -> Pair:

@@ -2,11 +2,14 @@
 
 Method: n = round(x / ln 2), r = x - n ln 2 in two steps (the first exact: the high part of ln 2 has 42 bits,
 15 for float32), exp(r) = 1 + r + r^2 EXP(r) by a polynomial fitted on |r| <= ln(2)/2, then a scaling by 2^n
-in two steps, so that overflow and subnormal results come out rounded once. The polynomials and constants:
-`coefficients.py`.
+in two steps, so that overflow and subnormal results come out rounded once. With AVX-512 n is a multiple of
+1/8 (float32: 1/16): 1 + r + r^2 EXP_NEAR(r) is multiplied by 2^(n - floor(n)) of a table in a register and by
+2^floor(n), a shorter chain of operations. The polynomials and constants: `coefficients.py`.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients as table
@@ -14,7 +17,11 @@ from symprop.emit.math.common import (
     at_least,
     at_most,
     bias,
+    estrin,
+    fraction_bits,
+    has_native,
     is_double,
+    look_up,
     mul_add,
     negative_mul_add,
     number,
@@ -23,9 +30,9 @@ from symprop.emit.math.common import (
     scaled,
     whole_and_bits,
 )
-from symprop.emit.math.doubledouble import Pair, fast_two_sum, two_product
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, two_product
 
-__all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair"]
+__all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair", "power", "power_pair"]
 
 
 def reduce(b: Builder, x: Value, n: Value) -> Value:
@@ -44,22 +51,75 @@ def reduce_pair(b: Builder, x: Value, n: Value) -> Pair:
     return rest, negative_mul_add(b, n, second, b.fsub(first, rest))
 
 
+class Near(NamedTuple):
+    """exp(x) = 2^exponent (high + low) (1 + p): a power of two between 1 and 2, and a number next to 1."""
+
+    high: Value
+    low: Value
+    p: Value
+    exponent: Value
+
+
+def near(b: Builder, x: Value, less: Value | None = None) -> Near:
+    """The parts of exp(x - less) on processors that look up powers of two in a register: eight (float32:
+    sixteen) of them leave a short polynomial. `less` is far below x."""
+    element, digits = x.type.element, fraction_bits(x.type)
+    high, low = table.POWERS[element]
+    middle = number(b, x, 1.5 * 2.0 ** (digits + 1 - len(high).bit_length()))
+    shifted = mul_add(b, x, number(b, x, table.LOG2E[element][0]), middle)
+    n = b.fsub(shifted, middle)  # a multiple of 1/8
+    index = b.bitcast(shifted, x.type.integer)
+    first, second = table.LN2[element]
+    r = negative_mul_add(b, n, number(b, x, first), x)
+    if less is not None:
+        r = b.fsub(r, less)
+    r = negative_mul_add(b, n, number(b, x, second), r)
+    p = mul_add(b, b.fmul(r, r), estrin(b, r, table.EXP_NEAR[element]), r)
+    return Near(look_up(b, high, index), look_up(b, low, index), p, n)
+
+
+def power_pair(b: Builder, x: Value, less: Value | None = None) -> tuple[Pair, Value]:
+    """exp(x - less) / 2^n as a pair, error 2^-55 relative, and n as `scaled` takes it; `less` is far below
+    x."""
+    if has_native(b):
+        high, low, p, exponent = near(b, x, less)
+        return product_plus(b, high, p, (high, low)), exponent
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
+    first, second = table.LN2[x.type.element]
+    r = negative_mul_add(b, n, number(b, x, first), x)
+    if less is not None:
+        r = b.fsub(r, less)
+    r = negative_mul_add(b, n, number(b, x, second), r)
+    start = fast_two_sum(b, number(b, x, 1.0), r)
+    return product_plus(b, b.fmul(r, r), estrin(b, r, table.EXP[x.type.element]), start), bits
+
+
+def power(b: Builder, x: Value, more: Value | None = None) -> Value:
+    """exp(x + more), below 1 ULP, of an x in the range where that is a number; `more` is far below x."""
+    if has_native(b):
+        high, low, p, exponent = near(b, x, None if more is None else b.fneg(more))
+        return scaled(b, b.fadd(high, mul_add(b, high, p, low)), exponent)
+    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
+    r = reduce(b, x, n)
+    if more is not None:
+        r = b.fadd(r, more)
+    part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP[x.type.element]), r)
+    return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
+
+
 def tail(b: Builder, r: Value) -> Value:
     """exp(r) - 1 - r for |r| <= ln(2)/2."""
     return b.fmul(b.fmul(r, r), polynomial(b, r, table.EXP[r.type.element]))
 
 
 def exp(b: Builder, x: Value) -> Value:
-    """exp(x), below 1 ULP: rounding of r 0.2, of the sum r + tail 0.2, of the result 0.5."""
+    """exp(x), below 1 ULP."""
     x = (
         at_least(b, at_most(b, x, 710.0), -746.0)
         if is_double(x)
         else at_least(b, at_most(b, x, 89.0), -104.0)
     )
-    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
-    r = reduce(b, x, n)
-    part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP[x.type.element]), r)
-    return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
+    return power(b, x)
 
 
 def exp2(b: Builder, x: Value) -> Value:

@@ -9,19 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symprop.emit.builder import Builder, Value
-from symprop.emit.math import coefficients as table
 from symprop.emit.math.common import (
     INF,
     at_least,
     at_most,
-    bias,
-    estrin,
     is_double,
     mul_add,
     number,
     polynomial,
-    scaled,
-    whole_and_bits,
 )
 from symprop.emit.math.doubledouble import (
     Pair,
@@ -33,7 +28,7 @@ from symprop.emit.math.doubledouble import (
     two_product,
     two_sum,
 )
-from symprop.emit.math.exponential import expm1_pair, reduce
+from symprop.emit.math.exponential import expm1_pair, power
 from symprop.emit.math.gauss import gaussian
 
 __all__ = ["FORMS", "VARIADIC", "exp_product", "exp_sum", "root_of_squares", "tanh_gap"]
@@ -70,10 +65,7 @@ def exp_of_pair(b: Builder, exponent: Pair) -> Value:
     top, bottom = (710.0, -746.0) if is_double(x) else (89.0, -104.0)
     low = b.select(b.fcmp("olt", b.fabs(x), number(b, x, -bottom)), low, number(b, x, 0.0))
     x = at_least(b, at_most(b, x, top), bottom)
-    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
-    r = b.fadd(reduce(b, x, n), low)
-    part = mul_add(b, b.fmul(r, r), estrin(b, r, table.EXP[x.type.element]), r)
-    return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
+    return power(b, x, low)
 
 
 def exp_product(b: Builder, extra: Value, x: Value, y: Value, *more: Value) -> Value:

@@ -12,18 +12,15 @@ from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients as table
 from symprop.emit.math.common import (
     at_most,
-    bias,
-    estrin,
     is_double,
     mul_add,
-    negative_mul_add,
     number,
     polynomial,
     scaled,
-    whole_and_bits,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, two_product
-from symprop.emit.math.logistic import correction, product_and, product_plus
+from symprop.emit.math.exponential import power_pair
+from symprop.emit.math.logistic import correction, product_and
 
 __all__ = ["gaussian", "normal_cdf"]
 
@@ -33,7 +30,7 @@ class Bell(NamedTuple):
 
     size: Value
     value: Pair
-    bits: Value  # n + 2 bias in the low part
+    exponent: Value  # n as `scaled` takes it
 
 
 def bell(b: Builder, x: Value) -> Bell:
@@ -42,28 +39,22 @@ def bell(b: Builder, x: Value) -> Bell:
 
 
 def write_bell(b: Builder, x: Value) -> Bell:
-    element, one = x.type.element, number(b, x, 1.0)
     size = at_most(b, b.fabs(x), 39.0 if is_double(x) else 14.75)
     square, error = two_product(b, size, b.fmul(size, number(b, x, 0.5)))
-    negative = b.fneg(square)
-    n, bits = whole_and_bits(b, negative, table.LOG2E[element][0], 2 * bias(x.type))
-    high, low = table.LN2[element]
-    r = b.fsub(negative_mul_add(b, n, number(b, x, high), negative), error)
-    r = negative_mul_add(b, n, number(b, x, low), r)
-    value = product_plus(b, b.fmul(r, r), estrin(b, r, table.EXP[element]), fast_two_sum(b, one, r))
-    return Bell(size, value, bits)
+    value, exponent = power_pair(b, b.fneg(square), error)
+    return Bell(size, value, exponent)
 
 
 def gaussian(b: Builder, x: Value) -> Value:
     """exp(-x^2/2), below 1 ULP."""
     known = bell(b, x)
-    return scaled(b, b.fadd(*known.value), known.bits)
+    return scaled(b, b.fadd(*known.value), known.exponent)
 
 
 def normal_cdf(b: Builder, x: Value) -> Value:
     """The normal distribution: exp(-x^2/2) (0.46875 + CDF(t))/(1 + |x|) below zero, t = (|x| - 5)/(|x| + 5),
     and one less that above; below 1.2 ULP in both tails."""
-    size, power, bits = bell(b, x)
+    size, power, exponent = bell(b, x)
     one = number(b, x, 1.0)
     # (y - 5)/(y + 5), in the way that rounds least next to -1, where CDF is steep
     t = b.fdiv(size, b.fadd(size, number(b, x, 5.0)))
@@ -75,5 +66,5 @@ def normal_cdf(b: Builder, x: Value) -> Value:
     high, low = two_product(b, factor[0], inverse)
     low = mul_add(b, high, error, mul_add(b, factor[1], inverse, low))
     tail = product_and(b, power[0], high, mul_add(b, power[1], high, b.fmul(power[0], low)))
-    tail = scaled(b, tail, bits)
+    tail = scaled(b, tail, exponent)
     return b.select(b.fcmp("olt", x, number(b, x, 0.0)), tail, b.fsub(one, tail))

@@ -24,10 +24,9 @@ from symprop.emit.math.common import (
     power_of_two,
     scaled,
     sign_bit,
-    whole_and_bits,
 )
-from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product
-from symprop.emit.math.exponential import reduce
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, remainder, two_product
+from symprop.emit.math.exponential import power_pair
 from symprop.emit.math.logarithm import log_sum
 
 __all__ = ["sigmoid", "sigmoid_prime", "softplus", "tanh", "tanh_prime"]
@@ -41,15 +40,6 @@ def correction(b: Builder, y: Pair, inverse: Value) -> Pair:
     else:
         rest = b.fneg(remainder(b, y[0], inverse, one))
     return inverse, negative_mul_add(b, y[1], inverse, rest)
-
-
-def product_plus(b: Builder, x: Value, y: Value, start: Pair) -> Pair:
-    """start + x y as a pair, |start| the larger one; x y is small enough to be rounded."""
-    if b.target.fma:
-        total = b.fma(x, y, start[0])
-        return total, b.fadd(b.fma(x, y, b.fsub(start[0], total)), start[1])
-    total, error = fast_two_sum(b, start[0], b.fmul(x, y))
-    return total, b.fadd(error, start[1])
 
 
 def product_and(b: Builder, x: Value, y: Value, small: Value) -> Value:
@@ -84,11 +74,8 @@ def decay(b: Builder, x: Value) -> Pair:
 
 def write_decay(b: Builder, x: Value) -> Pair:
     x = at_least(b, b.fneg(b.fabs(x)), -748.0 if is_double(x) else -106.0)
-    n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
-    r = reduce(b, x, n)
-    start = fast_two_sum(b, number(b, x, 1.0), r)
-    high, low = product_plus(b, b.fmul(r, r), estrin(b, r, table.EXP[x.type.element]), start)
-    return scaled(b, high, bits), scaled(b, low, bits)
+    (high, low), exponent = power_pair(b, x)
+    return scaled(b, high, exponent), scaled(b, low, exponent)
 
 
 def inverse_of_one_plus(b: Builder, x: Value) -> Pair:
