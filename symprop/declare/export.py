@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy as sp
 from sympy.codegen import cfunctions
+from sympy.core.function import Application
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.diagonal import DiagMatrix, DiagonalMatrix, DiagonalOf
@@ -161,17 +162,26 @@ def _compared(root: Node) -> list[Node]:
 # -- scalars ------------------------------------------------------------
 
 
+def _unevaluated(kind: Any, args: Sequence[Any]) -> Any:
+    """`kind(*args, evaluate=False)` past sympy's cache: that compares equal expressions by recursion into
+    their depth.
+    """
+    make = Application.__new__ if issubclass(kind, Application) else kind.__new__
+    return make.__wrapped__(kind, *args, evaluate=False)
+
+
 def _sum(export: Export, node: Node, args: Sequence[Any]) -> Any:
-    return sp.Add(*args, evaluate=export.small(node))
+    return sp.Add(*args) if export.small(node) else _unevaluated(sp.Add, args)
 
 
 def _product(export: Export, node: Node, args: Sequence[Any]) -> Any:
-    return sp.Mul(*args, evaluate=export.small(node) and not any(_is_tower(a) for a in args))
+    evaluate = export.small(node) and not any(_is_tower(a) for a in args)
+    return sp.Mul(*args) if evaluate else _unevaluated(sp.Mul, args)
 
 
 def _pow(export: Export, node: Node, args: Sequence[Any]) -> Any:
     tower = _is_tower(args[0]) and not args[1].is_Integer
-    return sp.Pow(*args, evaluate=export.small(node) and not tower)
+    return sp.Pow(*args) if export.small(node) and not tower else _unevaluated(sp.Pow, args)
 
 
 def _is_tower(expression: Any) -> bool:
@@ -180,6 +190,8 @@ def _is_tower(expression: Any) -> bool:
 
 
 def _function(kind: Any) -> Build:
+    if isinstance(kind, type):
+        return lambda export, node, args: _unevaluated(kind, args)
     return lambda export, node, args: kind(*args, evaluate=False)
 
 

@@ -42,6 +42,7 @@ class Reading:
         self.clashes = False  # x**2 * x**-1 of an x that may be zero: left as it is
         powers = self.powers
         divided = False
+        room = LONGEST  # factors that are taken apart: a chain of products is not walked to its end
         todo = [node]
         while todo:
             factor = todo.pop()
@@ -60,7 +61,8 @@ class Reading:
                     self.number *= Fraction(int(short.p), int(short.q))
                     factor = context.table.constant(rest)
             elif op == "mul":
-                if len(factor.args) + len(powers) <= LONGEST:
+                if len(factor.args) <= room:
+                    room -= len(factor.args)
                     todo.extend(reversed(factor.args))
                     continue
             elif op == "pow":

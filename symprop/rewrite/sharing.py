@@ -13,6 +13,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, Number, entries, is_short, magnitude
@@ -40,6 +41,7 @@ class _Part:
 
     op: str
     operands: dict[int, Number]
+    levels: dict[int, int] | None = None  # how many operands have a level, once that is asked for
 
 
 class _Parts:
@@ -202,12 +204,18 @@ class _Parts:
     def _joins_levels(self, part: _Part, low: int, high: int) -> bool:
         """A pair over two levels must not take an operand from a group that is combined among itself more
         cheaply."""
-        below = sum(
-            int(times) if part.op == "mul" else 1
-            for o, times in part.operands.items()
-            if self._level(o) < high
-        )
-        return below == 1 and low < high
+        if part.levels is None:
+            part.levels = {}
+            for operand in part.operands:
+                self._counted(part, operand, 1)
+        return low < high and sum([n for level, n in part.levels.items() if level < high]) == 1
+
+    def _counted(self, part: _Part, operand: int, sign: int) -> None:
+        """Enter an operand into the levels of its part, or take it out."""
+        if part.levels is not None:
+            level = self._level(operand)
+            times = int(part.operands[operand]) if part.op == "mul" else 1
+            part.levels[level] = part.levels.get(level, 0) + sign * times
 
     def _key(self, part: _Part, first: int, second: int) -> Key:
         if second < first:
@@ -280,6 +288,8 @@ class _Parts:
             if not times:
                 continue
             operands = part.operands
+            for operand in {first, second}:
+                self._counted(part, operand, -1)
             if op == "add":
                 multiple = Fraction(operands[first]) / a
                 del operands[first], operands[second]
@@ -291,6 +301,9 @@ class _Parts:
                 for operand in {first, second}:
                     if operands[operand] == 0:
                         del operands[operand]
+                    else:
+                        self._counted(part, operand, 1)
+            self._counted(part, pair, 1)
             self._enter_new(identifier, part, pair, new)
         for key in new:
             self._push(key)
@@ -301,8 +314,8 @@ class _Parts:
             self._enter(identifier, ("mul", pair, pair, 1, 1))
         self.shared[part.op].add(pair)
         shared = self.shared[part.op]
-        others = [o for o in part.operands if o != pair and o in shared]
-        for other in others[-FULL:]:
+        newest = (o for o in reversed(part.operands) if o != pair and o in shared)
+        for other in reversed(list(islice(newest, FULL))):
             low, high = sorted((self._level(pair), self._level(other)))
             if low == high or self._joins_levels(part, low, high):
                 key = self._key(part, pair, other)
