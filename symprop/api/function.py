@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import html
+import itertools
 import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from symprop.api.flat import Flat
 from symprop.api.pictures import Plan, one_sample
 from symprop.api.programs import Source
 from symprop.api.views import Cost, Trace, cost_of, program_graph
-from symprop.declare import Export, Graph
+from symprop.declare import Export, Graph, printing
 from symprop.declare.names import latex_of
 from symprop.declare.notebook import inline_block
 from symprop.differentiate import backprop, grad, value_and_gradients
@@ -33,6 +34,7 @@ from symprop.verify import verify
 __all__ = ["Function", "Gradients"]
 
 
+MOST_LISTED = 32  # arguments, gradients, outputs that a short description lists
 QUICK_AFTER = 3  # calls after which the native way of calling pays for being made
 
 
@@ -385,19 +387,23 @@ class Function:
 
     def __repr__(self) -> str:
         declaration = self._declaration
-        arguments = ", ".join(
-            f"{a.name}: {_kind(a.shape, a.batched, 'int64' if a.integer else '')}"
-            for a in self._source.arguments({})
+        arguments = _listed(
+            [
+                f"{a.name}: {_kind(a.shape, a.batched, 'int64' if a.integer else '')}"
+                for a in self._source.arguments({})
+            ]
         )
         spread = bool(declaration.batch) and declaration.reduce is None
-        outputs = ", ".join(
-            f"{name_of(s)}: {_kind(self._source.nodes[s].shape, spread, '')}"
-            for s in declaration.graph.outputs
+        outputs = _listed(
+            [
+                f"{name_of(s)}: {_kind(self._source.nodes[s].shape, spread, '')}"
+                for s in declaration.graph.outputs
+            ]
         )
         reduced = f", {declaration.reduce} over N" if declaration.reduce else ""
         gradients = ""
         if self._fault is None and declaration.wrt:
-            gradients = f"; gradient by {', '.join(map(name_of, declaration.wrt))}"
+            gradients = f"; gradient by {_listed([name_of(s) for s in declaration.wrt])}"
         return f"<Function ({arguments}) -> {outputs}{reduced}{gradients}; {self.dtype}>"
 
     def latex(self) -> str:
@@ -470,10 +476,28 @@ class Gradients(Mapping[sp.Basic, Any]):
         return len(self._declaration.wrt)
 
     def __repr__(self) -> str:
-        return "\n".join(f"d_{name_of(s)} = {self[s]}" for s in self)
+        lines: list[str] = []
+        for symbol in itertools.islice(self, MOST_LISTED):
+            *shared, shown = printing.text(self[symbol]).split("\n")
+            lines += [*shared, f"d_{name_of(symbol)} = {shown}"]
+        return "\n".join([*lines, *_rest(len(self))])
 
     def _repr_latex_(self) -> str:
-        return inline_block(f"d_{{{latex_of(s)}}} &= {sp.latex(self[s])}" for s in self)
+        rows: list[str] = []
+        for symbol in itertools.islice(self, MOST_LISTED):
+            *shared, shown = printing.latex(self[symbol]).split("\n")
+            rows += [line.replace(" = ", " &= ", 1) for line in shared]
+            rows.append(f"d_{{{latex_of(symbol)}}} &= {shown}")
+        return inline_block([*rows, *[rf"&\text{{{line}}}" for line in _rest(len(self))]])
+
+
+def _rest(count: int) -> list[str]:
+    """The line that stands for what is not listed."""
+    return [f"... and {count - MOST_LISTED} more"] if count > MOST_LISTED else []
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join([*texts[:MOST_LISTED], *_rest(len(texts))])
 
 
 def _kind(shape: tuple[Any, ...], batched: bool, suffix: str) -> str:

@@ -23,6 +23,7 @@ from symprop.graph.nodes import constant_value
 __all__ = ["Graph", "as_graph"]
 
 Pair = tuple[sp.Basic, Any]
+MOST_DISPLAYED = 500  # equations that a notebook typesets; `str` and `latex()` have all of them
 _PICKLED = 50  # deepest expressions, and longest list of them, that are pickled beside their nodes
 
 
@@ -185,13 +186,20 @@ class Graph:
         return f"<Graph of {len(self._named)} equations: {shown}; outputs {_names(self._outputs)}>"
 
     def _repr_latex_(self) -> str:
-        lines = printing.latex_equations(self._named, self._input_names())
-        return inline_block(f"{left} &= {right}" for left, right in lines)
+        lines = printing.latex_equations(self._named[:MOST_DISPLAYED], self._input_names())
+        rows = [f"{left} &= {right}" for left, right in lines]
+        return inline_block([*rows, *[rf"&\text{{{line}}}" for line in self._undisplayed()]])
 
     def _repr_html_(self) -> str:
-        shapes = {latex_of(symbol): node.shape for symbol, node in self._named}
-        lines = printing.latex_equations(self._named, self._input_names())
-        return html_table([(f"{left} = {right}", shapes.get(left)) for left, right in lines])
+        shapes = {latex_of(symbol): node.shape for symbol, node in self._named[:MOST_DISPLAYED]}
+        lines = printing.latex_equations(self._named[:MOST_DISPLAYED], self._input_names())
+        rows = [(f"{left} = {right}", shapes.get(left)) for left, right in lines]
+        return html_table([*rows, *[(rf"\text{{{line}}}", None) for line in self._undisplayed()]])
+
+    def _undisplayed(self) -> list[str]:
+        """The line that stands for the equations which a notebook does not typeset."""
+        left = len(self._named) - MOST_DISPLAYED
+        return [f"... and {left:,} more equations"] if left > 0 else []
 
     def latex(self) -> str:
         """The equations as an `align*` block of LaTeX (package amsmath): of `backprop` the whole backward

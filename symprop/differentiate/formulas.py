@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -349,8 +350,9 @@ def _visiting_order(problem: _Problem, found: dict[int, Node | None], value: Nod
     ordered = sorted(inner)
     for k, (symbol, node) in enumerate(problem.variables):
         if not node.args and node.serial in completed:
-            reached = [s for s in ordered if s >= completed[node.serial]]
-            keyed.append((-min(reached, default=value.serial + 1), k, (symbol, node)))
+            at = bisect_left(ordered, completed[node.serial])
+            reached = ordered[at] if at < len(ordered) else value.serial + 1
+            keyed.append((-reached, k, (symbol, node)))
     return [pair for _, _, pair in sorted(keyed, key=lambda entry: entry[:2])]
 
 

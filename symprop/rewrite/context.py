@@ -48,8 +48,7 @@ class Context:
         roots are asked for, since most passes leave most networks as they are.
         """
         known, order, operations = self._order
-        same = len(known) == len(roots) and all(a is b for a, b in zip(known, roots, strict=True))
-        if not order or not same:
+        if not order or known != list(roots):  # nodes are equal where they are the same
             order = self.table.needed(roots)
             operations = frozenset([node.op for node in order])
             self._order, self._uses = (list(roots), order, operations), None

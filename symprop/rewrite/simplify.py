@@ -28,7 +28,7 @@ def simplify(table: NodeTable, roots: Sequence[Node], context: Context) -> list[
     for _ in range(MOST_ROUNDS):
         sweep = Sweep(context, current, rules)
         before, current = current, sweep.run()
-        if all(a is b for a, b in zip(before, current, strict=True)) or not sweep.freed(current):
+        if before == current or not sweep.freed(current):
             break
     context.simplified = tuple(current)
     return current
