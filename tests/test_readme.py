@@ -61,7 +61,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_block_is_of_a_kind_that_is_tested(document: Path) -> None:
     listed = blocks(document)
-    assert {language for language, _ in listed} <= {"python", "text", "sh", "asm"}
+    assert {language for language, _ in listed} <= {"python", "text", "sh", "asm", "diff"}
     outputs = sum(language == "text" for language, _ in listed)
     assert outputs == sum(shown is not None for _, shown in examples(document)) > 0
     assert len(re.findall("^```", document.read_text(), flags=re.M)) == 2 * len(listed)
@@ -105,6 +105,38 @@ def test_the_assembly_that_is_shown_is_made() -> None:
     assert {line.split()[0] for line in excerpt.splitlines()} <= {words[0] for words in made}
     called = {words[1] for words in made if words[0].startswith("call")}
     assert not [name for name in called if not re.match(r"symprop\.|mem(cpy|set)", name)]
+
+
+ADDED = """
+import importlib
+import sympy as sp, symprop
+from symprop.rewrite import stable
+from symprop.rewrite.rules import roots
+for name, code in additions:
+    exec(code if "rules" not in name else f"ROOTS += ({code})", vars(importlib.import_module(name)))
+stable.STABLE = (*stable.STABLE, roots.ROOTS[-1])
+x = sp.Symbol("x")
+squareplus = importlib.import_module("symprop.nn.activations").squareplus
+print(symprop.compile(squareplus(x) ** 2, args=[x]).verify(0.7).passed)
+for formula in (sp.acosh(1 + x), sp.acosh(2 + x)):
+    report = symprop.compile(formula, args=[x], wrt=[]).report
+    print(any(roots.ROOTS[-1].name in done.fired for done in report.passes))
+"""
+
+
+def test_the_additions_that_are_shown_are_all_it_takes() -> None:
+    """In a process of its own: the function is verified, the rule fires on its formula alone."""
+    additions = []
+    for language, text in blocks(DOCS / "extending.md"):
+        if language == "diff":
+            head, *lines = text.splitlines()
+            assert all(line.startswith("+") for line in lines)
+            module = head.removeprefix("# ").removesuffix(".py").replace("/", ".")
+            assert (ROOT / head.removeprefix("# ")).exists()
+            additions.append((module, "\n".join(line[1:] for line in lines)))
+    code = f"additions = {additions!r}\n{ADDED}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True", "True", "False"], done.stderr
 
 
 def test_every_picture_is_shown() -> None:

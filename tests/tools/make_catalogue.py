@@ -271,6 +271,24 @@ def line(
     return "".join(parts)
 
 
+def colours(paper: str, axis: str, mark: str, value: str, slope: str) -> str:
+    """A style sheet of a plot."""
+    return (
+        f".paper{{fill:{paper}}}text{{fill:{mark}}}.axis{{stroke:{axis}}}.mark{{stroke:{mark}}}"
+        f".value{{stroke:{value}}}.slope{{stroke:{slope}}}"
+    )
+
+
+LIGHT, DARK = (  # the colours of symprop/show/style.py
+    colours("#ffffff", "#cbd5e1", "#475569", "#166534", "#b91c1c"),
+    colours("#0f172a", "#475569", "#cbd5e1", "#4ade80", "#fca5a5"),
+)
+STYLE = (
+    "path{fill:none}.value{stroke-width:2}.slope{stroke-width:1.5;stroke-dasharray:5 3}"
+    f"{LIGHT}@media (prefers-color-scheme:dark){{{DARK}}}"
+)
+
+
 def ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers from low to high."""
     step = next(s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if (high - low) / s < 5.5)
@@ -312,11 +330,11 @@ def svg(expression: Any) -> str | None:
     solid, dashed = (line(places, c, scale, bottom, top) for c in (values, slopes))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}">'
-        f'\n<path d="{axes}" stroke="#bbb" fill="none"/><path d="{marks}" stroke="#777"/>'
-        f'\n<path d="{solid}" stroke="#15803d" stroke-width="2" fill="none"/>\n'
-        f'<path d="{dashed}" stroke="#b91c1c" stroke-width="1.5" stroke-dasharray="5 3" fill="none"/>\n'
-        f'<g font-family="sans-serif" font-size="10" fill="#555">{labels}</g>\n'
+        f'width="{width}" height="{height}">\n<style>{STYLE}</style>\n'
+        f'<rect class="paper" width="{width}" height="{height}"/>\n'
+        f'<path class="axis" d="{axes}"/><path class="mark" d="{marks}"/>\n'
+        f'<path class="value" d="{solid}"/>\n<path class="slope" d="{dashed}"/>\n'
+        f'<g font-family="sans-serif" font-size="10">{labels}</g>\n'
         "</svg>\n"
     )
 
