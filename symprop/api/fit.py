@@ -38,6 +38,9 @@ class EarlyStopping:
 
     monitor: a column of the history (default: `val_loss`, without validation data `loss`); mode: "min" where
     less is better, "max" where more is; restore: give back the parameters of the best epoch.
+
+    >>> EarlyStopping(patience=5, monitor="val_error")
+    EarlyStopping(patience=5, monitor='val_error', min_delta=0.0, mode='min', restore=True)
     """
 
     patience: int = 10
@@ -60,6 +63,15 @@ class FitResult:
     `params`: the parameters, new arrays by symbol; `history`: a row for each epoch; `state`: that of the
     optimizer with the parameters, kept by `state.save(path)`; `step`: the compiled step, `step(state, X, Y)`
     goes on; `interrupted`: True after Ctrl-C; `stopped`: why it ended before the last epoch.
+
+    >>> import symprop
+    >>> x, y, w = sp.symbols("x y w")
+    >>> result = fit(
+    ...     (w * x - y) ** 2, [1.0, 2.0], [3.0, 6.0], params={w: 0.0}, inputs=[x, y], epochs=20, batch_size=2,
+    ...     optimizer=symprop.optim.SGD(lr=0.1), progress=False,
+    ... )
+    >>> print(len(result.history), f"{result.params[w]:.3f}", result.state.step, result.stopped)
+    20 3.000 20 None
     """
 
     step: Any

@@ -119,6 +119,13 @@ class Function:
         the argument that was passed, with the sample axis first where there is one per sample. With several
         outputs, `value` is the tuple of them and the gradients are those of the first. Raises `ShapeError`
         where that is no scalar.
+
+        >>> import symprop
+        >>> x, w = sp.symbols("x w")
+        >>> f = symprop.compile(w * x**2, args=[w, x])
+        >>> value, (d_w, d_x) = f.value_and_grad(3.0, x=2.0)
+        >>> print(value, d_w, d_x)
+        12.0 4.0 12.0
         """
         family = self._joint
         if family is None:
@@ -149,7 +156,13 @@ class Function:
             self.__dict__["value_and_grad"] = quick
 
     def grad(self, /, *args: Any, **named: Any) -> Any:
-        """The gradients alone, as in `value_and_grad`."""
+        """The gradients alone, as in `value_and_grad`.
+
+        >>> import symprop
+        >>> w = sp.Symbol("w")
+        >>> print(symprop.compile(w**3, wrt=w).grad(2.0))
+        12.0
+        """
         if self._joint is None:
             self._no_gradient("grad")
         return self.value_and_grad(*args, **named)[1]
@@ -161,6 +174,16 @@ class Function:
         raises an `ArgumentError` that names the difference. They are not copied: what changes in them is seen
         by the next step. The results are views that every step overwrites. A step belongs to one thread at a
         time.
+
+        >>> import symprop
+        >>> w = sp.Symbol("w")
+        >>> at = np.array(3.0)
+        >>> step = symprop.compile((w - 1) ** 2).bind(at)
+        >>> for _ in range(100):
+        ...     step()
+        ...     at -= 0.1 * step.grads[0]
+        >>> print(f"{at:.6f} {step.value:.6f}")
+        1.000000 0.000000
         """
         values = self._ordered(arrays, named)
         family = self._value_family() if self._joint is None else self._joint
@@ -292,6 +315,14 @@ class Function:
 
         With `batch` what varies has one of each per sample, where the gradient is that of the reduced output.
         The gradient is None for labels, and where the output is no scalar.
+
+        >>> import symprop
+        >>> x, y, q, f = sp.symbols("x y q f")
+        >>> print(symprop.compile(symprop.Graph([(q, x + y), (f, q * y)]), args=[x, y]).trace(1.0, 2.0))
+        x  1.   gradient 2.
+        y  2.   gradient 5.
+        q  3.   gradient 2.
+        f  6.   gradient 1.
         """
         values = self._ordered(args, named)
         with self._lock:
@@ -346,6 +377,11 @@ class Function:
         """Check gradients and values at these arguments: finite differences, forward mode, 50 digits.
 
         Named arguments of the function may be given by name; every other option goes to `symprop.verify`.
+
+        >>> import symprop
+        >>> x = sp.Symbol("x")
+        >>> symprop.compile(sp.sin(x) ** 2).verify(0.3).passed
+        True
         """
         named = {k: options.pop(k) for k in list(options) if k in self._positions}
         values = self._ordered(args, named)
@@ -407,7 +443,18 @@ class Function:
         return f"<Function ({arguments}) -> {outputs}{reduced}{gradients}; {self.dtype}>"
 
     def latex(self) -> str:
-        """The forward equations and the backward pass as an `align*` block of LaTeX (package amsmath)."""
+        r"""The forward equations and the backward pass as an `align*` block of LaTeX (package amsmath).
+
+        >>> import symprop
+        >>> x, a, f = sp.symbols("x a f")
+        >>> print(symprop.compile(symprop.Graph([(f, a * x**2)]), args=[a, x]).latex())
+        \begin{align*}
+            a_{2} &= x^{2} \\
+            f &= a a_{2} \\
+            d_{a} &= a_{2} \\
+            d_{x} &= 2 a x
+        \end{align*}
+        """
         return (self.graph if self._fault is not None or not self.wrt else self.backward).latex()
 
     def _repr_latex_(self) -> str:

@@ -100,6 +100,12 @@ class TrainingStep:
     `state = step.init(params)`, then `loss = step(state, X, Y)` as often as wanted: each call computes the
     loss with the parameters as they are and overwrites them, with the state of the optimizer, in place.
     Graphs with several outputs give a tuple, whose first is the loss.
+
+    >>> import symprop
+    >>> x, y, w = sp.symbols("x y w")
+    >>> step = symprop.compile_step((w * x - y) ** 2, params=[w], batch=[x, y])
+    >>> step.params, step.data
+    ((w,), (y, x))
     """
 
     def __init__(self, declaration: Declaration, optimizer: Optimizer) -> None:
@@ -148,6 +154,12 @@ class TrainingStep:
 
         Raises `ArgumentError` for a parameter that is missing or unknown or holds NaN, `ShapeError` for one
         of the wrong shape.
+
+        >>> import symprop
+        >>> x, w = sp.symbols("x w")
+        >>> state = symprop.compile_step((w * x - 1) ** 2, params=[w]).init({w: 0.5})
+        >>> print(state.params[w], state.step)
+        0.5 0
         """
         if not isinstance(params, Mapping):
             raise ArgumentError(

@@ -21,6 +21,14 @@ class Network:
 
     Prints as its equations. A loss is one more equation:
     `symprop.Graph([*net.graph.equations, (L, nn.cross_entropy(net.scores, y))])`.
+
+    >>> from symprop import nn
+    >>> net = nn.mlp([3, 4, 2], activation=nn.tanh)
+    >>> net
+    h1 = tanh(W1*x + b1)
+    z = W2*h1 + b2
+    >>> net.params, net.inputs, net.scores
+    ([W1, b1, W2, b2], [x], z)
     """
 
     def __init__(self, graph: Graph, params: Sequence[sp.MatrixSymbol]) -> None:

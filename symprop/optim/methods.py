@@ -148,7 +148,11 @@ class Adam(_Method):
 
 
 class AdamW(Adam):
-    """Adam whose weights decay by themselves (`torch.optim.AdamW`): https://arxiv.org/abs/1711.05101."""
+    """Adam whose weights decay by themselves (`torch.optim.AdamW`): https://arxiv.org/abs/1711.05101.
+
+    >>> AdamW(weight_decay=0.1).values(1)["weight_decay"]
+    0.1
+    """
 
     def __init__(
         self,

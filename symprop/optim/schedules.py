@@ -25,7 +25,11 @@ def _count(name: str, value: Any) -> sp.Integer:
 
 
 def constant(lr: Any) -> sp.Expr:
-    """The same at every step."""
+    """The same at every step.
+
+    >>> constant(0.1)
+    0.100000000000000
+    """
     return sp.sympify(lr)
 
 

@@ -20,6 +20,12 @@ class Drawing:
     """A drawn graph: `.svg` is the text, `.save(path)` writes a file; a notebook shows it.
 
     `theme` is "light", "dark", or "auto": the one that the reader's system prefers.
+
+    >>> import symprop, sympy as sp
+    >>> x = sp.Symbol("x")
+    >>> drawing = symprop.compile(sp.exp(x)).draw(1.0)
+    >>> drawing.svg.startswith("<svg"), drawing.width > 100
+    (True, True)
     """
 
     def __init__(self, content: Picture, theme: str = "auto") -> None:
@@ -95,7 +101,13 @@ class Drawing:
 def draw(
     scene: Scene | Graph, numbers: Numbers | None = None, theme: str = "auto", legend: bool = True
 ) -> Drawing:
-    """The drawing of a scene with its numbers; of a `Graph`, its structure without numbers."""
+    """The drawing of a scene with its numbers; of a `Graph`, its structure without numbers.
+
+    >>> import sympy as sp
+    >>> x, y, z, q, f = sp.symbols("x y z q f")
+    >>> draw(Graph([(q, x + y), (f, q * z)]), theme="dark")
+    <Drawing: computational graph of 2 boxes with forward values and gradients>
+    """
     _checked(theme)
     if isinstance(scene, Graph):
         scene = arrange(scene, scene.table, scene.nodes, None)
