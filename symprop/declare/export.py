@@ -384,9 +384,25 @@ def _matmul(factors: Sequence[Any]) -> Any:
     for factor in factors:
         flat.extend(factor.args if isinstance(factor, sp.MatMul) else [factor])
     scalars = [f for f in flat if not f.is_Matrix]
-    matrices = [f for f in flat if f.is_Matrix]
+    matrices = _powers([f for f in flat if f.is_Matrix])
+    if not scalars and len(matrices) == 1:
+        return matrices[0]
     coefficient = scalars[0] if len(scalars) == 1 else sp.Mul(*scalars)
     return sp.MatMul(*([] if coefficient == 1 else [coefficient]), *matrices)
+
+
+def _powers(factors: Sequence[Any]) -> list[Any]:
+    """Equal factors side by side as a power."""
+    runs: list[tuple[Any, Any]] = []
+    for factor in factors:
+        power = isinstance(factor, sp.MatPow | sp.Inverse) and factor.exp.is_Integer
+        base, count = (factor.base, factor.exp) if power else (factor, sp.S.One)
+        if runs and runs[-1][0] is base and runs[-1][1] * count > 0:
+            runs[-1] = base, runs[-1][1] + count
+        else:
+            runs.append((base, count))
+    forms = {sp.S.One: lambda base: base, sp.S.NegativeOne: sp.Inverse}
+    return [forms[n](base) if n in forms else sp.MatPow(base, n) for base, n in runs]
 
 
 def _matrix_sum(export: Export, node: Node, args: Sequence[Any]) -> Any:

@@ -106,8 +106,22 @@ def _matmul(intake: Intake, expression: Any, *factors: Node) -> Node:
     scalars = [f for f in factors if not f.shape]
     arrays = [f for f in factors if f.shape]
     kept = [f for f in arrays if not (f.op == "eye" and f.shape[0] == f.shape[1])]
-    result = product(table, kept or arrays[:1])
+    result = product(table, _kronecker_products(table, kept or arrays[:1]))
     return table.mul(*scalars, result)
+
+
+def _kronecker_products(table: NodeTable, factors: Sequence[Node]) -> list[Node]:
+    """(A kron B)*(C kron D) --> (A*C) kron (B*D), where the factors fit."""
+    result: list[Node] = []
+    for factor in factors:
+        before = result[-1] if result else factor
+        if result and before.op == factor.op == "kronecker":
+            (a, b), (c, d) = before.args, factor.args
+            if a.shape[1] == c.shape[0] and b.shape[1] == d.shape[0]:
+                result[-1] = kronecker(table, table.matmul(a, c), table.matmul(b, d))
+                continue
+        result.append(factor)
+    return result
 
 
 def _matadd(intake: Intake, expression: Any, *terms: Node) -> Node:
@@ -131,7 +145,7 @@ def _power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
     if count == 0:
         return table.make("eye", (), base.shape)
     if count < 0:
-        base = table.make("inverse", (base,))
+        base = inverse(table, base)
     result: Node | None = None
     square, left = base, abs(int(count))
     while left:
@@ -145,15 +159,35 @@ def _power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
 
 
 def _inverse(intake: Intake, expression: Any, base: Node, *rest: Node) -> Node:
+    return inverse(intake.table, base)
+
+
+def inverse(table: NodeTable, base: Node) -> Node:
+    """The inverse; of an inverse what is inverted, of a Kronecker product that of its factors."""
     if base.shape == (1, 1):
-        return intake.table.pow(base, -1)
-    return intake.table.make("inverse", (base,))
+        return table.pow(base, -1)
+    if base.op == "inverse":
+        return base.args[0]
+    if base.op == "kronecker" and _is_of_squares(base):
+        return kronecker(table, *[inverse(table, f) for f in base.args])
+    return table.make("inverse", (base,))
+
+
+def _is_of_squares(node: Node) -> bool:
+    return all(f.shape[0] == f.shape[1] for f in node.args)
 
 
 def _determinant(intake: Intake, expression: Any, base: Node) -> Node:
+    table = intake.table
     if base.shape == (1, 1):
-        return intake.table.reshape(base, ())
-    return intake.table.make("determinant", (base,))
+        return table.reshape(base, ())
+    if base.op == "kronecker" and _is_of_squares(base) and not any(f.shape == (1, 1) for f in base.args):
+        (a, b) = base.args  # det(A kron B) is det(A)**q det(B)**p for A of p rows, B of q
+        of_a, of_b = (table.make("determinant", (f,)) for f in (a, b))
+        return table.mul(
+            table.pow(of_a, table.constant(b.shape[0])), table.pow(of_b, table.constant(a.shape[0]))
+        )
+    return table.make("determinant", (base,))
 
 
 def _kronecker(intake: Intake, expression: Any, *factors: Node) -> Node:
@@ -181,7 +215,7 @@ def _transpose(intake: Intake, expression: Any, a: Node) -> Node:
 def _trace(intake: Intake, expression: Any, a: Node) -> Node:
     if a.shape == (1, 1):
         return intake.table.reshape(a, ())
-    if a.op == "kronecker" and all(f.shape[0] == f.shape[1] for f in a.args):
+    if a.op == "kronecker" and _is_of_squares(a):
         return intake.table.mul(*[intake.table.make("trace", (f,)) for f in a.args])
     return intake.table.make("trace", (a,))
 

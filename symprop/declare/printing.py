@@ -341,7 +341,18 @@ def _positive_power(style: Style, base: Piece, exponent: Any, entries: bool) -> 
 
 
 def _matmul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
-    return _matrix_product(style, args)
+    """A product; equal factors side by side as a power."""
+    chain: list[tuple[int, Piece, int]] = []
+    for arg, piece in zip(node.args, args, strict=True):
+        for serial, base, count in piece.chain or [(arg.serial, piece, 1)]:
+            if chain and chain[-1][0] == serial and chain[-1][2] * count > 0:
+                chain[-1] = serial, base, chain[-1][2] + count
+            else:
+                chain.append((serial, base, count))
+    factors = [base if count == 1 else style.power(base, Piece(str(count))) for _, base, count in chain]
+    made = _matrix_product(style, factors) if len(factors) > 1 else factors[0]
+    made.chain = chain
+    return made
 
 
 def _sub(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
@@ -443,7 +454,9 @@ def _transpose(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
 
 
 def _inverse(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
-    return style.power(args[0], Piece("-1"))
+    made = style.power(args[0], Piece("-1"))
+    made.chain = [(node.args[0].serial, args[0], -1)]
+    return made
 
 
 def _log_determinant(style: Style, node: Node, args: Sequence[Piece]) -> Piece:

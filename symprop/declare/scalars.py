@@ -123,7 +123,7 @@ def _is_real_root(expression: Any) -> bool:
         power.is_Pow
         and power.exp == sp.Rational(1, 3)
         and isinstance(power.base, sp.Abs)
-        and power.base.args[0] is sign.args[0]
+        and power.base.args[0] == sign.args[0]
     )
 
 

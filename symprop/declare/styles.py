@@ -34,6 +34,7 @@ class Piece:
     __slots__ = (
         "below",
         "block",
+        "chain",
         "closed",
         "entry",
         "leads",
@@ -65,6 +66,9 @@ class Piece:
         self.leads = leads
         self.rank = rank
         self.source: tuple[Piece, Any] | None = None  # of a block: what it is taken from, and its ranges
+        self.chain: list[
+            tuple[int, Piece, int]
+        ] = []  # of a product: numbers of its factors, and their powers
         self.block: Piece | None = None  # of a block among zeros: the block
         self.length: int = sum(len(p) if isinstance(p, str) else p.length for p in parts)
 

@@ -92,9 +92,12 @@ class Guards:
         elif guard is None or self._is_finite(partial):
             result = self._times(upstream, partial)
         else:
-            outer = mask_of(upstream)
-            inner = outer[1] if outer is not None and outer[2] and outer[0] is guard else upstream
-            result = table.select(guard, self._times(inner, partial), table.constant(0))
+            outer, zero = mask_of(upstream), table.constant(0)
+            if outer is not None and not outer[2] and guard.op == "not" and guard.args[0] is outer[0]:
+                result = table.select(outer[0], zero, self._times(outer[1], partial))
+            else:
+                inner = outer[1] if outer is not None and outer[2] and outer[0] is guard else upstream
+                result = table.select(guard, self._times(inner, partial), zero)
         result = table.broadcast(result, upstream.shape or partial.shape)
         if condition is not None and guard is not None:
             guard = table.call("and", guard, condition) if guard is not condition else guard
@@ -109,6 +112,9 @@ class Guards:
 
     def _times(self, upstream: Node, partial: Node) -> Node:
         """The product; an upstream 2*u stays together, as it may have a name, unless both have a number."""
+        rest = _cancelled(self._table, upstream, partial)
+        if rest is not None:
+            return rest
         if upstream.op != "mul" or partial.op in ("constant", "broadcast") or _number(partial) is not None:
             return self._table.mul(upstream, partial)
         return self._table.broadcast(self._table.make("mul", (upstream, partial)), upstream.shape)
@@ -128,6 +134,20 @@ class Guards:
         for guard in distinct[1:]:
             either = self._table.call("or", either, guard)
         self.note(result, either)
+
+
+def _cancelled(table: NodeTable, upstream: Node, partial: Node) -> Node | None:
+    """x*u * x**-1 --> u; None for other products."""
+    if partial.op != "pow" or constant_value(partial.args[1]) != -1:
+        return None
+    base = partial.args[0]
+    if upstream is base:
+        return table.full(1, base.shape)
+    if upstream.op != "mul" or base not in upstream.args:
+        return None
+    factors = list(upstream.args)
+    factors.remove(base)
+    return table.broadcast(table.mul(*factors), upstream.shape)
 
 
 def _number(node: Node) -> sp.Expr | None:
@@ -245,16 +265,19 @@ def _parts(term: Node) -> Sequence[Node]:
     return term.args if whole else (term,)
 
 
+Factor = tuple[int, bool, bool]  # the serial number of a matrix; whether it is transposed, inverted
+
+
 def _split(term: Node) -> tuple[Any, Hashable]:
     """The number in front of a product, and a key that is equal for equal products.
 
     Numbers and scalars count in any order and wherever they stand, the factors of matrix products in their
     order, however they are bracketed.
     """
-    if term.op not in ("mul", "matmul"):
+    if term.op not in ("mul", "matmul") and not _is_turned_product(term):
         return 1, term.serial
     number: Any = 1
-    key: list[tuple[int, ...]] = []
+    key: list[tuple[Factor, ...]] = []
     todo = [term]
     while todo:
         factor = todo.pop()
@@ -262,33 +285,57 @@ def _split(term: Node) -> tuple[Any, Hashable]:
             number = factor.attrs[0] * number
         elif factor.op == "mul" and (factor is term or factor.args[0].op == "constant"):
             todo += factor.args
-        elif factor.op == "matmul":
+        elif factor.op == "matmul" or _is_turned_product(factor):
             chain, scalars = _unbracketed(factor)
             key.append(chain)
             todo += scalars
         else:
-            key.append((factor.serial,))
+            key.append((_factor(factor, False),))
     return number, tuple(sorted(key))
 
 
-def _unbracketed(node: Node, most: int = 12) -> tuple[tuple[int, ...], list[Node]]:
-    """The serial numbers of the factors of a matrix product of matrix products, of a few at most, and the
-    scalars that stand among them.
+def _is_turned_product(node: Node) -> bool:
+    return node.op == "transpose" and node.args[0].op == "matmul"
+
+
+def _unbracketed(node: Node, most: int = 12) -> tuple[tuple[Factor, ...], list[Node]]:
+    """The factors of a matrix product of matrix products, of a few at most, and the scalars that stand among
+    them.
     """
-    factors, scalars, k = [node], [], 0
+    factors, scalars, k = [(node, False)], [], 0
     while k < len(factors) <= most:
-        factor = factors[k]
+        factor, turned = factors[k]
         if factor.op == "matmul":
-            factors[k : k + 1] = factor.args
+            inner = [(a, turned) for a in factor.args]
+            factors[k : k + 1] = inner[::-1] if turned else inner
+            continue
+        if factor.op == "transpose" and len(factor.shape) == 2:
+            factors[k] = factor.args[0], not turned
             continue
         if factor.op == "mul":
             matrices = [a for a in factor.args if a.shape]
             if len(matrices) == 1:
                 scalars += [a for a in factor.args if not a.shape]
-                factors[k] = matrices[0]
+                factors[k] = matrices[0], turned
                 continue
         k += 1
-    return tuple([f.serial for f in factors]), scalars
+    kept: list[Factor] = []
+    for f, turned in factors:
+        serial, turns, inverted = found = _factor(f, turned)
+        if kept and kept[-1] == (serial, turns, not inverted):
+            kept.pop()  # A*A**-1
+        else:
+            kept.append(found)
+    return tuple(kept), scalars
+
+
+def _factor(node: Node, turned: bool) -> Factor:
+    inverted = node.op == "inverse"
+    if inverted:
+        node = node.args[0]
+        if node.op == "transpose":
+            node, turned = node.args[0], not turned
+    return node.serial, turned, inverted
 
 
 def _without_numbers(table: NodeTable, product: Node) -> Node:

@@ -13,7 +13,7 @@ from symprop.declare import as_graph as graph_of
 from symprop.differentiate.forward import tangents as forward_tangents
 from symprop.differentiate.matrixform import jacobian_entries, jacobian_node
 from symprop.differentiate.naming import Equation, Names, arrange, symbol_like
-from symprop.differentiate.reverse import adjoints, pullback
+from symprop.differentiate.reverse import adjoints, between, pullback
 from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
 from symprop.functions.structure import is_integer_symbol
 from symprop.graph import CollectorPaused, Node, NodeTable, topological
@@ -38,7 +38,7 @@ def grad(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     A*x + A.T*x
     """
     problem = _Problem(target, wrt)
-    _, nodes = _gradients(problem, problem.output())
+    nodes = _slopes(problem, problem.output())
     return problem.results([f"d_{symbol}" for symbol, _ in problem.variables], nodes, problem.pack, as_graph)
 
 
@@ -151,7 +151,7 @@ def hvp(target: Any, wrt: Any, vector: Any, *, as_graph: bool = False) -> Any:
     A*v + A.T*v
     """
     problem = _Problem(target, wrt)
-    _, gradients = _gradients(problem, problem.output())
+    gradients = _slopes(problem, problem.output())
     directions = problem.directions(vector, [n for _, n in problem.variables], "vector", "variable")
     seeds = {node.serial: v for (_, node), v in zip(problem.variables, directions, strict=True)}
     found = forward_tangents(problem.table, gradients, seeds)
@@ -187,7 +187,7 @@ def hessian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     A + A.T
     """
     problem = _Problem(target, wrt)
-    _, gradients = _gradients(problem, problem.output())
+    gradients = _slopes(problem, problem.output())
     node = _jacobian(problem, gradients, problem.several)
     return problem.results(["H"], [node], _only, as_graph)
 
@@ -328,6 +328,21 @@ def _gradients(problem: _Problem, value: Node) -> tuple[dict[int, Node | None], 
     """All adjoints, and the gradients by the variables of the problem."""
     found = adjoints(problem.table, value, [node for _, node in problem.variables])
     return found, [problem.or_zero(found[node.serial], node) for _, node in problem.variables]
+
+
+def _slopes(problem: _Problem, value: Node) -> list[Node]:
+    """The gradients; that of an expression by one scalar through matrices in forward mode, which gives it as
+    books have it: `trace((A + t*B)**-1*B)`.
+    """
+    if not problem.given_graph and len(problem.variables) == 1 and not problem.several:
+        variable = problem.variables[0][1]
+        if not variable.shape and any(_is_wide(node) for node in between([value], [variable])):
+            return [jacobian_node(problem.table, value, variable)]
+    return _gradients(problem, value)[1]
+
+
+def _is_wide(node: Node) -> bool:
+    return len(node.shape) == 2 and 1 not in node.shape
 
 
 def _visiting_order(problem: _Problem, found: dict[int, Node | None], value: Node) -> list[Variable]:

@@ -42,7 +42,9 @@ def _tangent(table: NodeTable, node: Node, arriving: list[Node | None]) -> Node 
         return None
     declared = OPERATIONS[node.op]
     if declared.jvp is not None:
-        return declared.jvp(table, node, arriving)
+        found = declared.jvp(table, node, arriving)
+        whole = found is not None and found.op == "add" and all(a.shape == found.shape for a in found.args)
+        return add_terms(table, found.args) if found is not None and whole else found
     if declared.partials is not None:
         terms = []
         for tangent, partial in zip(arriving, declared.partials(table, node), strict=True):

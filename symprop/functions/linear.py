@@ -55,11 +55,6 @@ def _declare(name: str, infer: Any, reference: Any, **more: Any) -> None:
     register(Operation(name=name, infer=infer, reference=reference, exact=reference, **more))
 
 
-def _trace(t: T, a: N) -> N:
-    """The trace of a matrix that may be one number."""
-    return t.reshape(a, ()) if a.shape == (1, 1) else t.make("trace", (a,))
-
-
 # -- the inverse ----------------------------------------------------------------------------------------
 
 
@@ -105,7 +100,7 @@ def _determinant_jvp(t: T, node: N, tangents: Tangents) -> N | None:
     (tangent,) = tangents
     if tangent is None:
         return None
-    return _trace(t, t.matmul(t.transpose(t.make("cofactor", node.args)), tangent))
+    return t.trace(t.matmul(t.transpose(t.make("cofactor", node.args)), tangent))
 
 
 _declare(
@@ -136,7 +131,7 @@ def _log_determinant_vjp(t: T, node: N, upstream: N) -> list[N | None]:
 
 def _log_determinant_jvp(t: T, node: N, tangents: Tangents) -> N | None:
     (tangent,) = tangents
-    return None if tangent is None else _trace(t, t.matmul(t.make("inverse", node.args), tangent))
+    return None if tangent is None else t.trace(t.matmul(t.make("inverse", node.args), tangent))
 
 
 _declare(
@@ -199,7 +194,7 @@ def _curvature(t: T, a: N, v: N, w: N) -> N:
     """
     inverse = t.make("inverse", (a,))
     p, q = t.matmul(inverse, v), t.matmul(inverse, w)
-    trace_p, trace_q, trace_pq = _trace(t, p), _trace(t, q), _trace(t, t.matmul(p, q))
+    trace_p, trace_q, trace_pq = t.trace(p), t.trace(q), t.trace(t.matmul(p, q))
     both = t.add(t.matmul(p, q), t.matmul(q, p))
     first = t.sub(t.mul(trace_p, trace_q), trace_pq)
     eye = t.make("eye", (), a.shape)
@@ -259,7 +254,7 @@ def _kronecker_vjp(t: T, node: N, upstream: N) -> list[N | None]:
     (m, n), (p, q) = a.shape, b.shape
 
     def eye(size: Dim) -> N:
-        return t.make("eye", (), (size, size))
+        return t.full(1, (1, 1)) if size == 1 else t.make("eye", (), (size, size))
 
     ones = t.full
     over_b = t.mul(upstream, kronecker(t, ones(1, a.shape), b))

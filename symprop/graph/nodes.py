@@ -319,6 +319,13 @@ class NodeTable:
             return a if keep else self.reshape(a, tuple(d for k, d in enumerate(a.shape) if k not in over))
         return self.make("sum", (a,), (over, keep))
 
+    def trace(self, a: Node) -> Node:
+        """The sum of the diagonal, scalar factors outside; of a 1 x 1 matrix its entry."""
+        scalars = [f for f in a.args if not f.shape] if a.op == "mul" else []
+        if scalars:
+            return self.mul(*scalars, self.trace(self.mul(*[f for f in a.args if f.shape])))
+        return self.reshape(a, ()) if a.shape == (1, 1) else self.make("trace", (a,))
+
     def index(self, a: Node, position: tuple[int, ...]) -> Node:
         """The entry at a static position."""
         if a.op == "broadcast" and not a.args[0].shape:
@@ -405,6 +412,12 @@ def _folded_product(table: NodeTable, a: Node, b: Node) -> Node | None:
         return b
     if b.op == "eye" and b.shape[0] == b.shape[1] == a.shape[1]:
         return a
+    cancelled = _with_inverse(table, a, b)
+    if cancelled is not None:
+        return cancelled
+    for one, other in ((a, b), (b, a)):
+        if one.shape == (1, 1) and constant_value(one) is sp.S.One:
+            return other
     for factor, left in ((a, True), (b, False)):
         matrices = [f for f in factor.args if f.shape] if factor.op == "mul" else []
         if len(matrices) == 1 and matrices[0].op == "eye":  # (s*I)*b --> s*b
@@ -421,6 +434,28 @@ def _folded_product(table: NodeTable, a: Node, b: Node) -> Node | None:
         entry = table.mul(a.args[0], b.args[0], table.constant(a.shape[1]))
         return table.broadcast(entry, (a.shape[0], b.shape[1]))
     return None
+
+
+def _with_inverse(table: NodeTable, a: Node, b: Node) -> Node | None:
+    """A*A**-1 --> I, A*(A**-1*B) --> B, (B*A)*A**-1 --> B, or A**-1 before A; None for other products."""
+    if a.op not in _INVERTIBLE and b.op not in _INVERTIBLE:
+        return None
+    last = a.args[1] if a.op == "matmul" else a
+    first = b.args[0] if b.op == "matmul" else b
+    if not _are_inverse(last, first):
+        return None
+    if a.op == "matmul":
+        return a.args[0] if b.op != "matmul" else table.matmul(a.args[0], b.args[1])
+    return b.args[1] if b.op == "matmul" else table.make("eye", (), (a.shape[0], b.shape[1]))
+
+
+_INVERTIBLE = frozenset(("inverse", "matmul", "transpose"))
+
+
+def _are_inverse(a: Node, b: Node) -> bool:
+    if a.op == b.op == "transpose":
+        a, b = a.args[0], b.args[0]
+    return (a.op == "inverse" and a.args[0] is b) or (b.op == "inverse" and b.args[0] is a)
 
 
 def _order(node: Node) -> tuple[bool, int]:

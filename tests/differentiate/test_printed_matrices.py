@@ -1,0 +1,137 @@
+"""How derivatives of matrix expressions are written: powers, Kronecker products, slopes by a scalar."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from numpy.testing import assert_allclose
+
+import symprop
+from symprop.declare.printing import latex, text
+
+n = 3
+A, B, C, D, X = (sp.MatrixSymbol(name, n, n) for name in "ABCDX")
+R = sp.MatrixSymbol("R", n, 2)
+a, b, x, y = (sp.MatrixSymbol(name, n, 1) for name in "abxy")
+t = sp.Symbol("t")
+tr, det, inv, kron = sp.Trace, sp.Determinant, sp.Inverse, sp.KroneckerProduct
+one, eye = sp.OneMatrix(1, n), sp.Identity(n)
+
+
+def number(*factors):
+    return symprop.scalar(sp.MatMul(*factors))
+
+
+def each(body, matrix):
+    q = sp.Symbol("q")
+    return matrix.applyfunc(sp.Lambda(q, body(q)))
+
+
+GRADIENTS = [
+    (tr(A**5), A, "5*(A**4).T", lambda v: np.trace(np.linalg.matrix_power(v["A"], 5))),
+    (number(x.T, A**3, x), x, "A**3*x + (x.T*A**3).T", None),
+    (tr(inv(A) ** 2), A, "-2*(A**-1).T**3", lambda v: np.trace(np.linalg.matrix_power(v["A"], -2))),
+    (sp.log(det(inv(A))), A, "-(A**-1).T", lambda v: -np.log(np.linalg.det(v["A"]))),
+    (tr(X.T * A * inv(B) * inv(X.T)), X, "zeros(3, 3)", None),
+    (
+        tr(kron(A, B) * kron(C, D)),
+        A,
+        "trace(B*D)*C.T",
+        lambda v: np.trace(np.kron(v["A"], v["B"]) @ np.kron(v["C"], v["D"])),
+    ),
+    (
+        det(kron(A, B)),
+        A,
+        "3*determinant(A)**2*determinant(B)**3*cofactor(A)",
+        lambda v: np.linalg.det(np.kron(v["A"], v["B"])),
+    ),
+    (
+        tr(inv(kron(A, B))),
+        A,
+        "-trace(B**-1)*(A**-1).T**2",
+        lambda v: np.trace(np.linalg.inv(np.kron(v["A"], v["B"]))),
+    ),
+    (
+        number(kron(x, y).T, kron(A, B), kron(x, y)),
+        x,
+        "(y.T*B*y)*A*x + (y.T*B*y)*A.T*x",
+        lambda v: np.kron(v["x"], v["y"]).T @ np.kron(v["A"], v["B"]) @ np.kron(v["x"], v["y"]),
+    ),
+    (
+        tr(inv(A + t * B)),
+        t,
+        "-trace((t*B + A)**-1*B*(t*B + A)**-1)",
+        lambda v: np.trace(np.linalg.inv(v["A"] + v["t"] * v["B"])),
+    ),
+    (
+        sp.log(det(A + t * B)),
+        t,
+        "trace((t*B + A)**-1*B)",
+        lambda v: np.log(np.linalg.det(v["A"] + v["t"] * v["B"])),
+    ),
+    (
+        number(b.T, inv(R * R.T + t * eye), b),
+        t,
+        "-b.T*(t*I + R*R.T)**-2*b",
+        lambda v: v["b"].T @ np.linalg.inv(v["R"] @ v["R"].T + v["t"] * np.eye(n)) @ v["b"],
+    ),
+    (
+        number(one, each(lambda q: q * sp.log(q), x)),
+        x,
+        "log(x) + 1",
+        lambda v: np.sum(v["x"] * np.log(v["x"])),
+    ),
+]
+
+
+def test_gradients_read_as_in_a_book():
+    for formula, variable, printed, _ in GRADIENTS:
+        assert text(symprop.grad(formula, variable)) == printed, formula
+
+
+def test_gradients_are_right():
+    rng = np.random.default_rng(2)
+    at = {m.name: rng.uniform(0.1, 0.5, size=(n, n)) + 1.5 * np.eye(n) for m in (A, B, C, D, X)}
+    at |= {"R": rng.normal(size=(n, 2)), "t": 0.4}
+    at |= {c.name: rng.uniform(0.5, 2, size=n) for c in (a, b, x, y)}
+    for formula, variable, _, function in GRADIENTS:
+        if function is None:
+            continue
+        symbols = sorted(formula.free_symbols, key=str)
+        gradient = symprop.grad(formula, variable)
+        value = symprop.compile(gradient, args=[*symbols], wrt=[])(*[at[str(s)] for s in symbols])
+        base = np.asarray(at[str(variable)], complex)
+        expected = np.zeros(base.shape)
+        for place in np.ndindex(base.shape):
+            moved = base.copy()
+            moved[place] += 1e-25j
+            moved = moved[()] if moved.ndim == 0 else moved
+            expected[place] = np.imag(np.squeeze(function({**at, str(variable): moved}))) / 1e-25
+        assert_allclose(value, expected, rtol=1e-12, atol=1e-13, err_msg=str(formula))
+
+
+def test_second_derivatives_by_a_scalar_collect_like_terms():
+    expected = "2*trace((t*B + A)**-1*B*(t*B + A)**-1*B*(t*B + A)**-1)"
+    assert text(symprop.hessian(tr(inv(A + t * B)), t)) == expected
+
+
+@pytest.mark.parametrize("power", [2, 5, -1, -3])
+def test_powers_go_out_and_in_again(power):
+    gradient = symprop.grad(tr(B * A**power), B)
+    assert gradient == sp.Transpose(A**power)
+    assert text(gradient) == f"(A**{power}).T"
+    assert text(A**2 * B * B * B * A) == "A**2*B**3*A"
+    assert latex(A * A * B) == "A^{2} B"
+
+
+def test_an_adjoint_that_would_divide_by_its_own_factor():
+    """x/x is one, where x is zero too: the slope of x log x at zero is log(0) + 1."""
+    q = sp.Symbol("q")
+    f = symprop.compile(q * sp.log(q), [q])
+    assert f.grad(0.0)[0] == -np.inf
+    assert f.grad(2.0)[0] == pytest.approx(np.log(2) + 1, rel=1e-15)
+
+
+def test_one_guard_for_the_slope_of_a_power():
+    base, exponent = sp.symbols("p e")
+    slope = symprop.grad((2 * base + 1) ** (exponent + 1) / exponent, base)
+    assert text(slope).count("where") == 1
