@@ -128,6 +128,9 @@ class _Product(Copies):
 
     def nest(self, part: Part) -> None:
         """Blocks of rows if there are many, panels, tiles."""
+        if self.row_by_row:
+            self.rows_of_tiles(part)
+            return
         if not self.blocked:
             if self.pack_a:
                 self.pack_tiles(part, self.tiles[0], 0)
@@ -143,6 +146,27 @@ class _Product(Copies):
                 self.blocks(part, panel, panel.start)
                 continue
             self.groups(part, panel)
+
+    def rows_of_tiles(self, part: Part) -> None:
+        """One row of tiles after the other, through all panels."""
+        b = self.b
+        for segment in self.tiles[0]:
+            rows = segment.rows
+
+            def row(i: Size, rows: int = rows) -> None:
+                here = [Segment(i, add(b, i, rows), rows)]
+                for panel in self.panels:
+
+                    def tile(j: Size, panel: Panel = panel) -> None:
+                        self.panel(part, panel, here, j)
+
+                    self.each_panel(panel, tile)
+
+            def some(start: Size, stop: Size, rows: int = rows, row: Callable[[Size], None] = row) -> None:
+                each(b, start, stop, rows, row)
+
+            cost = self.cost(part, multiply(b, self.n, rows))
+            share(b, segment.start, segment.stop, rows, cost, some)
 
     def groups(self, part: Part, panel: Panel) -> None:
         """As many panels of B at a time as there is room for, copied before all rows pass by."""

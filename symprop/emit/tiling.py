@@ -9,8 +9,8 @@ from collections.abc import Callable
 from math import gcd
 from typing import Literal
 
-from .builder import Builder, Type, Value, vector
-from .pack import Operand, Size, rest, subtract
+from .builder import I64, Builder, Type, Value, vector
+from .pack import Operand, Size, rest, subtract, value
 from .tiles import Panel, Piece, Segment
 
 __all__ = ["DEEP", "DEEP_APART", "LARGE", "Axis", "Scratch", "Tiling", "at_least"]
@@ -27,6 +27,7 @@ PACKED = 1024 * 1024  # bytes of copied panels of B at a time, where the rows of
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
 WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
 WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
+FLAT = 32  # steps up to which writing C takes longer than computing it, where it is not in the first level
 MANY = 192  # rows that repay a copy of B that is not necessary
 # The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
 # and room for a row of B and an entry of A that the register allocator really finds.
@@ -72,8 +73,11 @@ class Tiling:
         self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if large else rows or 0
         self.pack_a = reused and collide and self.block > 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
-        # Tiles of packed rows, or rows in blocks, are the same for all panels.
-        self.shared = self.pack_a or self.blocked
+        # Short sums are mostly stores: these go through C by rows.
+        large = self.blocked or self.pack_a or self.pack_b
+        self.row_by_row = not large and k <= FLAT and at_least(PAGE, columns, size)
+        # Tiles of packed rows, or rows in an outer loop, are the same for all panels.
+        self.shared = self.pack_a or self.blocked or self.row_by_row
         most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]
         segments = {rows: self.segments(rows) for rows in dict.fromkeys(most)}
         self.tiles = [segments[rows] for rows in most]
@@ -161,12 +165,17 @@ class Tiling:
             return [
                 s for s in (Segment(0, split, fewest + 1), Segment(split, m, fewest)) if s.start != s.stop
             ]
+        few = 4 if most > 6 else (most + 1) // 2
         result: list[Segment] = []
         start: Size = 0
-        for rows in sorted({most, 4 if most > 6 else (most + 1) // 2, 1}, reverse=True):
-            stop = subtract(b, m, rest(b, subtract(b, m, start), rows)) if rows > 1 else m
+        for rows in dict.fromkeys((most, few)):
+            stop = subtract(b, m, rest(b, subtract(b, m, start), rows))
             result.append(Segment(start, stop, rows))
             start = stop
+        left = value(b, subtract(b, m, start))
+        for rows in range(1, few):  # one tile for what is left: single rows would take as long as `few`
+            same = b.icmp("eq", left, b.const(rows, I64))
+            result.append(Segment(start, b.select(same, value(b, m), value(b, start)), rows))
         return result
 
 
