@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from symprop.emit.builder import I64, PTR, Builder, Value, vector
 from symprop.emit.math import CALLS
-from symprop.emit.pack import Size, multiply, value
+from symprop.emit.pack import Size, least, multiply, value
 from symprop.emit.pool import PARALLEL
 from symprop.schedule.ir import Step
 
@@ -21,10 +21,13 @@ __all__ = ["own_room", "product_cost", "share", "steps_cost"]
 
 # Handing a job to a thread that looks for work, and its end, take 0.4 microseconds, waking one that sleeps 5
 # (measured on two cores of an EPYC at 2.6 GHz): 1,000 and 13,000 cycles. So work is shared from WORTH
-# estimated cycles on, in blocks of BLOCK: large beside the counter that all threads take blocks from, small
-# beside a job, so that no thread waits long for the last one.
+# estimated cycles on, with threads that are awake from SHORT on, in blocks of BLOCK, or FEW blocks where that
+# is less: large beside the counter that all threads take blocks from, small beside a job, so that no thread
+# waits long for the last one.
 WORTH = 60_000
+SHORT = 8_000
 BLOCK = 15_000
+FEW = 8
 
 _NAME = re.compile(r"%[\w.]+")
 _DEFINED = re.compile(r"(%[\w.]+) = ")
@@ -60,7 +63,7 @@ def share(
         return
     if isinstance(start, int) and isinstance(stop, int):
         turns = stop - start
-        if turns <= unit or (isinstance(cost, int) and turns * cost < WORTH * unit):
+        if turns <= unit or (isinstance(cost, int) and turns * cost < SHORT * unit):
             body(start, stop)
             return
     _Region(b, body).write(start, stop, unit, cost)
@@ -121,14 +124,13 @@ class _Region:
     def _plan(self, start: Value, stop: Value, unit: int, cost: Size) -> tuple[Value, Value]:
         """The turns of a block, and the threads."""
         b = self.b
-        work = b.mul(b.sub(stop, start), value(b, cost))
-        pays = b.icmp("sge", work, b.const(WORTH * unit, I64))
-        team = b.select(pays, b.const(b.module.threads, I64), b.const(1, I64))
-        if isinstance(cost, int):
-            return b.const(unit * max(1, -(-BLOCK // max(1, cost))), I64), team
-        one = b.const(1, I64)
-        fewest = b.add(b.assign(I64, f"udiv i64 {BLOCK}, {b.add(cost, one)}"), one)
-        return b.mul(fewest, b.const(unit, I64)), team
+        one, team = b.const(1, I64), b.const(b.module.threads, I64)
+        work = b.assign(I64, f"sdiv i64 {b.mul(b.sub(stop, start), value(b, cost))}, {unit}")
+        awake = b.select(b.icmp("sge", work, b.const(SHORT, I64)), b.sub(b.const(0, I64), team), one)
+        team = b.select(b.icmp("sge", work, b.const(WORTH, I64)), team, awake)
+        block = least(b, b.assign(I64, f"sdiv i64 {work}, {FEW}"), BLOCK)
+        units = b.add(b.assign(I64, f"sdiv i64 {value(b, block)}, {b.add(value(b, cost), one)}"), one)
+        return b.mul(units, b.const(unit, I64)), team
 
     def _free(self) -> Sequence[Value]:
         """The values that the body reads and does not define."""

@@ -3,7 +3,8 @@
 `void symprop.parallel(ptr work, ptr frame, i64 start, i64 stop, i64 step, i64 team)` calls
 `work(frame, first, last, thread)` for the blocks of `range(start, stop)` of `step` indices each. The caller
 is thread 0 and takes blocks like the workers 1 ... team - 1, from one counter. With `team` 1, with a single
-block, or while the pool works for another caller, one call of `work` does everything.
+block, or while the pool works for another caller, one call of `work` does everything. A negative `team` is a
+short job: for those of so many threads that are awake, no other is woken or made.
 
 How it goes: the caller writes the job and makes `generation` odd (the job is open). A worker that sees an odd
 number counts itself in (`active`), looks at the number again, and works only if it is still the same. When no
@@ -115,6 +116,7 @@ _POOL = """target triple = "<triple>"
 @slots = internal global [<most> x %place] zeroinitializer, align 128
 @handles = internal global [<most> x ptr] zeroinitializer, align 128
 
+declare i64 @llvm.abs.i64(i64, i1)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(ptr, ptr)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
@@ -132,8 +134,10 @@ declare i32 @pthread_cond_signal(ptr)
 
 ; -- a job ------------------------------------------------------------------------------------------------
 
-define void @symprop.parallel(ptr %work, ptr %frame, i64 %start, i64 %stop, i64 %step, i64 %team) #0 {
+define void @symprop.parallel(ptr %work, ptr %frame, i64 %start, i64 %stop, i64 %step, i64 %wanted) #0 {
 entry:
+  %team = call i64 @llvm.abs.i64(i64 %wanted, i1 false)
+  %long = icmp sgt i64 %wanted, 1
   %several = icmp sgt i64 %team, 1
   %length = sub i64 %stop, %start
   %blocks = icmp sgt i64 %length, %step
@@ -145,7 +149,8 @@ acquire:
   br i1 %mine, label %open, label %alone
 open:
   %count = load i64, ptr @created
-  %missing = icmp slt i64 %count, %team
+  %fewer = icmp slt i64 %count, %team
+  %missing = and i1 %fewer, %long
   br i1 %missing, label %grow, label %ready
 grow:
   call void @grow(i64 %team)
@@ -159,18 +164,22 @@ ready:
   <get_mode>
   store atomic i64 %start, ptr @next monotonic, align 8
   %opened = atomicrmw add ptr @generation, i64 1 seq_cst
+  br i1 %long, label %rouse, label %begin
+rouse:
   call void @wake(i64 %team)
+  br label %begin
+begin:
   call void @take(ptr %work, ptr %frame, i64 %stop, i64 %step, i64 0)
   %closed = atomicrmw add ptr @generation, i64 1 seq_cst
   br label %wait
 wait:
-  %turn = phi i64 [ 0, %ready ], [ %following, %again ]
+  %turn = phi i64 [ 0, %begin ], [ %following, %again ]
   %inside = load atomic i64, ptr @active seq_cst, align 8
   %done = icmp eq i64 %inside, 0
   br i1 %done, label %leave, label %look
 look:
-  %long = icmp sgt i64 %turn, <patience>
-  br i1 %long, label %yield, label %pause
+  %tired = icmp sgt i64 %turn, <patience>
+  br i1 %tired, label %yield, label %pause
 yield:
   %ignored = call i32 @sched_yield()
   br label %again
