@@ -211,6 +211,20 @@ def exponential() -> Table:
             )
             for e, parts in (("double", 8), ("float", 16))
         },
+        # the same with the error relative to exp(r) - 1
+        "EXPM1_NEAR": {
+            e: fit(
+                lambda r: (mpmath.expm1(r) - r) / r**2,
+                -half / parts,
+                half / parts,
+                range(7 if e == "double" else 3),
+                e,
+                abs,
+                {0: mpf("0.5")},
+                "EXPM1_NEAR",
+            )
+            for e, parts in (("double", 8), ("float", 16))
+        },
         # 2^(k/8) (float: 2^(k/16)) and what the rounded numbers lack
         "POWERS": {
             e: [

@@ -32,7 +32,7 @@ from symprop.emit.math.common import (
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, two_product
 
-__all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair", "power", "power_pair"]
+__all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair", "near", "power", "power_pair"]
 
 
 def reduce(b: Builder, x: Value, n: Value) -> Value:
@@ -52,17 +52,21 @@ def reduce_pair(b: Builder, x: Value, n: Value) -> Pair:
 
 
 class Near(NamedTuple):
-    """exp(x) = 2^exponent (high + low) (1 + p): a power of two between 1 and 2, and a number next to 1."""
+    """exp(x) = 2^exponent (high + low) (1 + r + square series): a power of two from 1 to 2, a number next to
+    1."""
 
     high: Value
     low: Value
-    p: Value
+    r: Value
+    square: Value
+    series: Value
     exponent: Value
 
 
-def near(b: Builder, x: Value, less: Value | None = None) -> Near:
+def near(b: Builder, x: Value, less: Value | None = None, relative: bool = False) -> Near:
     """The parts of exp(x - less) on processors that look up powers of two in a register: eight (float32:
-    sixteen) of them leave a short polynomial. `less` is far below x."""
+    sixteen) of them leave a short polynomial. `less` is far below x; `relative` asks for all digits of
+    exp(r) - 1."""
     element, digits = x.type.element, fraction_bits(x.type)
     high, low = table.POWERS[element]
     middle = number(b, x, 1.5 * 2.0 ** (digits + 1 - len(high).bit_length()))
@@ -74,15 +78,17 @@ def near(b: Builder, x: Value, less: Value | None = None) -> Near:
     if less is not None:
         r = b.fsub(r, less)
     r = negative_mul_add(b, n, number(b, x, second), r)
-    p = mul_add(b, b.fmul(r, r), estrin(b, r, table.EXP_NEAR[element]), r)
-    return Near(look_up(b, high, index), look_up(b, low, index), p, n)
+    terms = table.EXPM1_NEAR if relative else table.EXP_NEAR
+    series = estrin(b, r, terms[element])
+    return Near(look_up(b, high, index), look_up(b, low, index), r, b.fmul(r, r), series, n)
 
 
 def power_pair(b: Builder, x: Value, less: Value | None = None) -> tuple[Pair, Value]:
     """exp(x - less) / 2^n as a pair, error 2^-55 relative, and n as `scaled` takes it; `less` is far below
     x."""
     if has_native(b):
-        high, low, p, exponent = near(b, x, less)
+        high, low, r, square, series, exponent = near(b, x, less)
+        p = mul_add(b, square, series, r)
         return product_plus(b, high, p, (high, low)), exponent
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
     first, second = table.LN2[x.type.element]
@@ -97,7 +103,9 @@ def power_pair(b: Builder, x: Value, less: Value | None = None) -> tuple[Pair, V
 def power(b: Builder, x: Value, more: Value | None = None) -> Value:
     """exp(x + more), below 1 ULP, of an x in the range where that is a number; `more` is far below x."""
     if has_native(b):
-        high, low, p, exponent = near(b, x, None if more is None else b.fneg(more))
+        less = None if more is None else b.fneg(more)
+        high, low, r, square, series, exponent = near(b, x, less)
+        p = mul_add(b, square, series, r)
         return scaled(b, b.fadd(high, mul_add(b, high, p, low)), exponent)
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
     r = reduce(b, x, n)

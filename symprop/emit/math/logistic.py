@@ -8,6 +8,7 @@ reciprocal 1/y is kept as r and e with 1/y = r (1 + e), which makes one rounding
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from symprop.emit.builder import Builder, Value
@@ -17,8 +18,10 @@ from symprop.emit.math.common import (
     bias,
     estrin,
     fraction_bits,
+    has_native,
     is_double,
     mul_add,
+    native,
     negative_mul_add,
     number,
     power_of_two,
@@ -26,7 +29,7 @@ from symprop.emit.math.common import (
     sign_bit,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, remainder, two_product
-from symprop.emit.math.exponential import power_pair
+from symprop.emit.math.exponential import near, power_pair
 from symprop.emit.math.logarithm import log_sum
 
 __all__ = ["sigmoid", "sigmoid_prime", "softplus", "tanh", "tanh_prime"]
@@ -120,11 +123,10 @@ def softplus(b: Builder, x: Value) -> Value:
 
 
 class Parts(NamedTuple):
-    """Of x: r and S with exp(-2|x|) = 2^n (1 + 2 r + 2 r^2 S), and h = (exp(-2|x|) - 1)/2."""
+    """Of x: exp(-2|x|) as 2^n times a number, and h = (exp(-2|x|) - 1)/2."""
 
-    r: Value
-    series: Value
-    bits: Value  # n + bias in the low bits
+    power: Callable[[], Value]  # writes the number
+    exponent: Value  # n as `scaled` takes it
     h: Pair
     below: Pair  # 1 + h
     inverse: Value  # of the first number of it
@@ -132,7 +134,28 @@ class Parts(NamedTuple):
 
 def parts(b: Builder, x: Value) -> Parts:
     """The parts of tanh and its derivative, for |x| as far as the derivative is not zero."""
-    return b.once("parts of tanh", x, lambda: write_parts(b, x), even=True)
+    write = near_parts if has_native(b) else write_parts
+    return b.once("parts of tanh", x, lambda: write(b, x), even=True)
+
+
+def near_parts(b: Builder, x: Value) -> Parts:
+    """The parts from powers of two in a register."""
+    half, one = number(b, x, 0.5), number(b, x, 1.0)
+    negative = b.fneg(b.fabs(x))
+    twice = at_least(b, b.fadd(negative, negative), -750.0 if is_double(x) else -107.0)
+    high, low, r, square, series, exponent = near(b, twice, relative=True)
+    p, error = fast_two_sum(b, r, b.fmul(square, series))  # exp(r) - 1
+    less = b.fsub(exponent, one)
+    top, rest = native(b, "scalef", high, less), native(b, "scalef", low, less)
+    base, lost = fast_two_sum(b, b.fneg(half), top)
+    h = product_plus(b, top, p, (base, b.fadd(lost, mul_add(b, top, error, rest))))
+    total, error = fast_two_sum(b, one, h[0])
+    below = total, b.fadd(error, h[1])
+
+    def power() -> Value:
+        return b.fadd(high, mul_add(b, high, p, low))
+
+    return Parts(power, exponent, h, below, b.fdiv(one, total))
 
 
 def write_parts(b: Builder, x: Value) -> Parts:
@@ -159,7 +182,14 @@ def write_parts(b: Builder, x: Value) -> Parts:
     early, lost = fast_two_sum(b, number(b, x, 1.0), early)
     below = product_plus(b, last, series, (early, b.fadd(lost, error)))
     inverse = b.fdiv(number(b, x, 1.0), below[0])
-    return Parts(r, series, b.bitcast(shifted, kind.integer), h, below, inverse)
+
+    def power() -> Value:
+        twice = b.fadd(r, r)
+        start, error = fast_two_sum(b, number(b, x, 1.0), twice)
+        return b.fadd(start, mul_add(b, b.fmul(twice, r), series, error))
+
+    bits = b.bitcast(shifted, kind.integer)
+    return Parts(power, b.add(bits, b.const(bias(kind), bits.type)), h, below, inverse)
 
 
 def tanh(b: Builder, x: Value) -> Value:
@@ -175,8 +205,5 @@ def tanh_prime(b: Builder, x: Value) -> Value:
     """1 - tanh(x)^2 = z/(1 + h)^2 with z = exp(-2|x|), the power of two last: a few operations beside
     tanh(x); below 1.5 ULP."""
     known = parts(b, x)
-    twice = b.fadd(known.r, known.r)
-    start, error = fast_two_sum(b, number(b, x, 1.0), twice)
-    top = b.fadd(start, mul_add(b, b.fmul(twice, known.r), known.series, error))
-    value = times_square(b, (top, None), correction(b, known.below, known.inverse))
-    return scaled(b, value, b.add(known.bits, b.const(bias(x.type), known.bits.type)))
+    value = times_square(b, (known.power(), None), correction(b, known.below, known.inverse))
+    return scaled(b, value, known.exponent)
