@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,9 @@ class State:
         self.slots = {name: Arrays(arrays) for name, arrays in slots.items()}
         self._count = np.array(step, np.int64)
         self.pointers = self._addresses()
+        self.calls = 0  # of a step in this process
+        # the step that has been called often, and its native call for these arrays
+        self.quick: tuple[Any, Callable[..., Any]] | None = None
 
     def _addresses(self) -> list[int]:
         """Parameters, then for each parameter its slots, then the number of steps."""

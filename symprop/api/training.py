@@ -23,11 +23,13 @@ from symprop.optim import SGD, Optimizer, p, starts, updates
 from symprop.rewrite import optimise
 from symprop.run import Executable, build
 from symprop.run.arguments import Sizes, address, bind_sizes, sample_count
+from symprop.run.fastcall import FastStep
 
 __all__ = ["TrainingStep", "compile_step"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+QUICK_AFTER = 3  # steps after which the native way of calling pays for being made
 _READY = 0x101  # flags of an array that is C-contiguous and aligned
 _LONG_TEXT = 20_000  # characters of equations up to which a saved state holds them as they are
 
@@ -129,6 +131,7 @@ class TrainingStep:
         self._made: dict[tuple[int, ...], tuple[Executable, Program]] = {}
         self._latest: tuple[Executable, Program] | None = None
         self._about: dict[str, Any] | None = None
+        self._native: FastStep | None = None
         if not self._sizes:
             self._latest = self._for_sizes({})
 
@@ -213,6 +216,12 @@ class TrainingStep:
         Raises before anything is changed: `ArgumentError` for arguments that are missing, unknown, no
         numbers, labels out of range, an empty batch; `ShapeError` for arrays that do not fit.
         """
+        if not named and type(state) is State and state.quick is not None and state.quick[0] is self:
+            return state.quick[1](state, *data)
+        return self._general(state, *data, **named)
+
+    def _general(self, state: State, /, *data: Any, **named: Any) -> Any:
+        """A step of any state with any arguments."""
         if named or len(data) != len(self._fast):
             data = self._ordered(data, named)
         if not isinstance(state, State) or (state.about is not self._about and state.about != self.about):
@@ -272,9 +281,23 @@ class TrainingStep:
         assert latest is not None
         return self._run(latest[0], pointers, state, n)
 
+    def _quicken(self, state: State) -> None:
+        """From now on arguments that fit go straight to native code, for this state."""
+        if self._sizes or self._latest is None:
+            return
+        with self._lock:
+            if self._native is None:
+                self._native = FastStep(self._latest[0], self._values, len(self._fast))
+        quick = self._native.over(state.pointers, self._general)
+        if quick is not None:
+            state.quick = self, quick
+
     def _run(self, executable: Executable, pointers: Sequence[int], state: State, n: int) -> Any:
         own, outputs = state.pointers, [executable.allocate(k, n)[0] for k in range(self._values)]
         executable.run([*pointers, *own], [*map(address, outputs), *own], n)
+        state.calls += 1
+        if state.calls == QUICK_AFTER:
+            self._quicken(state)
         if len(outputs) == 1:
             return _shown(outputs[0])
         return tuple(map(_shown, outputs))

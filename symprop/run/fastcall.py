@@ -2,8 +2,9 @@
 
 For a program whose results are numbers and gradients of unbatched arguments, a builtin function (flags
 METH_FASTCALL and METH_KEYWORDS) is generated: it checks type, dtype, layout and shape of each argument, makes
-the result arrays, runs the entry and packs `(value, gradients)`. Whatever it does not know (lists, other
-dtypes, keywords, errors) it hands to the general path in Python, which converts or explains.
+the result arrays and the workspace, runs the entry and packs `(value, gradients)`. Whatever it does not know
+(lists, other dtypes, keywords, errors) it hands to the general path in Python, which converts or explains.
+A training step is such a function for each state, whose arrays are known.
 
 This relies on the layout of CPython's and NumPy's objects, which `_layout_holds` checks once; elsewhere
 `fast_call` gives None.
@@ -21,12 +22,14 @@ from typing import Any
 import numpy as np
 
 from symprop.emit.builder import F64, I32, I64, PTR, Builder, Module, Type, Value, vector
+from symprop.emit.program import SHARED_FROM, Memory
 from symprop.emit.target import host
 from symprop.run.bound import PAYLOAD, Block, Definition, method_object
-from symprop.run.engine import compile_text
+from symprop.run.engine import Code, compile_text
 from symprop.run.executable import Executable
+from symprop.schedule.memory import ALIGN
 
-__all__ = ["Gradient", "fast_call"]
+__all__ = ["FastStep", "Gradient", "fast_call"]
 
 METH_FASTCALL_KEYWORDS = 0x0080 | 0x0002
 DATA, NDIM, DIMS, DESCR, FLAGS = 16, 24, 32, 56, 64  # fields of PyArrayObject
@@ -35,8 +38,14 @@ READY = 0x101  # C-contiguous and aligned
 NAME = "symprop.call"
 # words of the block: the general path, the objects that are compared with, the code
 FALLBACK, ARRAY, REAL, LABEL, FLOAT, SCALAR, ENTRY = range(7)
+HEADER = 7  # behind them: the addresses that are the same in every call
+ON_STACK = 1 << 14  # bytes of a workspace on the stack
+MOST = 1 << 20  # of one that is asked for in each call; a larger one is kept by the general path
 
-_PYTHON = ("PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "Py_DecRef")
+_PYTHON = (
+    *("PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "Py_DecRef"),
+    *("PyMem_RawMalloc", "PyMem_RawFree", "PyEval_SaveThread", "PyEval_RestoreThread"),
+)
 _NUMPY = {"PyArray_New": 93, "PyArray_Scalar": 60}  # places in NumPy's table of its C interface
 
 
@@ -60,28 +69,53 @@ def fast_call(
     where they do not fit. None where the program or the interpreter is of another kind.
     """
     api = _interface()
-    if api is None or not _is_plain(executable, values, gradients):
+    if api is None or not _is_plain(executable, values, len(executable.inputs), gradients):
         return None
-    text = _Writer(executable, values, gradients, single).text()
-    code = compile_text(text, host(), 1, NAME, api)
+    code = compile_text(_Writer(executable, values, gradients, single).text(), host(), 1, NAME, api)
+    return _method(executable, code, fallback, ())
+
+
+class FastStep:
+    """Steps of a program that overwrites what it trains: all inputs but the first `data` ones.
+
+    `over(addresses, fallback)` gives a callable `(state, *data) -> value` for arrays at these addresses; it
+    does not look at the state, which keeps them alive.
+    """
+
+    def __init__(self, executable: Executable, values: int, data: int) -> None:
+        self.executable = executable
+        self._code: Code | None = None
+        api = _interface()
+        if api is not None and data and _is_plain(executable, values, data, ()):
+            text = _Writer(executable, values, (), False, data).text()
+            self._code = compile_text(text, host(), 1, NAME, api)
+
+    def over(self, addresses: Sequence[int], fallback: Callable[..., Any]) -> Callable[..., Any] | None:
+        """The callable; `fallback` is called with the same arguments where they do not fit. None where the
+        program or the interpreter is of another kind.
+        """
+        return None if self._code is None else _method(self.executable, self._code, fallback, addresses)
+
+
+def _method(
+    executable: Executable, code: Code, fallback: Callable[..., Any], addresses: Sequence[int]
+) -> Callable[..., Any]:
     objects = [fallback, np.ndarray, np.dtype(executable.dtype), np.dtype(np.int64), float, np.float64]
-    words = [*map(id, objects), executable.address]
+    words = [*map(id, objects), executable.address, *addresses]
     block = Block(b"".join(w.to_bytes(8, sys.byteorder) for w in words))
     definition = Definition(b"call", code.address, METH_FASTCALL_KEYWORDS, b"A compiled function.")
     block.held = (executable, objects, definition, code)
     return method_object(definition, block)
 
 
-def _is_plain(executable: Executable, values: int, gradients: Sequence[Gradient]) -> bool:
-    """True for numbers as values, gradients of unbatched arguments, and a workspace that fits on the
-    stack.
-    """
-    outputs = executable.outputs
-    if any(o.batched or o.kind != "real" for o in outputs) or executable.memory.size(1) > 0:
+def _is_plain(executable: Executable, values: int, passed: int, gradients: Sequence[Gradient]) -> bool:
+    """True for numbers as values, gradients of unbatched arguments, and a workspace that is soon made."""
+    made = executable.outputs[: values + len(gradients)]
+    if any(o.batched or o.kind != "real" for o in made) or most_samples(executable.memory) < 1:
         return False
-    if any(o.shape != () for o in outputs[:values]):
+    if any(o.shape != () for o in made[:values]):
         return False
-    for port in executable.inputs:
+    for port in executable.inputs[:passed]:
         if port.shape == (1, 1) or len(port.shape) not in (0, 2):
             return False
         if port.kind == "integer" and not port.batched:
@@ -91,13 +125,28 @@ def _is_plain(executable: Executable, values: int, gradients: Sequence[Gradient]
     return not any(executable.inputs[g.position].batched for g in gradients)
 
 
+def most_samples(memory: Memory) -> int:
+    """Samples up to which a call asks for its workspace by itself."""
+    if memory.fixed > MOST:
+        return 0
+    most = (MOST - memory.fixed) // memory.per_sample if memory.per_sample else 1 << 60
+    return min(most, SHARED_FROM) if memory.shared else most
+
+
 class _Writer:
-    """Writes the function."""
+    """Writes the function; with `data` the one of a step, which is passed a state and so many arguments."""
 
     def __init__(
-        self, executable: Executable, values: int, gradients: Sequence[Gradient], single: bool
+        self,
+        executable: Executable,
+        values: int,
+        gradients: Sequence[Gradient],
+        single: bool,
+        data: int | None = None,
     ) -> None:
         self.executable = executable
+        self.passed = len(executable.inputs) if data is None else data
+        self.state = data is not None
         self.values = values
         self.gradients = gradients
         self.single = single
@@ -113,24 +162,32 @@ class _Writer:
         module.declare("PyTuple_New", PTR, [I64])
         module.declare("PyTuple_SetItem", I32, [PTR, I64, PTR])
         module.declare("Py_DecRef", None, [PTR])
+        module.declare("PyMem_RawMalloc", PTR, [I64])
+        module.declare("PyMem_RawFree", None, [PTR])
+        module.declare("PyEval_SaveThread", PTR, [])
+        module.declare("PyEval_RestoreThread", None, [PTR])
         module.declare("PyArray_New", PTR, [PTR, I32, PTR, I32, PTR, PTR, I32, I32, PTR])
         module.declare("PyArray_Scalar", PTR, [PTR, PTR, PTR])
         inputs, outputs = self.executable.inputs, self.executable.outputs
         words = b.element(Value("%self", PTR), PAYLOAD, vector("i8"))
-        self.word = [b.load(b.element(words, k, I64), PTR, True) for k in range(7)]
+        fixed = len(inputs) - self.passed
+        self.word = [b.load(b.element(words, k, I64), PTR, True) for k in range(HEADER)]
         block = b.alloca(I64, len(inputs) + len(outputs) + 3)
         numbers = b.alloca(self.real, max(1, len(outputs)))
         null = Value("null", PTR)
         self.require(b.icmp("eq", names, null))
-        self.require(b.icmp("eq", count, b.const(len(inputs), I64)))
+        self.require(b.icmp("eq", count, b.const(self.passed + self.state, I64)))
         self.samples: Value | None = None
-        objects = [b.load(b.element(args, k, I64), PTR) for k in range(len(inputs))]
-        for k, (port, item) in enumerate(zip(inputs, objects, strict=True)):
+        objects = [b.load(b.element(args, k + self.state, I64), PTR) for k in range(self.passed)]
+        for k, (port, item) in enumerate(zip(inputs, objects, strict=False)):
             b.store(self.argument(port, item), b.element(block, k, I64))
         samples = self.samples or b.const(1, I64)
-        self.require(b.icmp("sle", samples, b.const(self.executable.short_samples, I64)))
+        self.require(b.icmp("sle", samples, b.const(most_samples(self.executable.memory), I64)))
+        if self.state:
+            self.require(b.icmp("sgt", samples, b.const(0, I64)))
         made: dict[int, Value] = {}
-        for k in range(len(outputs)):
+        own = len(outputs) - fixed  # results that are no arrays of the state
+        for k in range(own):
             slot = b.element(block, len(inputs) + k, I64)
             position = self.gradients[k - self.values].position if k >= self.values else -1
             if position < 0 or inputs[position].shape == ():
@@ -139,10 +196,11 @@ class _Writer:
             like = objects[position]
             made[k] = self.array(like)
             b.store(self.field(made[k], DATA, PTR), slot)
-        tail = len(inputs) + len(outputs)
-        for k, value in enumerate((b.const(0, I64), samples, samples)):
-            b.store(value, b.element(block, tail + k, I64))
-        status = b.assign(I32, f"call i32 {self.word[ENTRY]}(ptr {block})")
+        for k in range(fixed):
+            there = b.load(b.element(words, HEADER + k, I64), I64, True)
+            for place in (self.passed + k, len(inputs) + own + k):
+                b.store(there, b.element(block, place, I64))
+        status = self.run(block, len(inputs) + len(outputs), samples)
         good, bad = b.label("good"), b.label("bad")
         b.branch(b.icmp("eq", status, b.const(0, I32)), good, bad)
         b.start(bad)  # the general path finds out what was wrong, and raises
@@ -150,16 +208,53 @@ class _Writer:
             b.emit(f"call void @Py_DecRef(ptr {array})")
         b.jump(self.slow)
         b.start(good)
-        results = [made[k] if k in made else self.number(numbers, k) for k in range(len(outputs))]
+        results = [made[k] if k in made else self.number(numbers, k) for k in range(own)]
         value = results[0] if self.values == 1 else self.tuple(results[: self.values])
-        rest = results[self.values :]
-        grads = rest[0] if self.single else self.tuple(rest)
-        b.emit(f"ret ptr {self.tuple([value, grads])}")
+        if self.state:
+            b.emit(f"ret ptr {value}")
+        else:
+            rest = results[self.values :]
+            grads = rest[0] if self.single else self.tuple(rest)
+            b.emit(f"ret ptr {self.tuple([value, grads])}")
         b.start(self.slow)
         general = b.call("PyObject_Vectorcall", PTR, [self.word[FALLBACK], args, count, names])
         b.emit(f"ret ptr {general}")
         module.functions[NAME] = b.define(f"ptr @{NAME}(ptr %self, ptr %args, i64 %count, ptr %names)")
         return module.text()
+
+    def run(self, block: Value, tail: int, samples: Value) -> Value:
+        """The status of the entry, called with a workspace, and without the lock if it takes long."""
+        b, memory = self.b, self.executable.memory
+        allocated: Value | None = None
+        workspace = b.const(0, I64)
+        if memory.fixed <= ON_STACK and not memory.per_sample:
+            if memory.fixed:
+                workspace = b.convert("ptrtoint", b.alloca(vector("i8"), memory.fixed), I64)
+        else:
+            rounded = b.and_(b.add(samples, b.const(ALIGN - 1, I64)), b.const(-ALIGN, I64))
+            size = b.add(b.mul(rounded, b.const(memory.per_sample, I64)), b.const(memory.fixed + 64, I64))
+            allocated = b.call("PyMem_RawMalloc", PTR, [size])
+            self.require(b.icmp("ne", allocated, Value("null", PTR)))
+            start = b.add(b.convert("ptrtoint", allocated, I64), b.const(63, I64))
+            workspace = b.and_(start, b.const(-64, I64))
+        for k, value in enumerate((workspace, samples, samples)):
+            b.store(value, b.element(block, tail + k, I64))
+        short = self.executable.short_samples
+        keeps, releases, done = b.label("keeps"), b.label("releases"), b.label("done")
+        b.branch(b.icmp("sle", samples, b.const(short, I64)), keeps, releases)
+        b.start(keeps)
+        first = b.assign(I32, f"call i32 {self.word[ENTRY]}(ptr {block})")
+        b.jump(done)
+        b.start(releases)
+        state = b.call("PyEval_SaveThread", PTR, [])
+        second = b.assign(I32, f"call i32 {self.word[ENTRY]}(ptr {block})")
+        b.emit(f"call void @PyEval_RestoreThread(ptr {state})")
+        b.jump(done)
+        b.start(done)
+        status = b.phi([(first, keeps), (second, releases)])
+        if allocated is not None:
+            b.emit(f"call void @PyMem_RawFree(ptr {allocated})")
+        return status
 
     # -- pieces ---------------------------------------------------------------------------------------------
 

@@ -105,3 +105,20 @@ def test_results_are_new_arrays_and_no_reference_is_lost(f):
     after = [sys.getrefcount(v) for v in (a, b, np.float64, np.dtype(float))]
     assert all(abs(p - q) < 50 for p, q in zip(counts, after, strict=True))
     assert sys.getrefcount(first[1][0]) == sys.getrefcount(np.ones(3)) + 1
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_workspace_of_any_size(dtype):
+    A, b = sp.MatrixSymbol("A", 30, 40), sp.MatrixSymbol("b", 30, 1)
+    u = sp.MatrixSymbol("u", 40, 1)
+    loss = nn.cross_entropy(nn.tanh(A * u + b), y)
+    f = symprop.compile(loss, args=[A, b, u, y], batch=[u, y], reduce="mean", dtype=dtype)
+    assert f.schedule.mode == "loops"
+    rng = np.random.default_rng(0)
+    weights, bias = rng.normal(size=(30, 40)).astype(dtype), rng.normal(size=30).astype(dtype)
+    for samples in (3, 3, 3, 64, 1000, 20_000, 0):  # on the stack or not, too large, none
+        rows, labels = rng.normal(size=(samples, 40)).astype(dtype), rng.integers(0, 30, samples)
+        found = f.value_and_grad(weights, bias, rows, labels)
+        expected = type(f).value_and_grad(f, weights, bias, rows, labels)
+        np.testing.assert_equal(found, expected)
+    assert "built-in" in repr(f.value_and_grad)
