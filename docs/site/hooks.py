@@ -17,6 +17,18 @@ _OPERATOR = re.compile(r"<mo>([A-Za-z]\w+)</mo>")
 _LETTERS = re.compile(r"(?:<mo ?/>)<mrow>((?:<mi>[^<]*</mi>|<mn>[^<]*</mn>)+)</mrow>")
 
 
+# a named function, what stands before it, and what it is applied to without parentheses
+_NAMED = re.compile(
+    r"(</(?:mi|mn|msup|msub)>|&#x00029;</mo>)?(<mi>[A-Za-z_]{3,}</mi>)(?=(<(?:mi|mn|msub|msup)>)?)"
+)
+_THIN = '<mspace width="0.17em"/>'
+
+
+def _spaced(found: re.Match[str]) -> str:
+    before, name, after = found.groups()
+    return (before + _THIN if before else "") + name + (_THIN if after else "")
+
+
 def _word(found: re.Match[str]) -> str:
     return f"<mi>{re.sub('<[^>]*>', '', found[1])}</mi>"
 
@@ -28,6 +40,7 @@ def on_page_content(content: str, **page: Any) -> str:
         tag, kind, text = found.groups()
         shown = convert(html.unescape(text).strip(), display="block" if kind == "[" else "inline")
         shown = _LETTERS.sub(_word, _OPERATOR.sub(r"<mi>\1</mi>", shown))
+        shown = _NAMED.sub(_spaced, shown)
         shown = shown.replace('fence="true"', 'fence="true" lspace="0" rspace="0"')
         return f'<{tag} class="arithmatex">{shown}</{tag}>'
 

@@ -57,7 +57,7 @@ def plot(
         (values[:, 0], f"{name}({x})", {"color": "#15803d", "linewidth": 2}),
         (values[:, 1], f"{name}'({x})", {"color": "#b91c1c", "linewidth": 1.6, "linestyle": "--"}),
     ):
-        ax.plot(*_broken(places, curve), label=label, **style)
+        ax.plot(*broken(places, curve), label=label, **style)
     high_up = np.abs(values) > _POLE * (high - low)
     if high_up.any() and high_up.any(axis=1).mean() < _FEW:
         ax.set_ylim(low - high, high - low)
@@ -68,7 +68,7 @@ def plot(
     return ax
 
 
-def _broken(places: Any, curve: Any) -> tuple[Any, Any]:
+def broken(places: Any, curve: Any) -> tuple[Any, Any]:
     """A curve with a gap where it jumps: a step much larger than those beside it."""
     with np.errstate(invalid="ignore"):
         steps = np.abs(curve[1:] - curve[:-1])

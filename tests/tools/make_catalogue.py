@@ -24,6 +24,7 @@ from symprop.differentiate import reverse
 from symprop.functions.symbols import named
 from symprop.graph import OPERATIONS, NodeTable
 from symprop.graph.evaluate import evaluate
+from symprop.nn.plots import broken
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 x, a, b, k = sp.symbols("x a b k")
@@ -261,7 +262,8 @@ def curves(expression: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
 def line(
     places: np.ndarray, values: np.ndarray, scale: Callable[[float, float], str], bottom: float, top: float
 ) -> str:
-    """The path of a curve; it is broken where the values leave the frame or have no number."""
+    """The path of a curve; it is broken where the values jump, leave the frame or have no number."""
+    places, values = broken(places, values)
     parts, pen = [], False
     for place, value in zip(places, values, strict=True):
         inside = np.isfinite(value) and bottom <= value <= top
