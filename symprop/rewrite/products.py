@@ -13,6 +13,7 @@ from fractions import Fraction
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_positive
+from symprop.rewrite.rules.exponentials import exponents_of, shifted_scalars
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["distributed", "even_argument", "normalised", "read"]
@@ -43,14 +44,13 @@ class Reading:
         powers = self.powers
         divided = False
         room = LONGEST  # factors that are taken apart: a chain of products is not walked to its end
-        todo = [node]
+        todo: list[tuple[Node, Number]] = [(node, 1)]
         while todo:
-            factor = todo.pop()
+            factor, exponent = todo.pop()
             while factor.op == "broadcast" and not factor.args[0].shape:
                 factor = factor.args[0]
             op = factor.op
-            exponent: Number = 1
-            if op == "constant":
+            if op == "constant" and exponent == 1:
                 number = context.number(factor)
                 if number is not None:
                     self.number *= number
@@ -61,15 +61,19 @@ class Reading:
                     self.number *= Fraction(int(short.p), int(short.q))
                     factor = context.table.constant(rest)
             elif op == "mul":
-                if len(factor.args) <= room:
+                if exponent == 1 and len(factor.args) <= room:
                     room -= len(factor.args)
-                    todo.extend(reversed(factor.args))
+                    todo.extend([(a, 1) for a in reversed(factor.args)])
                     continue
             elif op == "pow":
                 power = context.number(factor.args[1])
                 if power is not None:
-                    factor, exponent = factor.args[0], power
-                    divided = divided or power < 0
+                    base = factor.args[0]
+                    if base.op == "mul" and _is_weight(base, context):  # 1/(p*s**-1), p and s positive
+                        todo.extend([(a, power * exponent) for a in reversed(base.args)])
+                        continue
+                    factor, exponent = base, power * exponent
+                    divided = divided or exponent < 0
             before = powers.get(factor.serial)
             if before is not None:
                 if before[1] * exponent < 0:
@@ -83,6 +87,14 @@ class Reading:
         self.divisors: tuple[int, ...] = ()
         if divided:
             self.divisors = tuple([s for s, (_, e) in powers.items() if e < 0])
+
+
+def _is_weight(base: Node, context: Context) -> bool:
+    """True for exp(x)*s**-1, s positive."""
+    (a, b) = base.args if len(base.args) == 2 else (base, base)
+    return (a.op == "exp" and b.op == "pow" and is_positive(b, context)) or (
+        b.op == "exp" and a.op == "pow" and is_positive(a, context)
+    )
 
 
 def read(node: Node, context: Context) -> Reading:
@@ -285,7 +297,36 @@ def _side_over_root(f: Factors) -> bool:
     return False
 
 
+def _weights(f: Factors) -> bool:
+    """exp(x) for an x of s = exp(a) + exp(b) + ..., s below the line: both by exp(-max(a, b, ...))."""
+    for total, e in f.of("add"):
+        if not isinstance(e, int) or e >= 0 or not exponents_of(total, f.context):
+            continue
+        _, powers, shifted = shifted_scalars(total, f.context)
+        left = -e
+        for power, o in f.of("exp"):
+            x = power.args[0]
+            if isinstance(o, int) and o > 0 and x.serial in powers and left:
+                count = min(left, o)
+                f.change(power, -count)
+                f.change(powers[x.serial], count)
+                f.change(total, count)
+                f.change(shifted, -count)
+                left -= count
+        if left < -e:
+            return True
+    return False
+
+
 PRODUCTS: tuple[ProductRule, ...] = (
+    ProductRule(
+        "weights among exponentials",
+        "exp(x)*s**-1",
+        "exp(x - m)*(exp(a - m) + ...)**-1, s = exp(a) + ..., x one of a, ..., m = max(a, ...)",
+        "infinity over infinity for x above 710",
+        _weights,
+        frozenset({"exp", "add"}),
+    ),
     ProductRule(
         "positive factors cancel",
         "p*p**-1",
@@ -405,6 +446,7 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
         ]
         inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _meets(b, "sigmoid", total, context)]
         inside += [(b, e) for b, e in factors.of("sigmoid") if e > 0 and _meets(b, "exp", total, context)]
+        inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _weighs(b, total, context)]
         if not inside:
             continue
         sweep.fire("divisors taken into a sum")
@@ -414,6 +456,16 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
         factors.change(total, -1)
         return table.mul(factors.built(), table.add(*[table.mul(*front, a) for a in total.args]))
     return None
+
+
+def _weighs(power: Node, total: Node, context: Context) -> bool:
+    """True where every term of the sum is divided by a sum of exponentials of which this is one."""
+    for term in total.args:
+        reading = read(term, context)
+        sums = [b for b, e in reading.powers.values() if b.op == "add" and e < 0]
+        if not any(any(a is power for a in b.args) and exponents_of(b, context) for b in sums):
+            return False
+    return True
 
 
 def _meets(factor: Node, op: str, total: Node, context: Context) -> bool:

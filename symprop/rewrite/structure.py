@@ -262,6 +262,14 @@ def _sum(node: Node, sweep: Sweep) -> Node | None:
         rest = [f for f in a.args if f.shape]
         inner = rest[0] if len(rest) == 1 else table.make("mul", rest)
         return table.mul(*scalars, table.make("sum", (inner,), node.attrs))
+    if a.op == "mul" and sweep.single(a):
+        same = [f for f in a.args if f.op == "broadcast" and _is_same_along(f, axes)]
+        if same and len(same) < len(a.args):
+            sweep.fire("factor out of a sum")  # sum(broadcast(row) o A) --> row o (column sums of A)
+            others = [f for f in a.args if f not in same]
+            total = table.sum(table.mul(*others), axes, True)
+            made = table.mul(*[table.broadcast(f.args[0], total.shape) for f in same], total)
+            return table.reshape(made, node.shape)
     if a.op == "mul" and everything and len(a.args) == 2 and a.shape[1:] == (1,):
         for hot, other in (a.args, a.args[::-1]):
             if hot.op == "one_hot" and other.shape == hot.shape:
@@ -288,6 +296,12 @@ def _sum(node: Node, sweep: Sweep) -> Node | None:
         left, right = a.args
         return table.reshape(table.matmul(table.sum(left, (0,), True), table.sum(right, (1,), True)), ())
     return None
+
+
+def _is_same_along(repeated: Node, axes: tuple[int, ...]) -> bool:
+    """True for an array that repeats a row or column along these axes."""
+    source = repeated.args[0]
+    return bool(source.shape) and all(source.shape[k] == 1 and repeated.shape[k] != 1 for k in axes)
 
 
 def _sum_of_broadcast(node: Node, sweep: Sweep) -> Node | None:

@@ -75,6 +75,11 @@ CASES = {
         lambda f: f.log(f.t.add(f.exp(f.x), f.y)),
         800,
     ),
+    "log of shifted scalars": (
+        lambda f: f.log(f.t.mul(f.exp(f.x), f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), -1))),
+        lambda f: f.log(f.t.mul(f.exp(f.x), f.t.pow(f.t.add(f.exp(f.x), f.y), -1))),
+        None,
+    ),
     "weight among exponentials": (
         lambda f: f.t.mul(f.exp(f.x), f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), -1)),
         lambda f: f.t.mul(f.exp(f.z), f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), -1)),

@@ -103,6 +103,11 @@ def exp(t, a):
 
 # name: (fires, near-miss, where the plain formula fails)
 CASES = {
+    "weights among exponentials": (
+        lambda t, x, y: t.mul(exp(t, x), exp(t, y), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),
+        lambda t, x, y: t.mul(exp(t, t.neg(x)), exp(t, t.neg(y)), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),
+        None,
+    ),
     "positive factors cancel": (
         lambda t, x, y: t.mul(t.call("normal_cdf", x), t.pow(t.call("normal_cdf", x), -1), y),
         lambda t, x, y: t.mul(t.sub(x, y), t.pow(t.sub(x, y), -1), y),

@@ -8,7 +8,7 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context
 from symprop.rewrite.matching import Bindings, Rule
 
-__all__ = ["EXPONENTIALS", "exponents_of"]
+__all__ = ["EXPONENTIALS", "exponents_of", "is_shifted_sum", "shifted_scalars"]
 
 _EXP = ("exp", "x")
 _ONE_PLUS_EXP = ("add", 1, _EXP)
@@ -68,17 +68,17 @@ def _log_of_shifted(powers: Node, total: Node, context: Context) -> Node:
     return t.make("log1p", (t.make("add", (rest, t.make("add", (context.constant(-1), ties)))),))
 
 
-def _is_shifted_sum(bound: Bindings, context: Context) -> bool:
+def is_shifted_sum(total: Node, context: Context) -> bool:
     """True for the sum of exp(z - m), m the maximum of z over the axes of the sum."""
-    total = bound["s"]
     if total.op != "sum" or total.args[0].op != "exp":
         return False
     less = total.args[0].args[0]
     if less.op != "add" or len(less.args) != 2:
         return False
     for z, shift in (less.args, less.args[::-1]):
-        number, factors = context.split(shift)
+        number, factors = context.split(shift.args[0] if shift.op == "broadcast" else shift)
         top = factors[0].args[0] if factors[0].op == "broadcast" else factors[0]
+        top = top.args[1] if top.op == "select" else top  # the maximum where it is finite
         if number == -1 and len(factors) == 1 and top.op == "reduce_max":
             return top.args[0] is z and top.attrs[0] == total.attrs[0]
     return False
@@ -126,7 +126,7 @@ def _found_exponents(total: Node, context: Context) -> list[Node] | None:
     return found if sum(e.op != "constant" for e in found) > 1 and not any(map(_is_shifted, found)) else None
 
 
-def _shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node], Node]:
+def shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node], Node]:
     """The maximum m, exp(a - m) for each exponent a, and their sum."""
     key = ("shifted", total.serial)
     if key not in context.memo:
@@ -139,6 +139,7 @@ def _shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Nod
         less = context.times(-1, (top,))
         powers = {e.serial: t.make("exp", (t.add(e, less),)) for e in exponents}
         context.memo[key] = top, powers, t.make("add", list(powers.values()))
+        context.memo["is shifted", context.memo[key][2].serial] = True
     found: tuple[Node, dict[int, Node], Node] = context.memo[key]
     return found
 
@@ -146,31 +147,36 @@ def _shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Nod
 def _log_of_scalars(bound: Bindings, context: Context) -> Node:
     """The largest term is exactly 1: it is left out of the sum, so that a small rest keeps its digits."""
     t = context.table
-    _, powers, _ = _shifted_scalars(bound["s"], context)
+    _, powers, _ = shifted_scalars(bound["s"], context)
     exponents = _exponents(bound["s"], context) or []
     top = exponents[0]
     for e in exponents[1:]:
         top = t.make("maximum", (top, e))
-    # in pairs: the larger one, and the sum of all others
-    parts: list[tuple[Node, list[Node]]] = [(powers[e.serial], []) for e in exponents]
+    return t.add(top, _log_of_ones([powers[e.serial] for e in exponents], context))
+
+
+def _log_of_ones(powers: list[Node], context: Context) -> Node:
+    """log(sum(powers)), the largest of them 1: in pairs the larger one, and the sum of all others."""
+    t = context.table
+    parts: list[tuple[Node, list[Node]]] = [(p, []) for p in powers]
     while len(parts) > 1:
         joined = [
             (t.make("maximum", (a, b)), [*rest, *more, t.make("minimum", (a, b))])
             for (a, rest), (b, more) in zip(parts[::2], parts[1::2], strict=False)
         ]
         parts = joined + ([parts[-1]] if len(parts) % 2 else [])
-    return t.make("add", (top, t.make("log1p", (t.add(*parts[0][1]),))))
+    return t.make("log1p", (t.add(*parts[0][1]),))
 
 
 def _weight_of_scalars(bound: Bindings, context: Context) -> Node:
-    _, powers, total = _shifted_scalars(bound["s"], context)
+    _, powers, total = shifted_scalars(bound["s"], context)
     return context.table.make("mul", (powers[bound["x"].serial], context.table.pow(total, -1)))
 
 
 def _has_exponent(bound: Bindings, context: Context) -> bool:
     if _exponents(bound["s"], context) is None:
         return False
-    return bound["x"].serial in _shifted_scalars(bound["s"], context)[1]
+    return bound["x"].serial in shifted_scalars(bound["s"], context)[1]
 
 
 def _negative_integer(bound: Bindings, context: Context) -> bool:
@@ -243,7 +249,7 @@ EXPONENTIALS: tuple[Rule, ...] = (
         ("log", "s"),
         lambda b, c: _log_of_shifted(b["s"].args[0], b["s"], c),
         "a small rest of the sum stands beside the 1 of the largest term",
-        _is_shifted_sum,
+        lambda b, c: is_shifted_sum(b["s"], c),
         "log1p(sum(exp(z - m)) - 1), s = sum(exp(z - m)), m = max(z)",
     ),
     Rule(
@@ -269,6 +275,14 @@ EXPONENTIALS: tuple[Rule, ...] = (
         "exp overflows, or all of them are 0, or one stands beside 1",
         lambda b, c: _exponents(b["s"], c) is not None,
         "m + log1p(exp(a - m) + exp(b - m) + ... - 1), s = exp(a) + exp(b) + ..., m = max(a, b, ...)",
+    ),
+    Rule(
+        "log of shifted scalars",
+        ("log", "s"),
+        lambda b, c: _log_of_ones(list(b["s"].args), c),
+        "a small rest of the sum stands beside the 1 of the largest term",
+        lambda b, c: ("is shifted", b["s"].serial) in c.memo,
+        "log1p(exp(a - m) + exp(b - m) + ... - 1), s = exp(a - m) + exp(b - m) + ..., m = max(a, b, ...)",
     ),
     Rule(
         "weight among exponentials",

@@ -1,0 +1,139 @@
+"""A softmax less its target: at a class of probability one the difference is minus the sum of the others.
+
+The gradient of a cross-entropy, however it is written, is `softmax(z) - t`, t a one-hot column or an input.
+Where an entry is beyond one half (of one class at most), `p - t` is `(1 - t) - rest`, with `rest` the sum of
+all other entries: for t = 1 no digit would be left once p rounds to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.products import Reading, read
+from symprop.rewrite.rules.exponentials import is_shifted_sum
+
+__all__ = ["softmax_less_target"]
+
+LONGEST = 8  # terms of a sum that are looked at
+WIDEST = 64  # scalars of one softmax
+HALF = Fraction(1, 2)
+_VIEWS = frozenset({"index", "take", "slice", "reshape", "transpose", "broadcast"})
+
+
+def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
+    """`F*p - F*t` with p a softmax and t its target, as a choice; or None."""
+    context, table = sweep.context, sweep.table
+    if len(node.args) > LONGEST:
+        return None
+    readings = [read(a, context) for a in node.args]
+    for i, first in enumerate(readings):
+        found = _softmax(first, context)
+        if found is None:
+            continue
+        power, inverse, total = found
+        others = {s: e for s, (_, e) in first.powers.items() if e and s not in (power.serial, inverse.serial)}
+        others.pop(total.serial, None)
+        weight = _weight(first, others, context)  # what the targets add up to, where that is a factor
+        number = first.number if weight is None else first.number * weight.number
+        for j, second in enumerate(readings):
+            if second.number != -number:
+                continue
+            own = {s: e for s, (_, e) in second.powers.items() if e}
+            targets = [s for s in own if s not in others]
+            if len(targets) > 1 or {s: e for s, e in own.items() if s in others} != others:
+                continue
+            target = context.constant(1)
+            if targets:
+                target, exponent = second.powers[targets[0]]
+                if exponent != 1 or not _is_target(target):
+                    continue
+            if weight is not None and weight.target is not target:
+                continue
+            sweep.fire("softmax less its target")
+            made = _chosen(power, inverse, total, target, weight, context)
+            front = [table.pow(b, context.constant(e)) for s, (b, e) in first.powers.items() if s in others]
+            kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
+            result = table.mul(context.constant(number), *front, made)
+            return table.broadcast(table.add(result, *kept), node.shape)
+    return None
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """number * sum(target), a factor of the softmax."""
+
+    number: Number
+    target: Node
+    total: Node
+
+
+def _weight(reading: Reading, others: dict[int, Number], context: Context) -> _Weight | None:
+    """The factor sum(t) of sum(t)*softmax(z) - t; it is taken from the others."""
+    for serial, (base, exponent) in reading.powers.items():
+        total = base.args[0] if base.op == "broadcast" else base
+        if serial not in others or exponent != 1 or total.op != "sum":
+            continue
+        inner = read(total.args[0], context)
+        powers = [p for p in inner.powers.values() if p[1]]
+        if len(powers) != 1 or powers[0][1] != 1 or not _is_target(powers[0][0]):
+            continue
+        target = powers[0][0]
+        others.pop(serial)
+        one_hot = target.op == "one_hot"
+        made = context.constant(1) if one_hot else context.table.make("sum", (target,), total.attrs)
+        return _Weight(inner.number, target, made)
+    return None
+
+
+def _softmax(reading: Reading, context: Context) -> tuple[Node, Node, Node] | None:
+    """exp(z - m), the inverse of its sum (in its shape) and that sum itself, if they are factors."""
+    for base, exponent in reading.powers.values():
+        if base.op != "exp" or exponent != 1:
+            continue
+        for other, e in reading.powers.values():
+            if e == -1 and other.op == "add" and not other.shape and _is_among(base, other):
+                return base, context.table.pow(other, -1), other
+            if e == -1 and other.op == "sum" and other.args[0] is base and is_shifted_sum(other, context):
+                return base, context.table.pow(other, -1), other
+            if e == 1 and other.op == "broadcast" and other.args[0].op == "pow":
+                total, power = other.args[0].args
+                matches = total.op == "sum" and total.args[0] is base and context.is_number(power, -1)
+                if matches and is_shifted_sum(total, context):
+                    return base, other, total
+    return None
+
+
+def _is_among(power: Node, total: Node) -> bool:
+    """True for a sum of exponentials of which this is one."""
+    if len(total.args) > WIDEST or any(a.op != "exp" for a in total.args):
+        return False
+    return any(a is power for a in total.args)
+
+
+def _is_target(node: Node) -> bool:
+    """True for a one-hot column, and for (entries of) an input."""
+    while node.op in _VIEWS and node.args:
+        node = node.args[0]
+    return node.op == "one_hot" or (node.op == "symbol" and node.kind == "real")
+
+
+def _chosen(
+    power: Node, inverse: Node, total: Node, target: Node, weight: _Weight | None, context: Context
+) -> Node:
+    t, whole = context.table, context.constant(1) if weight is None else weight.total
+    p = t.mul(power, inverse)
+    if total.op == "add":
+        rest = t.mul(t.add(*[a for a in total.args if a is not power]), inverse)
+        if target.op == "constant":
+            return context.negate(rest)  # of positive numbers: right for every p
+    else:
+        less = t.make("less", (power, context.constant(1)))  # the largest is exactly 1
+        rest = t.make("sum", (t.make("select", (less, power, context.constant(0))),), total.attrs)
+        rest = t.mul(t.broadcast(rest, power.shape), inverse)
+    whole = t.broadcast(whole, target.shape)
+    above = t.make("sub", (t.make("sub", (whole, target)), t.mul(whole, rest)))
+    below = t.make("sub", (t.mul(whole, p), target))
+    return t.select(t.make("less", (context.constant(HALF), p)), above, below)
