@@ -17,6 +17,7 @@ from symprop.emit.math.common import (
     at_most,
     bias,
     fraction_bits,
+    has_native,
     is_double,
     mul_add,
     mul_sub,
@@ -29,6 +30,7 @@ from symprop.emit.math.common import (
     whole_and_bits,
 )
 from symprop.emit.math.doubledouble import Pair, two_product
+from symprop.emit.math.exponential import power
 from symprop.emit.math.exponential import reduce as reduce_by_ln2
 from symprop.emit.math.logarithm import log1p, parts, special
 
@@ -62,6 +64,8 @@ def exp_and_scale(b: Builder, x: Value) -> tuple[Value, Value]:
 def exp(b: Builder, x: Value) -> Value:
     """exp(x), below 3 ULP."""
     x = clamp(b, x)
+    if has_native(b):
+        return power(b, x)
     n, bits = whole_and_bits(b, x, coefficients.LOG2E[x.type.element][0], 2 * bias(x.type))
     r = reduce_by_ln2(b, x, n)
     part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP[x.type.element]), r)

@@ -193,7 +193,7 @@ def write_parts(b: Builder, x: Value) -> Parts:
 
 
 def tanh(b: Builder, x: Value) -> Value:
-    """-h/(1 + h) with the sign of x, h = (exp(-2|x|) - 1)/2; below 0.9 ULP."""
+    """-h/(1 + h) with the sign of x, h = (exp(-2|x|) - 1)/2; below 1.1 ULP."""
     known = parts(b, x)
     (high, low), (y, rest), inverse = known.h, known.below, known.inverse
     first = b.fmul(high, inverse)

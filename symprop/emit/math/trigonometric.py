@@ -169,9 +169,8 @@ def not_finite(b: Builder, x: Value, value: Value) -> Value:
 
 def pick(b: Builder, bits: Value, odd: Pair, even: Pair) -> Pair:
     """The pair for the parity of n."""
-    zero = b.const(0, bits.type)
-    is_odd = b.icmp("ne", b.and_(bits, b.const(1, bits.type)), zero)
-    return b.select(is_odd, odd[0], even[0]), b.select(is_odd, odd[1], even[1])
+    mask = is_odd(b, bits)
+    return b.select(mask, odd[0], even[0]), b.select(mask, odd[1], even[1])
 
 
 def negate(b: Builder, x: Value, bits: Value) -> Value:
@@ -180,11 +179,35 @@ def negate(b: Builder, x: Value, bits: Value) -> Value:
     return b.bitcast(b.xor(b.bitcast(x, bits.type), sign), x.type)
 
 
+def one_of_both(b: Builder, odd: Value, r: Value, low: Value, single: bool) -> Value:
+    """cos(r + low) where `odd` is true, else sin(r + low): the coefficients are chosen, not the results."""
+    key = "float" if single else "double"
+    z = b.fmul(r, r)
+    half, one, zero = number(b, r, 0.5), number(b, r, 1.0), number(b, r, 0.0)
+    chosen = [
+        b.select(odd, number(b, r, c), number(b, r, s))
+        for s, c in zip(table.SIN[key], table.COS[key], strict=True)
+    ]
+    square = negative_mul_add(b, z, half, one)  # 1 - z/2, half of z is exact
+    high = b.select(odd, square, r)
+    power = b.fmul(b.select(odd, z, r), z)
+    if single:
+        return b.fadd(high, b.fmul(power, polynomial(b, z, chosen)))
+    # what 1 - z/2 lost, and the slope times the low part: -r low, or low (1 - z/2)
+    lost = b.select(odd, negative_mul_add(b, z, half, b.fsub(one, square)), zero)
+    rest = mul_add(b, low, b.select(odd, b.fneg(r), square), lost)
+    return b.fadd(high, mul_add(b, power, polynomial(b, z, chosen), rest))
+
+
+def is_odd(b: Builder, bits: Value) -> Value:
+    """True where n is odd."""
+    return b.icmp("ne", b.and_(bits, b.const(1, bits.type)), b.const(0, bits.type))
+
+
 def sine_of(b: Builder, x: Value, single: bool) -> Value:
     """sin x of float64, with the digits of float32 for `single`."""
     bits, r, low = reduce(b, x, single)
-    high, small = pick(b, bits, cosine(b, r, low, single), sine(b, r, low, single))
-    value = negate(b, b.fadd(high, small), bits)
+    value = negate(b, one_of_both(b, is_odd(b, bits), r, low, single), bits)
     # sin(-0) = -0, and tiny arguments keep their sign
     value = b.select(b.fcmp("oeq", x, number(b, x, 0.0)), x, value)
     return not_finite(b, x, value)
@@ -193,8 +216,8 @@ def sine_of(b: Builder, x: Value, single: bool) -> Value:
 def cosine_of(b: Builder, x: Value, single: bool) -> Value:
     """cos x of float64, with the digits of float32 for `single`."""
     bits, r, low = reduce(b, x, single)
-    high, small = pick(b, bits, sine(b, r, low, single), cosine(b, r, low, single))
-    value = negate(b, b.fadd(high, small), b.add(bits, b.const(1, bits.type)))
+    even = b.not_(is_odd(b, bits))
+    value = negate(b, one_of_both(b, even, r, low, single), b.add(bits, b.const(1, bits.type)))
     return not_finite(b, x, value)
 
 
