@@ -24,6 +24,7 @@ DEEPEST = 6  # operations inside operations
 SHORT, LONG = 8, 60  # coefficients to see whether terms cancel, and to write the series
 LOST = 4.0  # terms may be so many times larger than their sum
 EXACT = 2.0**-57  # what the series leaves out, relative to it
+_OPENED = frozenset({"mul", "pow", "add", "broadcast"})  # in which values and functions are looked for
 
 Coefficients = list[Fraction]  # from the leading one on
 
@@ -297,11 +298,46 @@ def _candidates(node: Node, context: Context) -> list[Node]:
             if x is not None:
                 values[x.serial] = x
                 own.add(x.serial)
-            elif depth and part.op in ("mul", "pow", "add", "broadcast") and len(part.args) <= LONGEST:
+            elif depth and part.op in _OPENED and len(part.args) <= LONGEST:
                 todo.extend((a, depth - 1) for a in part.args)
         for serial in own:
             held[serial] = held.get(serial, 0) + 1
     return [x for serial, x in values.items() if held.get(serial, 0) > 1]
+
+
+def _may_cancel(node: Node, context: Context) -> bool:
+    """False where no two terms differ by functions of one value alone: a look at their factors says so."""
+    terms = [read(a, context).powers for a in node.args]
+    for k, one in enumerate(terms):
+        for other in terms[:k]:
+            different = [p for s, p in one.items() if other.get(s) != p]
+            different += [p for s, p in other.items() if one.get(s) != p]
+            values = {_value_in(base, context) for base, exponent in different if exponent} - {-1}
+            if len(values) < 2 and all(base.serial >= max(values, default=0) for base, _ in different):
+                return True
+    return False
+
+
+def _value_in(node: Node, context: Context, depth: int = 3) -> int:
+    """The serial number of the only value of which a node can be a function alone; -1 where a look does not
+    say.
+    """
+    key = ("value in", node.serial)
+    found: int | None = context.memo.get(key)
+    if found is None:
+        if node.op in FUNCTIONS:
+            x = _inner(node, context)
+            found = -1 if x is None else x.serial
+        elif node.op not in _OPENED:
+            found = node.serial
+        elif depth == 0 or len(node.args) > LONGEST:
+            return -1
+        else:
+            inside = [a for a in node.args if context.number(a) is None]
+            values = {_value_in(a, context, depth - 1) for a in inside} - {-1}
+            found = node.serial if len(values) > 1 else -1  # of several values: of itself
+        context.memo[key] = found
+    return found
 
 
 def _split(
@@ -327,7 +363,7 @@ def _split(
 def sum_as_series(node: Node, sweep: Sweep) -> Node | None:
     """A sum whose terms cancel at zero: its power series close to zero, itself elsewhere; or None."""
     context, table = sweep.context, sweep.table
-    if not 2 <= len(node.args) <= LONGEST:
+    if not 2 <= len(node.args) <= LONGEST or not _may_cancel(node, context):
         return None
     for x in _candidates(node, context):
         short = _Expansion(x, SHORT, context)
