@@ -34,6 +34,8 @@ def number(value: sp.Expr) -> float:
     if isinstance(value, sp.Float) and value._prec == 53:
         return float(value)
     result = sp.N(value, 40)
+    if result is sp.zoo:  # 1/n of an empty matrix
+        return float("inf")
     if not result.is_number or (result.is_real is False and result is not sp.nan and not result.is_infinite):
         raise UnsupportedExpressionError(
             f"{value} is no real number; symprop computes with real numbers only"

@@ -38,7 +38,7 @@ def transplant(
                 attrs = tuple(_sized(a, sizes) for a in attrs)
         if node.op == "constant":
             (value,) = attrs
-            value = _numbers_in(value, sizes) if sizes else value
+            value = _real(_numbers_in(value, sizes)) if sizes else value
             made[node.serial] = table.constant(value if number is None else number(value))
             continue
         if number is not None:
@@ -66,6 +66,15 @@ def sized_symbol(symbol: sp.Basic, sizes: Sizes) -> sp.Basic:
 
 def _numbers_in(expression: Any, sizes: Sizes) -> Any:
     return expression.xreplace({s: sp.Integer(n) for s, n in sizes.items()})
+
+
+def _real(value: Any) -> Any:
+    """A number as floats have it: 1/0 is infinite, a root of a negative number NaN."""
+    if not value.args and value is not sp.zoo:
+        return value
+    if value.has(sp.zoo):
+        return sp.oo if value is sp.zoo else sp.nan
+    return sp.nan if value.has(sp.I) else value
 
 
 def _sized(attr: Any, sizes: Sizes) -> Any:

@@ -295,3 +295,16 @@ def test_a_batch_of_pictures():
         np.testing.assert_allclose(value, np_softmax_loss(scores, y), rtol=1e-12)
         np.testing.assert_allclose(by_w, x.T @ (p - y) / size, rtol=1e-10, atol=1e-14)
         np.testing.assert_allclose(by_b, (p - y).sum(0, keepdims=True) / size, rtol=1e-10, atol=1e-14)
+
+
+def test_an_empty_batch_and_a_divisor_that_is_zero():
+    """A mean over no rows is NaN, and so is a variance over n - 1 of one row: 0/0, as in NumPy."""
+    x, t = sp.MatrixSymbol("x", n, 1), sp.MatrixSymbol("t", n, 1)
+    f = symprop.compile(nn.mse_loss(x, t), [x, t])
+    assert np.isnan(f([], [])) and f([1.0], [3.0]) == 4.0
+    assert f.grad([], [])[0].shape == (0,)
+    centred = x - column_means(x)
+    variance = symprop.compile(total(product(centred, centred)) / (n - 1), [x])
+    assert np.isnan(variance([5.0])) and variance([1.0, 3.0]) == 2.0
+    root = symprop.compile(sp.sqrt(n - 2) * total(x), [x])
+    assert np.isnan(root([5.0])) and root([5.0, 1.0]) == 0.0
