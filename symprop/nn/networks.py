@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symprop.declare import scalar
 from symprop.declare.network import Graph
-from symprop.errors import ArgumentError
+from symprop.errors import ArgumentError, SympropError
 from symprop.nn.activations import tanh
 
 __all__ = ["Network", "mlp"]
@@ -66,8 +67,9 @@ def mlp(
 ) -> Network:
     """A multi-layer perceptron: `h1 = activation(W1*x + b1)`, ..., `z = Wk*h + bk`, with `sizes` its widths.
 
-    `activation` is any function of a column (`nn.relu`, `lambda v: nn.elu(v, 2)`); the last layer gives the
-    scores as they are, unless `output` is a function too. Raises `ArgumentError` for sizes that are no
+    `activation` is any function of a column (`nn.relu`, `lambda v: nn.elu(v, 2)`) or of a number, which is
+    then applied to every entry (`sympy.sin`, `lambda v: v * nn.sigmoid(v)`); the last layer gives the scores
+    as they are, unless `output` is a function too. Raises `ArgumentError` for sizes that are no
     positive integers.
 
     >>> from symprop import nn
@@ -95,10 +97,26 @@ def mlp(
         name = sp.MatrixSymbol("z" if last else f"h{k}", rows, 1)
         total = weight * below + bias
         function = output if last else activation
-        equations.append((name, total if function is None else function(total)))
+        equations.append((name, total if function is None else _applied(function, total)))
         params += [weight, bias]
         below = name
     return Network(Graph(equations), params)
+
+
+def _applied(function: Callable[[Any], Any], column: Any) -> Any:
+    """The function of a column; where it is none of matrices, of every entry."""
+    try:
+        result = function(column)
+    except SympropError:
+        raise
+    except (TypeError, ValueError, NotImplementedError):  # sympy's, of what matrices do not have
+        result = None
+    if getattr(result, "shape", None) == column.shape:
+        return result
+    if column.shape == (1, 1):
+        return function(scalar(column))
+    entry = sp.Dummy("v")
+    return column.applyfunc(sp.Lambda(entry, function(entry)))
 
 
 def _width(size: Any) -> int:

@@ -1,8 +1,10 @@
 """The multi-layer perceptron: its equations, its parameters and their start values."""
 
 import numpy as np
+import pytest
 import sympy as sp
 
+import symprop
 from symprop import nn
 from symprop.graph.evaluate import evaluate
 
@@ -51,3 +53,26 @@ def test_a_loss_is_one_more_equation():
     graph = Graph([*net.graph.equations, (loss, nn.cross_entropy(net.scores, y))])
     assert graph.outputs == (loss,)
     assert set(graph.inputs) == {*net.params, *net.inputs, y}
+
+
+@pytest.mark.parametrize(
+    ("activation", "numpy"),
+    [
+        (lambda v: v * nn.tanh(nn.softplus(v)), lambda v: v * np.tanh(np.logaddexp(0, v))),
+        (sp.sin, np.sin),
+        (abs, np.abs),
+        (lambda v: v**2, np.square),
+        (lambda v: 1 / (1 + sp.exp(-v)), lambda v: 1 / (1 + np.exp(-v))),
+        (lambda v: nn.elu(v, 2), lambda v: np.where(v > 0, v, 2 * np.expm1(v))),
+    ],
+    ids=["product", "sympy", "builtin", "power", "quotient", "of a column"],
+)
+def test_a_function_of_a_number_is_applied_to_every_entry(activation, numpy):
+    for width in (1, 3):
+        net = nn.mlp([2, width, 1], activation=activation)
+        values = net.init(seed=2)
+        x = np.array([0.3, -1.2])
+        W1, b1, W2, b2 = values.values()
+        expected = (W2 @ numpy(W1 @ x + b1[:, 0]) + b2[:, 0])[0]
+        found = symprop.compile(net.graph)(**{str(p): v for p, v in values.items()}, x=x)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)

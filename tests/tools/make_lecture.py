@@ -69,8 +69,8 @@ STYLE: dict[str, Any] = {
 
 
 def pages() -> list[Path]:
-    """The pages in their order; the index first."""
-    return [LECTURE / "index.md", *sorted(LECTURE.glob("[0-9]*.md"))]
+    """The pages in their order; the index first, the answers last."""
+    return [LECTURE / "index.md", *sorted(LECTURE.glob("[0-9]*.md")), LECTURE / "answers.md"]
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
