@@ -76,8 +76,9 @@ def plot(rows):
     last, total = rows[-1][0], rows[-1][1][-1]
     ideal = " L".join(place(n, total * n / last) for n, _ in rows)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-        f'font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-20 0 {width + 50} {height}" '
+        f'width="{width + 50}" height="{height}" font-family="sans-serif" font-size="11">',
+        f'<rect x="-20" width="{width + 50}" height="{height}" fill="#fff"/>',
         f'<path d="M{ideal}" stroke="#bbb" stroke-width="4" fill="none"/>',
     ]
     for k, (name, colour) in enumerate(zip(names, colours, strict=True)):
