@@ -126,7 +126,7 @@ def fit(
     gives the same result, bit for bit.
 
     Ctrl-C ends the training after the running step and gives what was reached. Raises `TrainingError` where
-    the loss becomes NaN, with the node and the step at which it first appeared and `.result` from before;
+    the loss becomes NaN or -inf, with the node and step of its first appearance and `.result` from before;
     `ArgumentError` and `ShapeError` for data, parameters and options that do not fit, before anything is
     computed.
 
@@ -330,8 +330,8 @@ class _Run:
         total = 0.0
         for k, (first, last) in enumerate(plan.bounds):
             loss = float(step(state, *data.batch(plan, k)))
-            if loss != loss:
-                raise self._diverged(before, number, plan, k)
+            if not loss > -np.inf:  # NaN, or without a lower bound; +inf may pass
+                raise self._diverged(before, number, plan, k, loss)
             total += loss * (last - first)
             shown.advance(last - first, loss)
             if interrupts.requested:
@@ -350,8 +350,9 @@ class _Run:
         shown.end(row)
         return True
 
-    def _diverged(self, before: Any, epoch: int, plan: Plan, failed: int) -> TrainingError:
-        """The error for a loss that is NaN, from the state before the epoch: the same steps once more."""
+    def _diverged(self, before: Any, epoch: int, plan: Plan, failed: int, loss: float) -> TrainingError:
+        """The error for a loss that is NaN or -inf, from the state before the epoch: the same steps once
+        more."""
         step, task, data = self.result.step, self.task, self.data
         again = before.copy()
         origin = failed
@@ -367,11 +368,14 @@ class _Run:
         batch = [np.array(a) for a in data.batch(plan, origin)]
         finding = diagnose(task.graph, task.params, task.inputs, values, batch, plan.rows(origin), task.dtype)
         first, last = self._steps + origin + 1, self._steps + failed + 1
-        text = f"the loss is NaN at step {last} (epoch {epoch}, batch {failed + 1} of {len(plan.bounds)})"
+        what = "-inf" if loss == -np.inf else "NaN"
+        text = f"the loss is {what} at step {last} (epoch {epoch}, batch {failed + 1} of {len(plan.bounds)})"
         if origin < failed:
             text += f", after step {first} (batch {origin + 1}) had left {', '.join(spoiled[:3])} not finite"
         if finding is not None:
             text += f"; at step {first}, {finding.text}" if origin < failed else f": {finding.text}"
+        elif loss == -np.inf:
+            text += "; it has no lower bound, or a term of it overflows"
         else:
             text += "; all values and gradients of that step are finite: the update itself overflows"
         error = TrainingError(
@@ -381,7 +385,7 @@ class _Run:
             None if finding is None else finding.node,
             None if finding is None else finding.row,
         )
-        error.result = FitResult(step, before, self.result.history, False, f"NaN at step {first}")
+        error.result = FitResult(step, before, self.result.history, False, f"{what} at step {first}")
         return error
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_positive
-from symprop.rewrite.rules.exponentials import exponents_of, shifted_scalars
+from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["distributed", "even_argument", "normalised", "read"]
@@ -300,7 +300,7 @@ def _side_over_root(f: Factors) -> bool:
 def _weights(f: Factors) -> bool:
     """exp(x) for an x of s = exp(a) + exp(b) + ..., s below the line: both by exp(-max(a, b, ...))."""
     for total, e in f.of("add"):
-        if not isinstance(e, int) or e >= 0 or not exponents_of(total, f.context):
+        if not isinstance(e, int) or e >= 0 or not has_weights(total, f.context):
             continue
         _, powers, shifted = shifted_scalars(total, f.context)
         left = -e
@@ -463,7 +463,7 @@ def _weighs(power: Node, total: Node, context: Context) -> bool:
     for term in total.args:
         reading = read(term, context)
         sums = [b for b, e in reading.powers.values() if b.op == "add" and e < 0]
-        if not any(any(a is power for a in b.args) and exponents_of(b, context) for b in sums):
+        if not any(any(a is power for a in b.args) and has_weights(b, context) for b in sums):
             return False
     return True
 

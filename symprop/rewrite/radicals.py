@@ -136,7 +136,9 @@ def _less_side(base: Node, serial: int, sign: Number, context: Context) -> Node 
     zero, size = context.constant(0), table.make("abs", (side,))
     near = table.make("less", (zero, side) if sign < 0 else (side, zero))
     small = table.mul(top, table.make("div", (top, table.add(base, size))))
-    return table.select(near, small, table.add(base, size))
+    made = table.select(near, small, table.add(base, size))
+    context.memo["root and side", made.serial] = base, side, 1 if sign > 0 else -1
+    return made
 
 
 def _short(value: Number) -> Number:

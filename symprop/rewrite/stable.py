@@ -17,6 +17,7 @@ from symprop.rewrite.radicals import root_less_limit
 from symprop.rewrite.rational import RATIONAL, READ, quotient_in_decay, rational_product, rational_sum
 from symprop.rewrite.rules import STABLE
 from symprop.rewrite.series import FUNCTIONS, sum_as_series
+from symprop.rewrite.softplus import softplus_and_argument
 from symprop.rewrite.targets import softmax_less_target
 
 __all__ = ["exact_exponents", "stable_forms"]
@@ -165,6 +166,7 @@ _ALWAYS = frozenset[str]()
 # beside the patterns: operation, step, of what operation an operand must be, and of what a node anywhere
 _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", softmax_less_target, frozenset({"mul"}), frozenset({"exp"})),
+    ("add", softplus_and_argument, frozenset({"mul", "softplus"}), frozenset({"exp", "softplus"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),

@@ -34,8 +34,12 @@ def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
         if found is None:
             continue
         power, inverse, total = found
-        others = {s: e for s, (_, e) in first.powers.items() if e and s not in (power.serial, inverse.serial)}
-        others.pop(total.serial, None)
+        others = {s: e for s, (_, e) in first.powers.items() if e}
+        for s, by in ((power.serial, 1), (total.serial, -1), (inverse.serial, 1)):
+            if s in others:  # p*p leaves p
+                others[s] -= by
+                if not others[s]:
+                    del others[s]
         weight = _weight(first, others, context)  # what the targets add up to, where that is a factor
         number = first.number if weight is None else first.number * weight.number
         for j, second in enumerate(readings):
@@ -54,7 +58,8 @@ def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
                 continue
             sweep.fire("softmax less its target")
             made = _chosen(power, inverse, total, target, weight, context)
-            front = [table.pow(b, context.constant(e)) for s, (b, e) in first.powers.items() if s in others]
+            bases = {s: b for s, (b, _) in first.powers.items()}
+            front = [table.pow(bases[s], context.constant(e)) for s, e in others.items()]
             kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
             result = table.mul(context.constant(number), *front, made)
             return table.broadcast(table.add(result, *kept), node.shape)
@@ -91,14 +96,14 @@ def _weight(reading: Reading, others: dict[int, Number], context: Context) -> _W
 def _softmax(reading: Reading, context: Context) -> tuple[Node, Node, Node] | None:
     """exp(z - m), the inverse of its sum (in its shape) and that sum itself, if they are factors."""
     for base, exponent in reading.powers.values():
-        if base.op != "exp" or exponent != 1:
+        if base.op != "exp" or exponent < 1:
             continue
         for other, e in reading.powers.values():
-            if e == -1 and other.op == "add" and not other.shape and _is_among(base, other):
+            if e <= -1 and other.op == "add" and not other.shape and _is_among(base, other):
                 return base, context.table.pow(other, -1), other
-            if e == -1 and other.op == "sum" and other.args[0] is base and is_shifted_sum(other, context):
+            if e <= -1 and other.op == "sum" and other.args[0] is base and is_shifted_sum(other, context):
                 return base, context.table.pow(other, -1), other
-            if e == 1 and other.op == "broadcast" and other.args[0].op == "pow":
+            if e >= 1 and other.op == "broadcast" and other.args[0].op == "pow":
                 total, power = other.args[0].args
                 matches = total.op == "sum" and total.args[0] is base and context.is_number(power, -1)
                 if matches and is_shifted_sum(total, context):

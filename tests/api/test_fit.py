@@ -387,7 +387,7 @@ def test_a_gradient_that_is_infinite_is_named_though_the_nan_comes_a_step_later(
 
 def test_a_start_that_overflows_is_told_as_infinite_first() -> None:
     graph = symprop.Graph([(u, sp.exp(w * x)), (L, u - sp.exp(2 * w * x) + t)])
-    with pytest.raises(symprop.TrainingError, match="u is infinite, then NaN in L"):
+    with pytest.raises(symprop.TrainingError, match=r"the loss is -inf at step 1 .*: u is infinite"):
         line(np.full(8, 1000.0), np.zeros(8), graph, params={w: 1.0})
 
 
@@ -579,3 +579,15 @@ def test_the_history_draws_itself(tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(symprop.MissingExtraError, match=r"symprop\[plot\]"):
         history.plot()
+
+
+def test_a_loss_without_a_lower_bound_is_refused() -> None:
+    """u*x - u**2 goes to -inf; the state before that step is kept."""
+    u, v, loss = sp.symbols("u v loss")
+    graph = symprop.Graph([(loss, u * v - u**2)])
+    options = {"inputs": [v], "epochs": 500, "batch_size": 4, "optimizer": symprop.optim.SGD(lr=2.0)}
+    with pytest.raises(symprop.SympropError, match="the loss is -inf at step") as caught:
+        symprop.fit(graph, np.ones(8), params={u: 1.0}, progress=False, **options)
+    assert "no lower bound" in str(caught.value)
+    assert np.isfinite(caught.value.result.params[u])
+    assert caught.value.result.stopped.startswith("-inf at step")

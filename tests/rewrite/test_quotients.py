@@ -17,6 +17,7 @@ TINY = np.finfo(float).tiny
 
 # name: (formula, what fires in it or its derivatives)
 QUOTIENTS = {
+    "a weighted log-sum-exp": (sp.log(E(x) / 5 + 3 * E(-x / 2)), "log of exponentials"),
     "sinh over cosh, written out": (
         (E(3 * x) - E(-3 * x)) / (E(3 * x) + E(-3 * x)),
         "quotient of sums of exponentials",
@@ -118,6 +119,32 @@ def test_a_root_less_its_limit_keeps_its_digits(name):
     assert not symprop.compile(ROOTS[name], args=[x], wrt=[], accuracy="as_written").report.fired.get(
         "root less its limit"
     )
+
+
+SOFTPLUS = {
+    "log(1 + exp(x)) - x": sp.log(1 + E(x)) - x,
+    "3*x - 3*log(1 + exp(x))": 3 * x - 3 * sp.log(1 + E(x)),
+    "log(1 + exp(2*x)) - x - log(2)": sp.log(1 + E(2 * x)) - x - sp.log(2),
+    "abs(x) + log(1 + exp(-2*abs(x))) - log(2)": sp.Abs(x) + sp.log(1 + E(-2 * sp.Abs(x))) - sp.log(2),
+    "log(1 + exp(x)) - log(1 + exp(-x))": sp.log(1 + E(x)) - sp.log(1 + E(-x)),
+}
+
+
+@pytest.mark.parametrize("name", SOFTPLUS)
+def test_softplus_and_its_argument(name):
+    f = symprop.compile(SOFTPLUS[name], args=[x], batch=[x], wrt=[x])
+    points = [p for p in (*NEAR, *FAR) if abs(p) < 700]
+    for at, v in zip(points, f(points), strict=True):
+        truth = exact(SOFTPLUS[name], at)
+        assert abs(mp.mpf(float(v)) - truth) <= 4e-15 * abs(truth), at
+    assert "softplus and its argument" in f.report.fired
+    plain = symprop.compile(SOFTPLUS[name], args=[x], wrt=[x], accuracy="as_written")
+    assert "softplus and its argument" not in plain.report.fired
+
+
+@pytest.mark.parametrize("expression", [sp.log(1 + E(x)) - y, sp.log(1 + E(x)) + x, sp.log(1 + E(3 * x)) - x])
+def test_softplus_and_something_else(expression):
+    assert "softplus and its argument" not in symprop.compile(expression, args=[x, y], wrt=[]).report.fired
 
 
 @pytest.mark.parametrize("expression", [sp.sqrt(2 + x) - 1, sp.sqrt(x**2 + 1) - y, sp.sqrt(x**2 + y**2) + 1])

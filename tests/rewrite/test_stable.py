@@ -33,6 +33,9 @@ class Formulas:
     def sigmoid(self, a):
         return self.t.call("sigmoid", a)
 
+    def part(self, a):
+        return self.t.mul(self.t.constant(sp.Rational(1, 2)), a)
+
     def total(self, a, axes=None, keep=False):
         return self.t.sum(self.exp(a), axes, keep)
 
@@ -176,6 +179,43 @@ CASES = {
         lambda f: f.t.add(f.y, f.t.sub(f.t.call("tanh", f.x), f.x)),
         lambda f: f.t.sub(f.t.call("tanh", f.x), f.y),
         None,
+    ),
+    "asinh from its logarithm": (
+        lambda f: f.log(f.t.add(f.x, f.t.pow(f.t.add(f.one, f.t.pow(f.x, 2)), f.half))),
+        lambda f: f.log(f.t.add(f.x, f.t.pow(f.t.add(f.one, f.t.pow(f.y, 2)), f.half))),
+        -1e9,
+    ),
+    "acosh from its logarithm": (
+        lambda f: f.log(f.t.add(f.x, f.t.pow(f.t.sub(f.t.pow(f.x, 2), f.one), f.half))),
+        lambda f: f.log(
+            f.t.add(f.x, f.t.pow(f.t.sub(f.t.pow(f.x, 2), f.t.constant(sp.Rational(1, 99))), f.half))
+        ),
+        1e200,
+    ),
+    "atanh from its logarithms": (
+        lambda f: f.t.sub(f.log(f.t.add(f.one, f.part(f.x))), f.log(f.t.sub(f.one, f.part(f.x)))),
+        lambda f: f.t.sub(f.log(f.t.add(f.one, f.part(f.x))), f.log(f.t.sub(f.one, f.part(f.y)))),
+        1e-25,
+    ),
+    "atanh from the logarithm of a quotient": (
+        lambda f: f.log(f.t.mul(f.t.add(f.one, f.part(f.x)), f.t.pow(f.t.sub(f.one, f.part(f.x)), -1))),
+        lambda f: f.log(f.t.mul(f.t.add(f.one, f.part(f.x)), f.t.pow(f.t.sub(f.one, f.part(f.y)), -1))),
+        1e-25,
+    ),
+    "softplus of a power": (
+        lambda f: f.log(f.t.add(f.one, f.t.pow(f.t.constant(10), f.x))),
+        lambda f: f.log(f.t.add(f.one, f.t.pow(f.y, f.x))),
+        400,
+    ),
+    "sigmoid of a power": (
+        lambda f: f.t.pow(f.t.add(f.one, f.t.pow(f.t.constant(10), f.x)), -1),
+        lambda f: f.t.pow(f.t.add(f.one, f.t.pow(f.y, f.x)), -1),
+        None,
+    ),
+    "expm1 of a power": (
+        lambda f: f.t.sub(f.t.pow(f.t.constant(sp.Rational(11, 10)), f.x), f.one),
+        lambda f: f.t.sub(f.t.pow(f.y, f.x), f.one),
+        1e-25,
     ),
     "-expm1 of a power": (
         lambda f: f.t.sub(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),

@@ -9,9 +9,10 @@ factors of products (`products.PRODUCTS`), common denominators (`denominators`).
 
 from symprop.rewrite.matching import Rule
 from symprop.rewrite.rules.exponentials import EXPONENTIALS
+from symprop.rewrite.rules.inverses import INVERSES
 from symprop.rewrite.rules.logarithms import LOGARITHMS
 from symprop.rewrite.rules.roots import ROOTS
 
 __all__ = ["STABLE"]
 
-STABLE: tuple[Rule, ...] = (*EXPONENTIALS, *LOGARITHMS, *ROOTS)
+STABLE: tuple[Rule, ...] = (*INVERSES, *EXPONENTIALS, *LOGARITHMS, *ROOTS)

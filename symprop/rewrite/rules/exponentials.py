@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
+
 import sympy as sp
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context
+from symprop.rewrite.context import Context, Number
 from symprop.rewrite.matching import Bindings, Rule
 
-__all__ = ["EXPONENTIALS", "exponents_of", "is_shifted_sum", "shifted_scalars"]
+__all__ = ["EXPONENTIALS", "exponents_of", "has_weights", "is_shifted_sum", "shifted_scalars"]
 
 _EXP = ("exp", "x")
 _ONE_PLUS_EXP = ("add", 1, _EXP)
@@ -96,12 +99,22 @@ def _softmax(bound: Bindings, context: Context) -> Node:
     return t.make("mul", (powers, inverse if not inverse.shape else t.broadcast(inverse, powers.shape)))
 
 
-def _exponents(total: Node, context: Context) -> list[Node] | None:
-    """The a, b, ... of exp(a) + exp(b) + ...; a 1 among them is exp(0)."""
-    key = ("exponents", total.serial)
+@dataclass(frozen=True)
+class _Power:
+    """A term factor*exp(exponent) of a sum, which is scale*factor*exp(raw)."""
+
+    exponent: Node
+    raw: Node
+    scale: Number = 1
+    factor: Node | None = None
+
+
+def _powers(total: Node, context: Context) -> list[_Power] | None:
+    """The terms of c*exp(a) + d*exp(b) + ..., c, d numbers or other values; a number is c*exp(0)."""
+    key = ("powers", total.serial)
     if key not in context.memo:
-        context.memo[key] = _found_exponents(total, context)
-    found: list[Node] | None = context.memo[key]
+        context.memo[key] = _found_powers(total, context)
+    found: list[_Power] | None = context.memo[key]
     return found
 
 
@@ -109,50 +122,87 @@ def exponents_of(total: Node, context: Context) -> bool:
     """True for a sum of exponentials, of scalars or over the entries of an array."""
     if total.op == "sum":
         return total.args[0].op == "exp"
-    return _exponents(total, context) is not None
+    return _powers(total, context) is not None
 
 
-def _found_exponents(total: Node, context: Context) -> list[Node] | None:
+def _found_powers(total: Node, context: Context) -> list[_Power] | None:
     if total.op != "add" or total.shape:
         return None
     found = []
     for term in total.args:
-        if term.op == "exp":
-            found.append(term.args[0])
-        elif context.is_number(term, 1):
-            found.append(context.constant(0))
-        else:
+        number, factors = context.split(term)
+        value = context.number(term)
+        exponents = [f.args[0] for f in factors if f.op == "exp"] if value is None else [context.constant(0)]
+        rest = [f for f in factors if f.op != "exp"] if value is None else []
+        scale = number if value is None else value
+        if len(exponents) != 1:
             return None
-    return found if sum(e.op != "constant" for e in found) > 1 and not any(map(_is_shifted, found)) else None
-
-
-def shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node], Node]:
-    """The maximum m, exp(a - m) for each exponent a, and their sum."""
-    key = ("shifted", total.serial)
-    if key not in context.memo:
-        t = context.table
-        exponents = _exponents(total, context) or []
-        top = exponents[0]
-        for e in exponents[1:]:
-            top = t.make("maximum", (top, e))
-        top = _finite(context, top)
-        less = context.times(-1, (top,))
-        powers = {e.serial: t.make("exp", (t.add(e, less),)) for e in exponents}
-        context.memo[key] = top, powers, t.make("add", list(powers.values()))
-        context.memo["is shifted", context.memo[key][2].serial] = True
-    found: tuple[Node, dict[int, Node], Node] = context.memo[key]
+        if rest or scale < 0:  # of any sign: left in front
+            factor = context.times(scale, rest) if rest else context.constant(scale)
+            found.append(_Power(exponents[0], exponents[0], 1, factor))
+            continue
+        shift = context.table.constant(sp.log(sp.Rational(Fraction(scale))))
+        raised = exponents[0] if scale == 1 else context.table.add(exponents[0], shift)
+        found.append(_Power(raised, exponents[0], scale))
+    scales = {p.scale for p in found}
+    if len(scales) == 1 and scales != {1} and all(p.factor is None for p in found):
+        c = context.constant(found[0].scale)  # in front of all: no exponent is rounded once more
+        found = [_Power(p.raw, p.raw, 1, c) for p in found]
+    real = sum(p.raw.op != "constant" for p in found)
+    weighted = any(p.scale != 1 or p.factor is not None for p in found)
+    if real < (1 if weighted else 2) or len(found) < 2 or any(_is_shifted(p.raw) for p in found):
+        return None
     return found
 
 
+def has_weights(total: Node, context: Context) -> bool:
+    """True for a sum of exponentials, with factors of several values: of one it is a polynomial."""
+    found = _powers(total, context)
+    if found is None or all(p.scale == 1 and p.factor is None for p in found):
+        return found is not None
+    return len({context.split(p.raw)[1] for p in found if p.raw.op != "constant"}) > 1
+
+
+def shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node], Node]:
+    """The maximum m of the exponents, exp(a - m) for each of them, and the sum of all terms by exp(-m)."""
+    key = ("shifted", total.serial)
+    if key not in context.memo:
+        t = context.table
+        found = _powers(total, context) or []
+        top = _finite(context, _largest([p.exponent for p in found], context))
+        less = context.times(-1, (top,))
+        powers = {p.exponent.serial: t.make("exp", (t.add(p.exponent, less),)) for p in found}
+        terms = []
+        for p in found:
+            power = powers[p.exponent.serial]
+            terms.append(power if p.factor is None else t.mul(p.factor, power))
+            if p.scale != 1:
+                powers[p.raw.serial] = t.mul(context.constant(1 / Fraction(p.scale)), power)
+        shifted = t.add(*terms)
+        context.memo[key] = top, powers, shifted
+        if all(p.factor is None for p in found):
+            context.memo["is shifted", shifted.serial] = True
+    made: tuple[Node, dict[int, Node], Node] = context.memo[key]
+    return made
+
+
+def _largest(values: list[Node], context: Context) -> Node:
+    top = values[0]
+    for e in values[1:]:
+        top = context.table.make("maximum", (top, e))
+    return top
+
+
 def _log_of_scalars(bound: Bindings, context: Context) -> Node:
-    """The largest term is exactly 1: it is left out of the sum, so that a small rest keeps its digits."""
+    """The largest term is exactly 1: it is left out of the sum, so that a small rest keeps its digits. (Not
+    where the exponentials have factors of any sign.)"""
     t = context.table
-    _, powers, _ = shifted_scalars(bound["s"], context)
-    exponents = _exponents(bound["s"], context) or []
-    top = exponents[0]
-    for e in exponents[1:]:
-        top = t.make("maximum", (top, e))
-    return t.add(top, _log_of_ones([powers[e.serial] for e in exponents], context))
+    _, powers, shifted = shifted_scalars(bound["s"], context)
+    found = _powers(bound["s"], context) or []
+    top = _largest([p.exponent for p in found], context)
+    if any(p.factor is not None for p in found):
+        return t.add(_finite(context, top), t.make("log", (shifted,)))
+    return t.add(top, _log_of_ones([powers[p.exponent.serial] for p in found], context))
 
 
 def _log_of_ones(powers: list[Node], context: Context) -> Node:
@@ -174,7 +224,7 @@ def _weight_of_scalars(bound: Bindings, context: Context) -> Node:
 
 
 def _has_exponent(bound: Bindings, context: Context) -> bool:
-    if _exponents(bound["s"], context) is None:
+    if not has_weights(bound["s"], context):
         return False
     return bound["x"].serial in shifted_scalars(bound["s"], context)[1]
 
@@ -273,8 +323,8 @@ EXPONENTIALS: tuple[Rule, ...] = (
         ("log", "s"),
         _log_of_scalars,
         "exp overflows, or all of them are 0, or one stands beside 1",
-        lambda b, c: _exponents(b["s"], c) is not None,
-        "m + log1p(exp(a - m) + exp(b - m) + ... - 1), s = exp(a) + exp(b) + ..., m = max(a, b, ...)",
+        lambda b, c: _powers(b["s"], c) is not None,
+        "m + log1p(exp(a - m) + ... - 1), s = exp(a) + ..., m = max(a, ...); c*exp(a) as exp(a + log(c))",
     ),
     Rule(
         "log of shifted scalars",

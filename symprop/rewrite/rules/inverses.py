@@ -1,0 +1,109 @@
+"""Inverse hyperbolic functions written with logarithms, and exponentials written as powers of a number."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import sympy as sp
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context
+from symprop.rewrite.matching import Bindings, Rule
+
+__all__ = ["INVERSES"]
+
+HALF = Fraction(1, 2)
+
+
+def _is_base(bound: Bindings, context: Context) -> bool:
+    base = context.number(bound["b"])
+    return base is not None and base > 0 and base != 1 and context.number(bound["x"]) is None
+
+
+def _rate(bound: Bindings, context: Context) -> Node:
+    """log(b)*x"""
+    base = context.number(bound["b"])
+    assert base is not None
+    exact = sp.log(sp.Rational(base.numerator, base.denominator), evaluate=False).evalf(40)
+    return context.table.make("mul", (context.table.constant(exact), bound["x"]))
+
+
+def _less_one(bound: Bindings, context: Context) -> bool:
+    """True for x**2 - 1 under the root, or (x - 1)*(x + 1)."""
+    total = bound["s"]
+    if total.op != "add" or len(total.args) != 2:
+        return False
+    minus, square = sorted(total.args, key=lambda a: a.op != "constant")
+    if not context.is_number(minus, -1) or square.op != "pow":
+        return False
+    return square.args[0] is bound["x"] and context.is_number(square.args[1], 2)
+
+
+def _is_asinh(bound: Bindings, context: Context) -> bool:
+    """True for the root of 1 + x**2 and x, as `radicals` writes their sum."""
+    found = context.memo.get(("root and side", bound["s"].serial))
+    if found is None:
+        return False
+    root, side, _ = found
+    return len(root.args) == 2 and any(context.is_number(a, 1) for a in root.args if a is not side)
+
+
+def _asinh(bound: Bindings, context: Context) -> Node:
+    _, side, sign = context.memo["root and side", bound["s"].serial]
+    return context.times(sign, (context.table.make("asinh", (side,)),))
+
+
+INVERSES: tuple[Rule, ...] = (
+    Rule(
+        "asinh from its logarithm",
+        ("log", "s"),
+        _asinh,
+        "x and the root cancel for negative x, and the argument rounds to 1 for small x",
+        _is_asinh,
+        "asinh(x), s = x + sqrt(x**2 + 1)",
+    ),
+    Rule(
+        "acosh from its logarithm",
+        ("log", ("add", "x", ("pow", "s", HALF))),
+        ("acosh", "x"),
+        "the square overflows at 1e154, and digits are lost for x close to 1",
+        _less_one,
+        "acosh(x), s = x**2 - 1",
+    ),
+    Rule(
+        "atanh from its logarithms",
+        ("add", ("log1p", "x"), ("neg", ("log1p", ("neg", "x"))), "..."),
+        ("mul", 2, ("atanh", "x")),
+        "both logarithms agree where x is small",
+    ),
+    Rule(
+        "atanh from the logarithm of a quotient",
+        ("log", ("mul", ("add", 1, "x"), ("pow", ("add", 1, ("neg", "x")), -1))),
+        ("mul", 2, ("atanh", "x")),
+        "the quotient rounds to 1 where x is small",
+    ),
+    Rule(
+        "softplus of a power",
+        ("log", ("add", 1, ("pow", "b", "x"))),
+        lambda b, c: c.table.make("softplus", (_rate(b, c),)),
+        "b**x overflows, and is lost beside 1 where it is small",
+        _is_base,
+        "softplus(log(b)*x), b a positive number",
+    ),
+    Rule(
+        "sigmoid of a power",
+        ("pow", ("add", 1, ("pow", "b", "x")), -1),
+        lambda b, c: c.table.make("sigmoid", (c.negate(_rate(b, c)),)),
+        "b**x overflows where the quotient does not",
+        _is_base,
+        "sigmoid(-log(b)*x), b a positive number",
+    ),
+    Rule(
+        "expm1 of a power",
+        ("add", -1, ("pow", "b", "x"), "..."),
+        lambda b, c: c.table.make("expm1", (_rate(b, c),)),
+        "b**x rounds to 1 where x is small, or b close to 1",
+        _is_base,
+        "expm1(log(b)*x), b a positive number",
+    ),
+)
