@@ -90,7 +90,7 @@ def elementary(points: int) -> list[str]:
     rows = []
     for name in ELEMENTARY:
         error, at, count = largest(double, name, points)
-        times = [f"{ulp_sweep.nanoseconds(library, name):.1f}" for library in (double, single)]
+        times = [f"{ulp_sweep.nanoseconds(library, name):.2f}" for library in (double, single)]
         rows.append("| " + " | ".join([name, f"{error:.3f}", at, f"{count:,}", *times]) + " |")
         print(rows[-1], flush=True)
     return rows

@@ -98,38 +98,36 @@ def log_sum(b: Builder, k: Value, f: Value, correction: Value) -> Value:
 
 
 def reduced_sum(b: Builder, total: Value, error: Value) -> tuple[Value, Value, Value]:
-    """k and f of a normal positive total, and the error divided by 2^k, nothing for a large total."""
+    """k and f of a normal positive total, and the error divided by 2^k."""
     one, zero = number(b, total, 1.0), number(b, total, 0.0)
     if has_native(b):
         k, f = parts(b, total)
-        small = native(b, "scalef", error, b.fneg(k))
-    else:
-        raised, fraction, power = exponent_and_fraction(b, total)
-        back = number(b, total, 2.0 ** fraction_bits(total.type) + bias(total.type))
-        k = b.fsub(with_exponent(b, raised, total.type), back)
-        f = b.fsub(fraction, one)
-        inverse = b.sub(b.bitcast(one, power.type), power)
-        small = b.fmul(error, b.bitcast(inverse, total.type))
+        return k, f, native(b, "scalef", error, b.fneg(k))
+    raised, fraction, power = exponent_and_fraction(b, total)
+    back = number(b, total, 2.0 ** fraction_bits(total.type) + bias(total.type))
+    k = b.fsub(with_exponent(b, raised, total.type), back)
+    inverse = b.sub(b.bitcast(one, power.type), power)
+    small = b.fmul(error, b.bitcast(inverse, total.type))
     # for k too large for a normal factor the correction is nothing
-    return k, f, b.select(b.fcmp("olt", total, number(b, total, 2.0**60)), small, zero)
+    small = b.select(b.fcmp("olt", total, number(b, total, 2.0**60)), small, zero)
+    return k, b.fsub(fraction, one), small
 
 
-def log1p_of_pair(b: Builder, x: Pair, twos: Value | None = None) -> Value:
+def log1p_of_pair(b: Builder, x: tuple[Value, Value | None], twos: Value | None = None) -> Value:
     """log(1 + x) + twos ln 2 of a normal pair, -1 < x finite; below 1.1 ULP."""
     high, low = x
     total, error = two_sum(b, number(b, high, 1.0), high)
-    error = b.fadd(error, low)
-    k, f, error = reduced_sum(b, total, error)
-    here = b.fcmp("oeq", k, number(b, k, 0.0))
-    f = b.select(here, high, f)
+    if low is not None:
+        error = b.fadd(error, low)
+    k, f, error = reduced_sum(b, total, error)  # f + error is x where k = 0
     if twos is not None:
         k = b.fadd(k, twos)
-    return log_sum(b, k, f, b.select(here, low, error))
+    return log_sum(b, k, f, error)
 
 
 def log1p(b: Builder, x: Value) -> Value:
     """log(1 + x), below 1 ULP (float32: 1.1): the rounding error of 1 + x goes into the small part."""
-    value = b.copysign(log1p_of_pair(b, (x, number(b, x, 0.0))), x)
+    value = b.copysign(log1p_of_pair(b, (x, None)), x)
     value = b.select(b.fcmp("olt", x, number(b, x, INF)), value, x)
     edge = b.select(b.fcmp("oeq", x, number(b, x, -1.0)), number(b, x, -INF), number(b, x, NAN))
     return b.select(b.fcmp("ogt", x, number(b, x, -1.0)), value, edge)
