@@ -57,6 +57,41 @@ def network(params: Sequence[Array], x: Array, labels: Array, activation: str) -
     return loss, grads[::-1]
 
 
+def trainer(
+    params: Sequence[Array], x: Array, labels: Array, activation: str, adam: bool, rate: float
+) -> Callable[[], Any]:
+    """A call that makes one step of Adam, or of gradient descent, in place, and gives the loss before it."""
+    first, second = ([np.zeros_like(p) for p in params] for _ in range(2))
+    number = params[0].dtype.type
+    count = 0
+
+    def step() -> Any:
+        nonlocal count
+        count += 1
+        loss, grads = network(params, x, labels, activation)
+        scale, shift = number(rate / (1 - 0.9**count)), number(1 / (1 - 0.999**count))
+        for p, g, m, v in zip(params, grads, first, second, strict=True):
+            if not adam:
+                g *= number(rate)
+                p -= g
+                continue
+            m *= number(0.9)
+            m += number(0.1) * g
+            v *= number(0.999)
+            g *= g
+            g *= number(0.001)
+            v += g
+            np.multiply(v, shift, out=g)
+            np.sqrt(g, out=g)
+            g += number(1e-8)
+            np.divide(m, g, out=g)
+            g *= scale
+            p -= g
+        return loss
+
+    return step
+
+
 # -- the 3-4-4-2 network -------------------------------------------------------------------------------------
 
 

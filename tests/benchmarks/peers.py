@@ -2,8 +2,8 @@
 
 The environment variable `SYMPROP_PEERS` names a folder that holds the kit (its script `run`, in the folder
 itself or in `kit/` below it) and the environments that the kit's `setup` made (`<peer>/bin/python`, in the
-folder itself or in `environments/` below it). Without the variable nothing is run. The kit prints one JSON
-object per result:
+folder itself or in `environments/` below it), or two folders, the kit's first, with a colon between them.
+Without the variable nothing is run. The kit prints one JSON object per result:
 
     {"workload": "W2-sum", "peer": "jax", "variant": "...", "median": 44.8, "unit": "ns/sample", ...}
 """
@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import products
+
 VARIABLE = "SYMPROP_PEERS"
 SECONDS = {"us": 1e-6, "ms": 1e-3, "ns/sample": 1e-9, "ns/element": 1e-9}
-TIMEOUT = 1800.0
+TIMEOUT = 120.0  # of one peer and workload
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,19 @@ def folders() -> tuple[Path, Path, list[str]] | None:
     named = os.environ.get(VARIABLE)
     if not named:
         return None
-    root = Path(named).expanduser().resolve()
+    root, *others = (Path(part).expanduser().resolve() for part in named.split(os.pathsep))
     kit = next((d / "run" for d in (root, root / "kit") if (d / "run").is_file()), None)
     if kit is None:
         raise SystemExit(f"{VARIABLE}={named}: no script `run` there or in kit/ below it")
-    for environments in (root, root / "environments"):
+    for environments in others or (root, root / "environments"):
         present = sorted(p.parent.parent.name for p in environments.glob("*/bin/python"))
         if present:
             return kit, environments, present
     raise SystemExit(f"{VARIABLE}={named}: no <peer>/bin/python there or in environments/ below it")
 
 
-def measure(workload: str, core: int | None) -> list[PeerResult]:
-    """What the peers take for one workload (`W1` ... `W5`); an empty list without the variable."""
+def measure(workload: str, core: int | None, threads: int = 1) -> list[PeerResult]:
+    """What the peers take for one workload of the kit (`W1` ... `W5`); an empty list without the variable."""
     found = folders()
     if found is None:
         return []
@@ -61,15 +64,42 @@ def measure(workload: str, core: int | None) -> list[PeerResult]:
         command = [sys.executable, str(kit), str(environments), workload, peer]
         if core is not None:
             command += ["--core", str(core)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-        except subprocess.TimeoutExpired:
-            print(f"  {peer} {workload}: stopped after {TIMEOUT:.0f} s", file=sys.stderr)
-            continue
-        if done.returncode:
-            print(f"  {peer} {workload}: {done.stderr.strip()[-300:]}", file=sys.stderr)
-        results += [_read(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+        if threads > 1:
+            command += ["--threads", str(threads)]
+        results += _run(f"{peer} {workload}", command)
     return results
+
+
+def measure_products(core: int | None) -> list[PeerResult]:
+    """What the peers that `products.py` knows take for matrix products alone."""
+    found = folders()
+    if found is None:
+        return []
+    _, environments, present = found
+    single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+    single["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    single["JAX_PLATFORMS"] = "cpu"
+    results: list[PeerResult] = []
+    for peer in sorted(set(products.PEERS) & set(present)):
+        command = [str(environments / peer / "bin" / "python"), products.__file__, peer]
+        if core is not None and shutil.which("taskset"):
+            command = ["taskset", "-c", str(core), *command]
+        results += _run(f"{peer} products", command, {**os.environ, **single})
+    return results
+
+
+def _run(label: str, command: list[str], env: dict[str, str] | None = None) -> list[PeerResult]:
+    """The rows that a command prints."""
+    out, err, status = "", "", 0
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=env)
+        out, err, status = done.stdout, done.stderr, done.returncode
+    except subprocess.TimeoutExpired as stopped:  # the rows until then count
+        out = stopped.stdout.decode() if isinstance(stopped.stdout, bytes) else stopped.stdout or ""
+        print(f"  {label}: stopped after {TIMEOUT:.0f} s", file=sys.stderr)
+    if status:
+        print(f"  {label}: {err.strip()[-300:]}", file=sys.stderr)
+    return [_read(json.loads(line)) for line in out.splitlines() if line.startswith("{") and "}" in line]
 
 
 def _read(row: dict[str, Any]) -> PeerResult:

@@ -1,9 +1,11 @@
 """Measure symprop beside NumPy written by hand, and beside its peers where they are installed.
 
-    python tests/benchmarks/run.py [W1 W2 W3 W3b W3c W4 W5] [--core 1] [--turns 9] [--output FILE]
+    python tests/benchmarks/run.py [W1 W2 W3 W3b W3c W4 threads products W5] [--core 1] [--turns 9]
+        [--peers KIT:ENVIRONMENTS] [--output FILE]
 
 Every result is checked against a float64 NumPy reference before it is timed. The contestants of a workload
-take turns in one process with one thread; a ratio is the median over the turns of the ratio within a turn.
+take turns in one process with one thread (`threads`: two); a ratio is the median over the turns of the ratio
+within a turn. What the machine can do at most (multiply-adds, filling of memory) takes turns with them.
 Peers (see `peers.py`) run between the turns of ours, each in an environment of its own. Only a run of all
 workloads writes the document. `workloads.py` defines the workloads.
 """
@@ -15,6 +17,7 @@ import datetime
 import os
 import statistics
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,11 +34,14 @@ from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 
 @dataclass
 class Row:
-    """A measured workload: seconds of each contestant, and how many times faster than NumPy ours are."""
+    """A measured workload: seconds of each contestant, how many times faster than NumPy ours are, and the
+    share of the limit of the machine that the bound call reaches.
+    """
 
     workload: Workload
     seconds: dict[str, float]
     ratios: dict[str, float]
+    share: float | None = None
     others: list[peers.PeerResult] = field(default_factory=list)
 
     @property
@@ -43,25 +49,63 @@ class Row:
         """The name of the workload."""
         return self.workload.name
 
+    @property
+    def best(self) -> peers.PeerResult | None:
+        """The quickest peer; NumPy is one of them in the kit."""
+        return min(self.others, key=lambda other: other.seconds, default=None)
+
+    def against(self, other: peers.PeerResult) -> float:
+        """How many times faster than a peer ours is."""
+        ours = self.seconds.get("bind beside peers", self.seconds["bind"])
+        return other.seconds * self.workload.per / ours
+
 
 def measured(workload: Workload, turns: int, block: float = 0.04) -> Row:
     """Race the contestants of one workload, in blocks of so many seconds."""
-    times = race(workload.calls, turns, block)
+    calls, limit = dict(workload.calls), workload.limit
+    if limit is not None:
+        calls["limit"] = limit.call
+    times = race(calls, turns, block)
     seconds = {name: statistics.median(values) for name, values in times.items()}
-    return Row(workload, seconds, {name: ratio(times, name, "numpy") for name in ("bind", "call")})
+    ratios = {name: ratio(times, name, "numpy") for name in ("bind", "call") if name in calls}
+    if "alone" in calls:
+        ratios["alone"] = ratio(times, "bind", "alone")
+    share = None
+    if limit is not None:
+        share = workload.amount / limit.amount * ratio(times, "bind", "limit")
+    return Row(workload, seconds, ratios, share)
 
 
 def with_peers(rows: list[Row], group: str, core: int | None) -> None:
     """Add what the peers take; our time beside theirs is the mean of one before and one after."""
-    results = peers.measure(group, core)
+    if group == "products":
+        results = peers.measure_products(core)
+    elif group == "threads":
+        results = [r for name in ("W3", "W3c") for r in peers.measure(name, two_cores(core)[0], 2)]
+    else:
+        results = peers.measure(group, core)
     if not results:
         return
     for row in rows:
         name = row.name.removesuffix(", a scalar per neuron").replace(", 520 samples", "-L2")
+        name = name.removesuffix(", 2 threads")
         row.others = [r for r in results if r.workload in (name, f"W5-{name}")]
         if row.others:
             again = race({"bind": row.workload.calls["bind"]}, 3)["bind"]
             row.seconds["bind beside peers"] = (row.seconds["bind"] + statistics.median(again)) / 2
+
+
+def two_cores(core: int | None) -> list[int]:
+    """Two neighbouring cores, of which `core` is one."""
+    last = (os.cpu_count() or 2) - 1
+    first = max(0, min(core or 0, last - 1))
+    return [first, first + 1]
+
+
+def pin(cores: Iterable[int]) -> None:
+    """Run on these cores alone, where the system can do that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(cores))
 
 
 # -- text ----------------------------------------------------------------------------------------------------
@@ -78,24 +122,56 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def speed_table(rows: list[Row], flops: bool = False) -> str:
+def speed_table(rows: list[Row]) -> str:
     """Times and ratios of all workloads but the growing expressions."""
     lines = []
     for row in rows:
-        work, s = row.workload, row.seconds
-        rate = f"{work.operations / s['bind'] / 1e9:.0f}" if work.operations else ""
-        lines.append(
-            [
-                row.name,
-                work.unit,
-                *(short(work.shown(s[name])) for name in ("bind", "call", "numpy")),
-                f"**{row.ratios['bind']:.2f}**",
-                f"{row.ratios['call']:.2f}",
-                rate,
-            ]
-        )
-    head = ["workload", "unit", "`bind`", "call", "NumPy", "NumPy / `bind`", "NumPy / call", "GFLOP/s"]
-    return table(head, lines)
+        work, s, best = row.workload, row.seconds, row.best
+        cells = [row.name, work.unit, *(_shown(row, name) for name in ("bind", "call", "numpy"))]
+        cells += [f"**{row.ratios['bind']:.2f}**"]
+        cells += ["", ""] if best is None else [best.peer, f"**{row.against(best):.2f}**"]
+        cells += [f"{work.operations / s['bind'] / 1e9:.0f}" if work.operations else "", _share(row)]
+        lines.append(cells)
+    head = ["workload", "unit", "`bind`", "call", "NumPy", "NumPy / `bind`"]
+    return table([*head, "best peer", "best peer / `bind`", "GFLOP/s", "share of the limit"], lines)
+
+
+def thread_table(rows: list[Row]) -> str:
+    """What two threads gain."""
+    lines = []
+    for row in rows:
+        best = row.best
+        cells = [row.name, row.workload.unit, *(_shown(row, name) for name in ("alone", "bind"))]
+        cells += [f"**{row.ratios['alone']:.2f}**"]
+        cells += ["", ""] if best is None else [best.peer, f"**{row.against(best):.2f}**"]
+        lines.append([*cells, _share(row)])
+    head = ["workload", "unit", "one thread", "two", "one / two", "best peer with two", "best peer / ours"]
+    return table([*head, "share of two peaks"], lines)
+
+
+def product_table(rows: list[Row]) -> str:
+    """Matrix products alone: every contestant's time over ours."""
+    names = sorted({other.peer for row in rows for other in row.others})
+    lines = []
+    for row in rows:
+        work = row.workload
+        others = {other.peer: f"{row.against(other):.2f}" for other in row.others}
+        cells = [row.name, short(work.shown(row.seconds["bind"])), f"**{row.ratios['bind']:.2f}**"]
+        cells += [others.get(name, "") for name in names]
+        lines.append([*cells, f"{work.operations / row.seconds['bind'] / 1e9:.0f}", _share(row)])
+    head = ["product", "`bind`, us", "NumPy / `bind`", *(f"{name} / `bind`" for name in names)]
+    return table([*head, "GFLOP/s", "share of the peak"], lines)
+
+
+def _shown(row: Row, name: str) -> str:
+    return short(row.workload.shown(row.seconds[name])) if name in row.seconds else ""
+
+
+def _share(row: Row) -> str:
+    if row.share is None or row.workload.limit is None:
+        return ""
+    kind = "" if row.workload.operations else f" ({row.workload.limit.name})"
+    return f"{100 * row.share:.0f}%{kind}"
 
 
 def growth_table(rows: list[Row]) -> str:
@@ -140,7 +216,24 @@ whole arrays. The workloads are defined in `tests/benchmarks/workloads.py`.
 
 {speed}
 
-GFLOP/s counts the matrix products of the formulas alone.
+A row `-step` is a whole training step in one call (`compile_step`), with Adam, for W3b with gradient
+descent. GFLOP/s counts the matrix products of the formulas alone. The limit is what the machine does in the
+same turns: multiply-adds of registers (the peak) for rows with matrix products, else filling memory of the
+size of the results.
+
+## Two threads
+
+The same networks on two cores, with the same bits.
+
+{threads}
+
+## Matrix products
+
+`N x k x m`: `A B^T` and `A B` are layers `W*x` and `V.T*x` of a batch of N, `A^T B` is the gradient of a sum
+of squares with respect to `W`, which takes two products. NumPy and torch write into ready arrays. The share
+counts operations in whole vectors along the axis that they fill better.
+
+{products}
 
 ## Growing expressions
 
@@ -172,18 +265,22 @@ gcc, heyoka, jax, numba, pytensor, symengine and torch in the same run: see `tes
 
 def document(groups: dict[str, list[Row]], options: argparse.Namespace) -> str:
     """The whole page."""
-    rows = [row for name, group in groups.items() if name != "W5" for row in group]
+    apart = ("W5", "threads", "products")
+    rows = [row for name, group in groups.items() if name not in apart for row in group]
     everything = [row for group in groups.values() for row in group]
     network = next(row.workload for row in rows if row.name == "W3-64")
     beside = NO_PEERS.format(variable=peers.VARIABLE)
     if any(row.others for row in everything):
-        beside = PEERS + peer_table(everything)
+        rest = [row for name, group in groups.items() if name != "products" for row in group]
+        beside = PEERS + peer_table(rest)
     return TEXT.format(
         command="python tests/benchmarks/run.py",
         date=datetime.datetime.now(tz=datetime.UTC).date(),
         machine=machine.described(),
         turns=options.turns,
         speed=speed_table(rows),
+        threads=thread_table(groups["threads"]),
+        products=product_table(groups["products"]),
         growth=growth_table(groups["W5"]),
         derive=network.derive,
         ready=network.ready,
@@ -196,24 +293,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="default: all")
     parser.add_argument("--core", type=int, help="run on this core alone")
+    parser.add_argument("--peers", help=f"as the environment variable {peers.VARIABLE}, see peers.py")
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
     options = parser.parse_args()
-    if options.core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.core})
+    if options.peers is not None:
+        os.environ[peers.VARIABLE] = options.peers
     unknown = set(options.workloads) - set(WORKLOADS)
     if unknown:
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     groups: dict[str, list[Row]] = {}
     for name in options.workloads or WORKLOADS:
         groups[name] = []
+        if name == "threads":
+            pin(two_cores(options.core))
+        elif options.core is not None:
+            pin([options.core])
+        block = 0.01 if name == "products" else 0.04
         for workload in WORKLOADS[name]():
-            row = measured(workload, options.turns)
+            row = measured(workload, options.turns, block)
             groups[name].append(row)
             print(progress(row), flush=True)
         with_peers(groups[name], name, options.core)
-    if any(row.others for group in groups.values() for row in group):
-        print(peer_table([row for group in groups.values() for row in group]))
+        if any(row.others for row in groups[name]):
+            print(product_table(groups[name]) if name == "products" else peer_table(groups[name]), flush=True)
     if set(groups) == set(WORKLOADS):
         options.output.write_text(document(groups, options))
         print(f"written: {options.output}")
@@ -222,9 +325,13 @@ def main() -> None:
 def progress(row: Row) -> str:
     """One line while it runs."""
     work = row.workload
-    shown = "  ".join(f"{name} {short(work.shown(s)):>7}" for name, s in row.seconds.items())
-    ready = f"  ready in {work.ready:.2f} s" if work.ready else ""
-    return f"{row.name:26} {work.unit:14} {shown}  {row.ratios['bind']:.2f} x NumPy{ready}"
+    shown = "  ".join(
+        f"{name} {short(work.shown(s)):>7}" for name, s in row.seconds.items() if name != "limit"
+    )
+    more = f"  {row.ratios['alone']:.2f} x one thread" if "alone" in row.ratios else ""
+    more += f"  {_share(row)} of the limit" if row.share is not None else ""
+    more += f"  ready in {work.ready:.2f} s" if work.ready else ""
+    return f"{row.name:36} {work.unit:14} {shown}  {row.ratios['bind']:.2f} x NumPy{more}"
 
 
 if __name__ == "__main__":

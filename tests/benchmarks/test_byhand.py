@@ -61,6 +61,25 @@ def test_activation() -> None:
     assert_allclose(value[-1], 40.0)
 
 
+@pytest.mark.parametrize("adam", [True, False])
+def test_trainer(adam: bool) -> None:
+    """Two steps, by the formulas of Adam's paper for every number alone."""
+    rng = np.random.default_rng(7)
+    params = [rng.normal(size=s) for s in ((3, 2), (3, 1), (2, 3), (2, 1))]
+    x, labels, rate = rng.normal(size=(4, 2)), np.array([0, 1, 1, 0]), 0.1
+    expected, m, v = [p.copy() for p in params], [0.0] * 4, [0.0] * 4
+    step = byhand.trainer(params, x, labels, "tanh", adam, rate)
+    for t in (1, 2):
+        loss, grads = byhand.network(expected, x, labels, "tanh")
+        for k, g in enumerate(grads):
+            m[k], v[k] = 0.9 * m[k] + 0.1 * g, 0.999 * v[k] + 0.001 * g**2
+            slope = (m[k] / (1 - 0.9**t)) / (np.sqrt(v[k] / (1 - 0.999**t)) + 1e-8) if adam else g
+            expected[k] = expected[k] - rate * slope
+        assert_allclose(step(), loss, rtol=1e-12)
+    for found, right in zip(params, expected, strict=True):
+        assert_allclose(found, right, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("kind", "n"), [("mlp", 3), ("chain", 7), ("prod", 6)])
 def test_growing(kind: str, n: int) -> None:
     v, x = workloads.growing_data(kind, n)
@@ -88,7 +107,9 @@ def test_the_workloads_are_right_at_small_sizes(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setitem(workloads.PERCEPTRONS, name, (small, min(batch, 5), activation, unit))
     assert run_all(workloads.w1()) == 2
     assert run_all(workloads.w2(700)) == 3
-    assert run_all(workload for name in workloads.PERCEPTRONS for workload in workloads.w3(name)) == 4
+    assert run_all(workload for name in ("W3-64", "W3b") for workload in workloads.w3(name)) == 2
+    assert run_all(workloads.w3_step("W3-64", 2)) == 1
+    assert run_all(workloads.matrix_products([(3, 4, 5)])) == 6
     assert run_all(workloads.w4(1001)) == 2
     assert run_all(workloads.w5([("mlp", 3), ("chain", 7), ("prod", 6)])) == 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks import peers, run, timing
+from benchmarks import limits, peers, run, timing
 from benchmarks.workloads import Workload
 
 ROW = {"workload": "W1", "peer": "other", "variant": "fast", "median": 3.0, "unit": "us", "compile_s": 0.5}
@@ -20,14 +20,20 @@ def workload(name: str, **more: Any) -> Workload:
 
 
 def groups() -> dict[str, list[run.Row]]:
-    names = {"W1": ["W1"], "W3": ["W3-64"], "W5": ["chain-10"]}
-    return {
+    names = {"W1": ["W1"], "W3": ["W3-64"], "products": ["A B"], "W5": ["chain-10"]}
+    limit = limits.Limit("multiply-adds", lambda: sum(range(100)), 1e6)
+    found = {
         group: [
-            run.measured(workload(name, derive=0.25, ready=0.5, operations=1e6), 2, block=1e-4)
+            run.measured(
+                workload(name, derive=0.25, ready=0.5, operations=1e6, limit=limit, amount=5e5), 2, block=1e-4
+            )
             for name in listed
         ]
         for group, listed in names.items()
     }
+    two = workload("W3-64, 2 threads", limit=limit, amount=1e6)
+    two.calls["alone"] = lambda: sum(range(100))
+    return {**found, "threads": [run.measured(two, 2, block=1e-4)]}
 
 
 def kit(folder: Path) -> None:
@@ -46,6 +52,25 @@ def test_ratios_come_from_each_turn() -> None:
     assert len(timing.race({"bind": lambda: None}, turns=3, block=1e-5)["bind"]) == 3
 
 
+def test_the_share_of_a_limit_and_the_best_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"bind": [2.0, 2.0], "numpy": [6.0, 6.0], "alone": [3.0, 3.0], "limit": [1.0, 1.0]}
+    monkeypatch.setattr(run, "race", lambda calls, turns, block: {name: times[name] for name in calls})
+    two = workload("it", limit=limits.Limit("multiply-adds", lambda: None, 100.0), amount=150.0, per=10)
+    two.calls = dict.fromkeys(("bind", "numpy", "alone"), lambda: None)
+    row = run.measured(two, 2)
+    assert row.share == 0.75 and row.ratios == {"bind": 3.0, "alone": 1.5}
+    row.others = [peers.PeerResult("it", name, "", s, None) for name, s in (("a", 0.8), ("b", 0.4))]
+    assert row.best is not None and row.best.peer == "b"
+    assert row.against(row.best) == 2.0
+
+
+def test_limits_do_what_they_say() -> None:
+    limit = limits.fill(4096)
+    limit.call()
+    assert limit.amount == 4096
+    limits.multiply_adds("float64").call()
+
+
 def test_the_page_without_and_with_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(peers.VARIABLE, raising=False)
     found = groups()
@@ -53,6 +78,7 @@ def test_the_page_without_and_with_peers(tmp_path: Path, monkeypatch: pytest.Mon
     page = run.document(found, argparse.Namespace(turns=2))
     assert "Not measured here." in page
     assert "| W1 | us |" in page and "| chain-10 | 0.25 | 0.5 |" in page
+    assert "| W3-64, 2 threads | us |" in page and "| A B | " in page
     assert "derived in 0.250 s and ready in 0.500 s" in page
 
     kit(tmp_path)

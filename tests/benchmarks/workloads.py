@@ -9,6 +9,9 @@ All random numbers come from `numpy.random.default_rng(seed)` in the order given
 | W3-64, W3-256 | 784-256-128-10, relu, cross-entropy of class indices, mean loss and gradients | float32 |
 | W3b | 64-32-10, tanh, batch 32 | float32 |
 | W3c | 784-1024-1024-10, relu, batch 256 | float32 |
+| W3-64-step ... | the same with an update of the parameters: Adam, for W3b gradient descent | float32 |
+| threads | W3-64, W3-256, W3c and their steps on two cores | float32 |
+| products | matrix products alone, see `products.py` | both |
 | W4 | gelu(x) sigmoid(1.702 x) + softplus(x) and its derivative at a million points | both |
 | W5 | mlp-n: n-n-n-1, tanh, by scalars; chain-n: s = sin(s) v[k] + s; prod-n: v[0] v[1] ... | float64 |
 """
@@ -23,10 +26,11 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from benchmarks import byhand
+from benchmarks import byhand, limits, products
 
 import symprop
 from symprop import nn
+from symprop.emit.target import host
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 SECONDS = {"us": 1e6, "ms": 1e3, "ns a sample": 1e9, "ns an element": 1e9}
@@ -38,7 +42,9 @@ class Workload:
 
     `calls` always hold `bind` and `numpy`; `call` is the ordinary call. `per` is the number of samples or
     elements of one call; `ready` the seconds of processor time from no equations to the first result,
-    `derive` the part of it before native code is made; `operations` those of the matrix products.
+    `derive` the part of it before native code is made; `operations` those of the matrix products. `limit`
+    is what the machine can do at most, of which one call takes `amount`. A row that has a call `alone` is
+    for two threads, `alone` is for one.
     """
 
     name: str
@@ -48,6 +54,8 @@ class Workload:
     derive: float = 0.0
     ready: float = 0.0
     operations: float = 0.0
+    limit: limits.Limit | None = None
+    amount: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
 
     def shown(self, seconds: float) -> float:
@@ -156,6 +164,7 @@ def w2(samples: int = SAMPLES) -> Iterator[Workload]:
     xs = rng.normal(size=(samples, 3))
     ts = np.eye(2)[rng.integers(0, 2, samples)]
     graph, params, inputs = lecture_network()
+    theta_size = sum(a.size for a in arrays)
     for name, reduce, n in (
         ("W2-sum", "sum", samples),
         ("W2-persample", None, samples),
@@ -173,7 +182,9 @@ def w2(samples: int = SAMPLES) -> Iterator[Workload]:
             "call": lambda f=f, x=x, t=t: f.value_and_grad(*arrays, x, t),
             "numpy": lambda x=x, t=t, total=total: byhand.many_samples(arrays, x, t, total),
         }
-        yield Workload(name, "ns a sample", calls, per=n)
+        size = 8.0 * n * (1 + theta_size)
+        limit = None if total else limits.fill(int(size))
+        yield Workload(name, "ns a sample", calls, per=n, limit=limit, amount=size)
 
 
 # -- W3, W3b, W3c: multilayer perceptrons --------------------------------------------------------------------
@@ -206,13 +217,20 @@ def perceptron_data(sizes: Sequence[int], batch: int) -> tuple[list[Any], Any, A
     return params, x, rng.integers(0, sizes[-1], batch)
 
 
-def w3(name: str) -> Iterator[Workload]:
+def multiplications(sizes: Sequence[int], batch: int) -> float:
+    """The operations of the matrix products of loss and gradients."""
+    pairs = [a * b for a, b in pairwise(sizes)]
+    return 2.0 * batch * (3 * sum(pairs) - pairs[0])
+
+
+def w3(name: str, threads: int = 1) -> Iterator[Workload]:
     """One of the perceptrons; float32, mean over the batch."""
     sizes, batch, activation, unit = PERCEPTRONS[name]
     arrays, x, y = perceptron_data(sizes, batch)
     start = time.process_time()
     graph, params, inputs = perceptron(sizes, activation)
-    f = symprop.compile(graph, args=[*params, *inputs], batch=inputs, reduce="mean", dtype="float32")
+    options = {"args": [*params, *inputs], "batch": inputs, "reduce": "mean", "dtype": "float32"}
+    f = symprop.compile(graph, **options, threads=threads)
     derived = time.process_time()
     f.value_and_grad(*arrays, x, y)
     ready = time.process_time()
@@ -221,14 +239,102 @@ def w3(name: str) -> Iterator[Workload]:
     loss, grads = byhand.network([a.astype(float) for a in arrays], x.astype(float), y, activation)
     for value, found in ((step.value, step.grads), f.value_and_grad(*arrays, x, y)):
         checked(name, [value, *found], [loss, *grads], "float32")
-    pairs = [a * b for a, b in pairwise(sizes)]
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "bind": step,
         "call": lambda: f.value_and_grad(*arrays, x, y),
         "numpy": lambda: byhand.network(arrays, x, y, activation),
     }
-    work = 2.0 * batch * (3 * sum(pairs) - pairs[0])
-    yield Workload(name, unit, calls, derive=derived - start, ready=ready - start, operations=work)
+    if threads > 1:
+        calls["alone"] = symprop.compile(graph, **options).bind(*arrays, x, y)
+    work = multiplications(sizes, batch)
+    yield Workload(
+        name if threads == 1 else f"{name}, {threads} threads",
+        unit,
+        calls,
+        derive=derived - start,
+        ready=ready - start,
+        operations=work,
+        limit=limits.multiply_adds("float32"),
+        amount=work / threads,
+    )
+
+
+RATE = {"W3b": 1e-3}  # of gradient descent; Adam, for the others, takes 1e-4
+STEPS = 5  # whose losses are compared with those of NumPy in float64
+
+
+def w3_step(name: str, threads: int = 1) -> Iterator[Workload]:
+    """One of the perceptrons, with an optimizer: loss, gradients and update in one call."""
+    sizes, batch, activation, unit = PERCEPTRONS[name]
+    arrays, x, y = perceptron_data(sizes, batch)
+    adam, rate = name not in RATE, RATE.get(name, 1e-4)
+    method = symprop.optim.Adam(lr=rate) if adam else symprop.optim.SGD(lr=rate)
+
+    def ours(threads: int) -> Callable[[], Any]:
+        graph, params, inputs = perceptron(sizes, activation)
+        options = {"args": [*inputs, *params], "params": params, "batch": inputs, "reduce": "mean"}
+        step = symprop.compile_step(graph, **options, optimizer=method, dtype="float32", threads=threads)
+        state = step.init(dict(zip(params, arrays, strict=True)))
+        return lambda: step(state, x, y)
+
+    exact = [a.astype(float) for a in arrays]
+    right = byhand.trainer(exact, x.astype(float), y, activation, adam, rate)
+    calls = {"bind": ours(threads)}
+    if threads > 1:
+        calls["alone"] = ours(1)
+    losses = [right() for _ in range(STEPS)]
+    for call in calls.values():
+        checked(f"{name}-step", [call() for _ in range(STEPS)], losses, "float32")
+    calls["numpy"] = byhand.trainer([a.copy() for a in arrays], x, y, activation, adam, rate)
+    work = multiplications(sizes, batch)
+    yield Workload(
+        f"{name}-step" if threads == 1 else f"{name}-step, {threads} threads",
+        unit,
+        calls,
+        operations=work,
+        limit=limits.multiply_adds("float32"),
+        amount=work / threads,
+    )
+
+
+# -- matrix products alone -----------------------------------------------------------------------------------
+
+
+def product(form: str, a: Any, b: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """A bound call that makes the product of a form, and where its result lies."""
+    (_, k), m = a.shape, len(b)
+    x, w, v = sp.MatrixSymbol("x", k, 1), sp.MatrixSymbol("W", m, k), sp.MatrixSymbol("V", k, m)
+    options: dict[str, Any] = {"batch": [x], "dtype": str(a.dtype)}
+    if form == "A^T B":
+        loss = nn.squared_error(w * x, sp.ZeroMatrix(m, 1))
+        step = symprop.compile(loss, args=[w, x], wrt=[w], reduce="sum", **options).bind(b, a)
+        return step, lambda: step.grads[0]
+    if form == "A B":
+        step = symprop.compile(v.T * x, args=[v, x], wrt=[], **options).bind(np.ascontiguousarray(b.T), a)
+    else:
+        step = symprop.compile(w * x, args=[w, x], wrt=[], **options).bind(b, a)
+    return step, lambda: step.value
+
+
+def matrix_products(sizes: Sequence[tuple[int, int, int]] = products.SIZES) -> Iterator[Workload]:
+    """Every form, size and precision; the share of the peak counts operations in whole vectors."""
+    for dtype in products.DTYPES:
+        limit = limits.multiply_adds(dtype)
+        lanes = host().lanes({"float32": "float", "float64": "double"}[dtype])
+        for size in sizes:
+            a, b = products.data(size, dtype)
+            for form in products.FORMS:
+                name = products.name_of(form, size, dtype)
+                step, result = product(form, a, b)
+                step()
+                right = products.by_numpy(form, a.astype(float), b.astype(float))()
+                found = np.asarray(result(), float).reshape(right.shape)
+                error = np.abs(found - right).max() / np.abs(right).max()
+                assert error <= products.TOLERANCE[dtype], f"{name}: error {error:.1e}"
+                calls = {"bind": step, "numpy": products.by_numpy(form, a, b)}
+                work = products.operations(form, size)
+                whole = min(-(-length // lanes) * lanes / length for length in (size[0], size[2]))
+                yield Workload(name, "us", calls, operations=work, limit=limit, amount=work * whole)
 
 
 # -- W4: elementwise -----------------------------------------------------------------------------------------
@@ -251,7 +357,8 @@ def w4(points: int = 1_000_000) -> Iterator[Workload]:
             "call": lambda f=f, data=data: f.value_and_grad(data),
             "numpy": lambda data=data: byhand.activation(data),
         }
-        yield Workload(name, "ns an element", calls, per=points)
+        limit = limits.fill(2 * data.nbytes)
+        yield Workload(name, "ns an element", calls, per=points, limit=limit, amount=limit.amount)
 
 
 # -- W5: growing expressions ---------------------------------------------------------------------------------
@@ -336,10 +443,11 @@ def w5(cases: Sequence[tuple[str, int]] = tuple(GROWTH)) -> Iterator[Workload]:
 # -- all -----------------------------------------------------------------------------------------------------
 
 
-def _perceptrons(*names: str) -> Callable[[], Iterator[Workload]]:
+def _perceptrons(*names: str, threads: int = 1) -> Callable[[], Iterator[Workload]]:
     def all_of_them() -> Iterator[Workload]:
         for name in names:
-            yield from w3(name)
+            yield from w3(name, threads)
+            yield from w3_step(name, threads)
 
     return all_of_them
 
@@ -351,5 +459,7 @@ WORKLOADS: dict[str, Callable[[], Iterator[Workload]]] = {
     "W3b": _perceptrons("W3b"),
     "W3c": _perceptrons("W3c"),
     "W4": w4,
+    "threads": _perceptrons("W3-64", "W3-256", "W3c", threads=2),
+    "products": matrix_products,
     "W5": w5,
 }
