@@ -128,8 +128,8 @@ class _Product(Copies):
 
     def nest(self, part: Part) -> None:
         """Blocks of rows if there are many, panels, tiles."""
-        if self.row_by_row:
-            self.rows_of_tiles(part)
+        if self.row_by_row and not self.pack_b:
+            self.rows_of_tiles(part, self.panels)
             return
         if not self.blocked:
             if self.pack_a:
@@ -147,18 +147,18 @@ class _Product(Copies):
                 continue
             self.groups(part, panel)
 
-    def rows_of_tiles(self, part: Part) -> None:
-        """One row of tiles after the other, through all panels."""
+    def rows_of_tiles(self, part: Part, panels: list[Panel], first: Size | None = None) -> None:
+        """One row of tiles after the other, through some panels; `first` is the first of those copied."""
         b = self.b
         for segment in self.tiles[0]:
             rows = segment.rows
 
             def row(i: Size, rows: int = rows) -> None:
                 here = [Segment(i, add(b, i, rows), rows)]
-                for panel in self.panels:
+                for panel in panels:
 
                     def tile(j: Size, panel: Panel = panel) -> None:
-                        self.panel(part, panel, here, j)
+                        self.panel(part, panel, here, j, 0, first)
 
                     self.each_panel(panel, tile)
 
@@ -188,7 +188,10 @@ class _Product(Copies):
             else:
                 copied = multiply(b, panel.width, k)
                 self.share_panels(part, group, lambda j: self.pack_panel(part, group, j, first), copied)
-            self.blocks(part, group, first)
+            if self.row_by_row:
+                self.rows_of_tiles(part, [group], first)
+            else:
+                self.blocks(part, group, first)
 
     def blocks(self, part: Part, panel: Panel, first: Size) -> None:
         """All rows, in blocks, with the panels of one kind; `first` is the first of those that are copied."""

@@ -27,7 +27,7 @@ PACKED = 1024 * 1024  # bytes of copied panels of B at a time, where the rows of
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
 WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
 WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
-FLAT = 32  # steps up to which writing C takes longer than computing it, where it is not in the first level
+FLAT = 128  # steps up to which writing C takes about as long as computing it, where it is not in a near cache
 MANY = 192  # rows that repay a copy of B that is not necessary
 # The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
 # and room for a row of B and an entry of A that the register allocator really finds.
@@ -65,7 +65,10 @@ class Tiling:
         pays = at_least(MANY, rows) and (crowded or at_least(WIDE, columns, steps, size))
         self.pack_b = must or pays
         large = rows is not None and rows * k * size >= LARGE and isinstance(self.m, int)
-        self.blocked = columns is not None and (large or (pays and not must and rows is not None))
+        # Short sums are mostly stores: these go through C by rows.
+        self.row_by_row = not large and k <= FLAT and at_least(PAGE, columns, size)
+        together = self.row_by_row if must else pays and rows is not None
+        self.blocked = columns is not None and (large or together)
         # Tiles of A are copied where their rows collide in the first-level cache.
         collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and at_least(PAGE, k, size)
         collide = collide and not self.b.target.cpu.startswith(ROOMY)
@@ -73,9 +76,7 @@ class Tiling:
         self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if large else rows or 0
         self.pack_a = reused and collide and self.block > 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
-        # Short sums are mostly stores: these go through C by rows.
-        large = self.blocked or self.pack_a or self.pack_b
-        self.row_by_row = not large and k <= FLAT and at_least(PAGE, columns, size)
+        self.row_by_row = self.row_by_row and not self.pack_a and (self.blocked or not self.pack_b)
         # Tiles of packed rows, or rows in an outer loop, are the same for all panels.
         self.shared = self.pack_a or self.blocked or self.row_by_row
         most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]

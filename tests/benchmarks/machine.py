@@ -22,7 +22,7 @@ def one_thread() -> None:
     for library in ("OPENBLAS", "OMP", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
     if " avx512f " in cpu_info():
-        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
+        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
 
 
 def model() -> str:
