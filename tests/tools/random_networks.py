@@ -229,10 +229,10 @@ def _unary(name: str, *attrs: tuple[Any, ...]) -> None:
 
 
 for _name in (
-    *("exp", "expm1", "sin", "cos", "tan", "atan", "sinh", "cosh", "tanh", "asinh", "erf", "erfc", "cbrt"),
+    *("exp", "expm1", "sin", "cos", "tan", "atan", "acot", "sinh", "cosh", "tanh", "asinh", "erf", "erfc"),
     *("sigmoid", "softplus", "abs", "sign", "floor", "ceiling", "normal_cdf", "relu", "selu", "silu", "mish"),
     *("log_sigmoid", "relu6", "hardsigmoid", "hardswish", "softsign", "tanhshrink", "srelu", "sinc", "j0"),
-    *("j1", "exp2"),
+    *("j1", "exp2", "cbrt"),
 ):
     _unary(_name)
 _unary("gelu", ("none",), ("tanh",))
@@ -330,11 +330,11 @@ def _shared(g: Grower) -> Node:
     return g.t.make(g.pick(["shared_maximum", "shared_minimum"]), (a, *others))
 
 
-@_maker("atan2", "hypot", "mod", "beta", "rising")
+@_maker("atan2", "hypot", "mod", "beta", "rising", "rising_slope")
 def _two(g: Grower) -> Node:
     a = g.any()
-    b, name = g.like(a), g.pick(["atan2", "hypot", "mod", "beta", "rising"])
-    if name in ("beta", "rising"):
+    b, name = g.like(a), g.pick(["atan2", "hypot", "mod", "beta", "rising", "rising_slope"])
+    if name in ("beta", "rising", "rising_slope"):
         a, b = g.positive(a), g.positive(b)
     return g.t.make(name, (a, b))
 
@@ -478,6 +478,15 @@ def _linear_algebra(g: Grower) -> Node | None:
     if not g.chance(3):  # a matrix that is regular most of the time
         a = g.t.add(g.t.make("tanh", (a,)), g.t.mul(g.t.constant(2), g.t.make("eye", (), a.shape)))
     return g.t.make(name, (a,), ("abs",) if name == "log_determinant" and g.chance(2) else ())
+
+
+@_maker("at_maximum")
+def _at_maximum(g: Grower) -> Node | None:
+    a = g.matrix()
+    if a is None:
+        return None
+    values = g.t.broadcast(g.like(a), a.shape)
+    return g.t.make("at_maximum", (a, values), (g.dim(), g.pick(["first", "split"])))
 
 
 @_maker("softmax", "log_softmax", "logsumexp", "maxout", "glu")
