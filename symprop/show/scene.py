@@ -336,7 +336,7 @@ class _Arranger:
     def _leaf_name(self, node: Node) -> str:
         """An input by its name, a constant by its value, an entry as it is written."""
         if node.op == "symbol":
-            return str(getattr(self.symbols[node.serial], "name", self.symbols[node.serial]))
+            return str(getattr(node.attrs[0], "name", node.attrs[0]))
         return _entry_name(node) if constant_value(node) is None else constant_text(node)
 
     def _output_name(self, node: Node) -> str:
@@ -500,7 +500,7 @@ class _Arranger:
             wires.append(Wire(len(boxes) - 1, here, [], position=-1 - k))
 
     def _layer(self, members: Sequence[Node], computed: bool) -> Box:
-        names = [self.names.get(n.serial) or _entry_name(n) for n in members]
+        names = [self.names[n.serial] if computed else self._leaf_name(n) for n in members]
         if len(members) == 1 and not computed:
             return Box("leaf", names[0], title=self._shape_text(members[0]), nodes=list(members))
         listed = ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]} … {names[-1]}"

@@ -349,6 +349,9 @@ def test_symbolic_sizes_float32_and_split_ties():
     for size in (3, 5):
         svg = function.draw(np.ones(size), 2 * np.ones(size)).svg
         assert f"{size}×1" in texts(svg, "shape") and f"{2 * size:.2f}" in texts(svg, "value")
+    mean = symprop.compile(symprop.Graph([(p, n), (f, symprop.scalar(u.T * v) / n + p)]), args=[u, v])
+    svg = mean.draw(np.ones(4), 2 * np.ones(4)).svg
+    assert "n" in texts(svg, "name") and "6.00" in texts(svg, "value") and faults(svg) == []
     function = symprop.compile(nn.maximum(x, y), args=[x, y], ties="split", dtype="float32")
     assert numbers(function.draw(2.0, 2.0).svg, "gradient") == [0.5, 0.5, 1.0]
 
