@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from benchmarks import products
 
 VARIABLE = "SYMPROP_PEERS"
 SECONDS = {"us": 1e-6, "ms": 1e-3, "ns/sample": 1e-9, "ns/element": 1e-9}
-TIMEOUT = 120.0  # of one peer and workload
+PATIENCE = 30.0  # seconds for one peer and workload, its compilation included
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def folders() -> tuple[Path, Path, list[str]] | None:
     raise SystemExit(f"{VARIABLE}={named}: no <peer>/bin/python there or in environments/ below it")
 
 
-def measure(workload: str, core: int | None, threads: int = 1) -> list[PeerResult]:
+def measure(workload: str, core: int | None, threads: int = 1, seconds: float = PATIENCE) -> list[PeerResult]:
     """What the peers take for one workload of the kit (`W1` ... `W5`); an empty list without the variable."""
     found = folders()
     if found is None:
@@ -66,11 +68,11 @@ def measure(workload: str, core: int | None, threads: int = 1) -> list[PeerResul
             command += ["--core", str(core)]
         if threads > 1:
             command += ["--threads", str(threads)]
-        results += _run(f"{peer} {workload}", command)
+        results += _run(f"{peer} {workload}", command, seconds)
     return results
 
 
-def measure_products(core: int | None) -> list[PeerResult]:
+def measure_products(core: int | None, seconds: float = PATIENCE) -> list[PeerResult]:
     """What the peers that `products.py` knows take for matrix products alone."""
     found = folders()
     if found is None:
@@ -84,22 +86,29 @@ def measure_products(core: int | None) -> list[PeerResult]:
         command = [str(environments / peer / "bin" / "python"), products.__file__, peer]
         if core is not None and shutil.which("taskset"):
             command = ["taskset", "-c", str(core), *command]
-        results += _run(f"{peer} products", command, {**os.environ, **single})
+        results += _run(f"{peer} products", command, 2 * seconds, {**os.environ, **single})
     return results
 
 
-def _run(label: str, command: list[str], env: dict[str, str] | None = None) -> list[PeerResult]:
-    """The rows that a command prints."""
-    out, err, status = "", "", 0
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=env)
-        out, err, status = done.stdout, done.stderr, done.returncode
-    except subprocess.TimeoutExpired as stopped:  # the rows until then count
-        out = stopped.stdout.decode() if isinstance(stopped.stdout, bytes) else stopped.stdout or ""
-        print(f"  {label}: stopped after {TIMEOUT:.0f} s", file=sys.stderr)
-    if status:
-        print(f"  {label}: {err.strip()[-300:]}", file=sys.stderr)
-    return [_read(json.loads(line)) for line in out.splitlines() if line.startswith("{") and "}" in line]
+def _run(
+    label: str, command: list[str], seconds: float, env: dict[str, str] | None = None
+) -> list[PeerResult]:
+    """The rows that a command prints in some seconds; then it is stopped, with what it has started."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        started = subprocess.Popen(command, stdout=out, stderr=err, env=env, process_group=0)
+        try:
+            status = started.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+            status = 0
+            print(f"  {label}: stopped after {seconds:.0f} s", file=sys.stderr)
+        out.seek(0)
+        err.seek(0)
+        lines = out.read().splitlines()
+        if status:
+            print(f"  {label}: {err.read().strip()[-300:]}", file=sys.stderr)
+    return [_read(json.loads(line)) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
 def _read(row: dict[str, Any]) -> PeerResult:

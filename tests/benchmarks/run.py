@@ -1,7 +1,7 @@
 """Measure symprop beside NumPy written by hand, and beside its peers where they are installed.
 
     python tests/benchmarks/run.py [W1 W2 W3 W3b W3c W4 threads products W5] [--core 1] [--turns 9]
-        [--peers KIT:ENVIRONMENTS] [--output FILE]
+        [--peers KIT:ENVIRONMENTS] [--peer-seconds 30] [--output FILE]
 
 Every result is checked against a float64 NumPy reference before it is timed. The contestants of a workload
 take turns in one process with one thread (`threads`: two); a ratio is the median over the turns of the ratio
@@ -76,14 +76,15 @@ def measured(workload: Workload, turns: int, block: float = 0.04) -> Row:
     return Row(workload, seconds, ratios, share)
 
 
-def with_peers(rows: list[Row], group: str, core: int | None) -> None:
+def with_peers(rows: list[Row], group: str, core: int | None, seconds: float = peers.PATIENCE) -> None:
     """Add what the peers take; our time beside theirs is the mean of one before and one after."""
     if group == "products":
-        results = peers.measure_products(core)
+        results = peers.measure_products(core, seconds)
     elif group == "threads":
-        results = [r for name in ("W3", "W3c") for r in peers.measure(name, two_cores(core)[0], 2)]
+        first = two_cores(core)[0]
+        results = [r for name in ("W3", "W3c") for r in peers.measure(name, first, 2, seconds)]
     else:
-        results = peers.measure(group, core)
+        results = peers.measure(group, core, seconds=seconds)
     if not results:
         return
     for row in rows:
@@ -294,6 +295,7 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="default: all")
     parser.add_argument("--core", type=int, help="run on this core alone")
     parser.add_argument("--peers", help=f"as the environment variable {peers.VARIABLE}, see peers.py")
+    parser.add_argument("--peer-seconds", type=float, default=peers.PATIENCE, help="for a peer and workload")
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
     options = parser.parse_args()
@@ -314,7 +316,7 @@ def main() -> None:
             row = measured(workload, options.turns, block)
             groups[name].append(row)
             print(progress(row), flush=True)
-        with_peers(groups[name], name, options.core)
+        with_peers(groups[name], name, options.core, options.peer_seconds)
         if any(row.others for row in groups[name]):
             print(product_table(groups[name]) if name == "products" else peer_table(groups[name]), flush=True)
     if set(groups) == set(WORKLOADS):
