@@ -146,8 +146,17 @@ def _power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
         return table.make("eye", (), base.shape)
     if count < 0:
         base = inverse(table, base)
+    if base.op == "kronecker" and _is_of_squares(base):
+        return kronecker(table, *[_repeated(table, f, abs(int(count))) for f in base.args])
+    return _repeated(table, base, abs(int(count)))
+
+
+def _repeated(table: NodeTable, base: Node, left: int) -> Node:
+    """A positive power, by squares."""
+    if base.shape == (1, 1):
+        return table.pow(base, left)
     result: Node | None = None
-    square, left = base, abs(int(count))
+    square = base
     while left:
         if left & 1:
             result = square if result is None else table.matmul(result, square)
@@ -385,11 +394,7 @@ def entry(table: NodeTable, matrix: Node, position: tuple[int, int]) -> Node:
     if matrix.op == "place":
         positions: Any = matrix.attrs[1]
         return matrix.args[positions.index(position)] if position in positions else table.constant(0)
-    if matrix.op == "broadcast" and not matrix.args[0].shape:
-        return matrix.args[0]
-    if matrix.shape == (1, 1):
-        return table.reshape(matrix, ())
-    return table.make("index", (matrix,), (position,))
+    return table.reshape(matrix, ()) if matrix.shape == (1, 1) else table.index(matrix, position)
 
 
 def _lines(table: NodeTable, matrix: Node, axis: int, at: int) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -214,6 +215,14 @@ def add_terms(table: NodeTable, terms: Sequence[Node]) -> Node | None:
 
 def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
     """The sum, multiples of one term added up."""
+    repeated = {t.serial: t for t in terms}
+    if len(repeated) < len(terms):  # a sum that comes twice stays together
+        counted = Counter(t.serial for t in terms)
+        terms = [
+            t if counted[t.serial] == 1 else _multiple(table, counted[t.serial], t) for t in repeated.values()
+        ]
+        if len(terms) == 1:
+            return terms[0]
     if any(term.op == "add" for term in terms):
         opened = _opened(terms)
         if len({_split(term)[1] for term in opened}) <= len(
@@ -229,7 +238,8 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
             shortest[key] = (number, term)
         else:
             counts[key] = counts[key] + number
-            if number == 1:
+            kept, other = shortest[key]
+            if (number != 1, _turns(term)) < (kept != 1, _turns(other)):
                 shortest[key] = (number, term)
     if len(counts) == len(terms):
         added = table.add(*terms)
@@ -243,6 +253,10 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
                 term, ratio = _without_numbers(table, term), sp.sympify(total_number)
             parts.append(table.broadcast(table.mul(table.constant(ratio), term), term.shape))
     return table.add(*parts) if parts else None
+
+
+def _multiple(table: NodeTable, count: int, term: Node) -> Node:
+    return table.broadcast(table.mul(table.constant(count), term), term.shape)
 
 
 def _opened(terms: Sequence[Node]) -> list[Node]:
@@ -275,7 +289,7 @@ def _split(term: Node) -> tuple[Any, Hashable]:
     order, however they are bracketed.
     """
     if term.op not in ("mul", "matmul") and not _is_turned_product(term):
-        return 1, term.serial
+        return 1, ((_factor(term, False),),)
     number: Any = 1
     key: list[tuple[Factor, ...]] = []
     todo = [term]
@@ -295,7 +309,7 @@ def _split(term: Node) -> tuple[Any, Hashable]:
 
 
 def _is_turned_product(node: Node) -> bool:
-    return node.op == "transpose" and node.args[0].op == "matmul"
+    return node.op == "transpose" and node.args[0].op in ("matmul", "mul")
 
 
 def _unbracketed(node: Node, most: int = 12) -> tuple[tuple[Factor, ...], list[Node]]:
@@ -329,7 +343,21 @@ def _unbracketed(node: Node, most: int = 12) -> tuple[tuple[Factor, ...], list[N
     return tuple(kept), scalars
 
 
+def _turns(term: Node, most: int = 24) -> int:
+    """How many transposes are written in a product."""
+    count, todo, steps = 0, [term], 0
+    while todo and steps < most:
+        node = todo.pop()
+        steps += 1
+        count += node.op == "transpose"
+        if node.op in ("matmul", "transpose", "mul"):
+            todo += node.args
+    return count
+
+
 def _factor(node: Node, turned: bool) -> Factor:
+    if node.op == "transpose" and len(node.shape) == 2:
+        node, turned = node.args[0], not turned
     inverted = node.op == "inverse"
     if inverted:
         node = node.args[0]

@@ -152,7 +152,7 @@ class _Following:
                 assert weight is not None
                 self._lines(node, weight, w, turned, left)
             elif node.op == "diag" and weight is not None and node.args[0].serial in self.found:
-                scale = table.mul(table.make("diagonal", (weight,)), w)
+                scale = table.mul(table.diagonal(weight), w)
                 terms = self.found[node.args[0].serial].values()
                 self._add(left, whole(table, self._scaled(terms, scale)))
             elif (partials := OPERATIONS[node.op].partials) is not None and node.op != "select":
@@ -245,7 +245,7 @@ class _Following:
                 scalars = [a for a in node.args if not a.shape]
                 inner = next(a for a in node.args if a.shape)
                 todo.append((inner, table.mul(*scalars, left), right))
-                column = table.make("diagonal", (table.matmul(table.matmul(left, inner), right),))
+                column = table.diagonal(table.matmul(table.matmul(left, inner), right))
                 for k, scalar in enumerate(scalars):
                     row = None if scalar.op == "constant" else self._scalar(scalar)
                     if row is not None:

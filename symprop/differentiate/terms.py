@@ -145,6 +145,4 @@ def rows_of(table: NodeTable, matrix: Node, start: Dim, stop: Dim) -> Node:
         return matrix
     if matrix.op == "matmul":
         return table.matmul(rows_of(table, matrix.args[0], start, stop), matrix.args[1])
-    if matrix.op == "broadcast" and not matrix.args[0].shape:
-        return table.broadcast(matrix.args[0], (stop - start, matrix.shape[1]))
-    return table.make("slice", (matrix,), (((start, stop), (0, matrix.shape[1])),))
+    return table.slice(matrix, ((start, stop), (0, matrix.shape[1])))

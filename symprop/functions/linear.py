@@ -120,9 +120,33 @@ def log_of_determinant(t: T, argument: N) -> N | None:
     """`log(det A)` and `log|det A|` as one operation, None for the logarithm of anything else."""
     if argument.op == "determinant":
         return t.make("log_determinant", argument.args)
-    if argument.op == "abs" and argument.args[0].op == "determinant":
-        return t.make("log_determinant", argument.args[0].args, ("abs",))
-    return None
+    inner = argument.args[0] if argument.op == "abs" else argument
+    if argument.op == "abs" and inner.op == "determinant":
+        return t.make("log_determinant", inner.args, ("abs",))
+    powers = [_power_of_determinant(f) for f in inner.args] if inner.op == "mul" else []
+    found = [p for p in powers if p is not None]
+    return _log_of_powers(t, found, argument.op == "abs") if powers and len(found) == len(powers) else None
+
+
+def _power_of_determinant(node: N) -> tuple[N, int] | None:
+    """A and k of det(A)**k."""
+    power = constant_value(node.args[1]) if node.op == "pow" and node.args[0].op == "determinant" else None
+    return (node.args[0].args[0], int(power)) if power is not None and power.is_Integer else None
+
+
+def _log_of_powers(t: T, powers: Sequence[tuple[N, int]], sizes: bool) -> N:
+    """log(det(A)**q det(B)**p), the determinant of a Kronecker product, as q log det A + p log det B.
+
+    An even power has no sign; of two odd ones the signs may cancel: then it is that of the whole product.
+    """
+    odd = [power % 2 == 1 for _, power in powers]
+    if sum(odd) > 1 and not sizes:
+        return t.make("log_determinant", (kronecker(t, powers[0][0], powers[1][0]),))
+    terms = [
+        t.mul(t.constant(power), t.make("log_determinant", (a,), () if own and not sizes else ("abs",)))
+        for (a, power), own in zip(powers, odd, strict=True)
+    ]
+    return t.add(*terms)
 
 
 def _log_determinant_vjp(t: T, node: N, upstream: N) -> list[N | None]:

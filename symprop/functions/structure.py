@@ -118,7 +118,7 @@ def _pad(attrs: Any, a: Any) -> Any:
 
 def _pad_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None]:
     pairs = tuple((s, s + n) for s, n in zip(node.attrs[1], node.args[0].shape, strict=True))  # type: ignore[call-overload]
-    return [t.make("slice", (upstream,), (pairs,))]
+    return [t.slice(upstream, pairs)]
 
 
 _declare(
@@ -205,7 +205,7 @@ def _diagonal_type(args: Args, attrs: Any) -> tuple[Shape, str]:
 _declare(
     "diag",
     _diag_type,
-    lambda t, node, up: [t.make("diagonal", (up,))],
+    lambda t, node, up: [t.diagonal(up)],
     _linear,
     lambda attrs, a: np.diag(np.asarray(a)[:, 0]),
 )

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import sympy as sp
 
+from symprop.graph import parts
 from symprop.graph.operations import OPERATIONS
 from symprop.graph.symmetry import is_symmetric
 from symprop.graph.transposes import Turns, turned
@@ -333,7 +334,18 @@ class NodeTable:
         if a.op == "place":
             positions: Any = a.attrs[1]
             return a.args[positions.index(position)] if position in positions else self.constant(0)
-        return self.make("index", (a,), (position,))
+        number = parts.entry(a, position)
+        return self.make("index", (a,), (position,)) if number is None else self.constant(number)
+
+    def slice(self, a: Node, pairs: tuple[tuple[Any, Any], ...]) -> Node:
+        """The block from start to stop along each axis."""
+        found = parts.block(self, a, pairs)
+        return self.make("slice", (a,), (pairs,)) if found is None else found
+
+    def diagonal(self, a: Node) -> Node:
+        """The diagonal of a square matrix as a column."""
+        found = parts.diagonal(self, a)
+        return self.make("diagonal", (a,)) if found is None else found
 
     def matmul(self, a: Node, b: Node) -> Node:
         """The matrix product; a factor that is the identity is dropped, products of constants are formed."""

@@ -57,6 +57,39 @@ GRADIENTS = [
         lambda v: np.kron(v["x"], v["y"]).T @ np.kron(v["A"], v["B"]) @ np.kron(v["x"], v["y"]),
     ),
     (
+        tr(kron(A, B) ** 2),
+        B,
+        "2*trace(A**2)*B.T",
+        lambda v: np.trace(np.linalg.matrix_power(np.kron(v["A"], v["B"]), 2)),
+    ),
+    (
+        sp.log(det(kron(A, sp.HadamardProduct(B, C)[:2, :2]))),
+        A,
+        "2*(A**-1).T",
+        lambda v: np.log(np.linalg.det(np.kron(v["A"], (v["B"] * v["C"])[:2, :2]))),
+    ),
+    (
+        tr(sp.BlockDiagMatrix(A, R.T * R) ** 2),
+        A,
+        "2*A.T",
+        lambda v: np.trace(v["A"] @ v["A"]) + np.trace(np.linalg.matrix_power(v["R"].T @ v["R"], 2)),
+    ),
+    (tr(A * X - X * A), X, "zeros(3, 3)", None),
+    (
+        tr((X.T * X - eye) ** 2),
+        X,
+        "4*X*(X.T*X - I)",
+        lambda v: np.trace(np.linalg.matrix_power(v["X"].T @ v["X"] - np.eye(n), 2)),
+    ),
+    (
+        sp.sqrt(tr(inv(A) * inv(A.T))),
+        A,
+        "-A.T**-1*A**-1*A.T**-1/sqrt(trace(A**-1*A.T**-1))",
+        lambda v: np.sqrt(np.trace(np.linalg.inv(v["A"]) @ np.linalg.inv(v["A"].T))),
+    ),
+    (tr(sp.DiagonalMatrix(A) ** 2), A, "diag(2*diagonal(A))", lambda v: np.sum(np.diag(v["A"]) ** 2)),
+    (tr(A[::2, ::2]), A, "Matrix([[1, 0, 0], [0, 0, 0], [0, 0, 1]])", None),
+    (
         tr(inv(A + t * B)),
         t,
         "-trace((t*B + A)**-1*B*(t*B + A)**-1)",
@@ -135,3 +168,18 @@ def test_one_guard_for_the_slope_of_a_power():
     base, exponent = sp.symbols("p e")
     slope = symprop.grad((2 * base + 1) ** (exponent + 1) / exponent, base)
     assert text(slope).count("where") == 1
+
+
+def test_the_determinant_of_a_kronecker_product_has_one_sign():
+    """Two factors of odd size with negative determinants: the product of their odd powers is positive."""
+    log_det = symprop.compile(sp.log(det(kron(A, B))), [A, B])
+    first, second = np.diag([-1.0, 2, 3]), np.diag([4.0, -5, 6])
+    value, (slope, _) = log_det.value_and_grad(first, second)
+    assert value == pytest.approx(np.linalg.slogdet(np.kron(first, second))[1], rel=1e-14)
+    assert_allclose(slope, 3 * np.linalg.inv(first).T, rtol=1e-14)
+    assert np.isnan(log_det(first, -second))
+    even = sp.MatrixSymbol("E", 2, 2)
+    log_det = symprop.compile(sp.log(det(kron(A, even))), [A, even])
+    value = log_det(first, np.diag([1.0, 7]))
+    assert value == pytest.approx(np.log(36) + 3 * np.log(7), rel=1e-14)
+    assert np.isnan(log_det(first, np.diag([-1.0, 7])))
