@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import html
 import itertools
 import operator
@@ -63,7 +62,9 @@ class Function:
         self._lock = threading.RLock()
         self._source = Source(declaration)
         self._outputs = len(declaration.graph.outputs)
-        self._calls = 0
+        self._calls = self._value_calls = 0
+        self._quick: Callable[..., Any] | None = None  # the native ways of calling
+        self._quick_value: Callable[..., Any] | None = None
         self._pack: Callable[[Sequence[Any]], Any] = tuple
         if declaration.single:
             self._pack = operator.itemgetter(0)
@@ -107,9 +108,18 @@ class Function:
         Arguments are positional in the order of `args`, or by name. With `batch`, N samples give N results
         along the first axis, or one where `reduce` was given.
         """
+        quick = self._quick_value
+        return self._value(*args, **named) if quick is None else quick(*args, **named)
+
+    def _value(self, /, *args: Any, **named: Any) -> Any:
+        """The output for any arguments."""
         if named or len(args) != self._count:
             args = self._ordered(args, named)
-        results = self._value_family().call(args)
+        family = self._value_family()
+        results = family.call(args)
+        self._value_calls += 1
+        if self._value_calls == QUICK_AFTER:
+            self._quick_value = self._native(family, None, self._value)
         return results[0] if self._outputs == 1 else tuple(results)
 
     def value_and_grad(self, /, *args: Any, **named: Any) -> tuple[Any, Any]:
@@ -127,6 +137,11 @@ class Function:
         >>> print(value, d_w, d_x)
         12.0 4.0 12.0
         """
+        quick = self._quick  # where this method was kept from before
+        return self._value_and_grad(*args, **named) if quick is None else quick(*args, **named)
+
+    def _value_and_grad(self, /, *args: Any, **named: Any) -> tuple[Any, Any]:
+        """The same for any arguments."""
         family = self._joint
         if family is None:
             self._no_gradient("value_and_grad")
@@ -145,15 +160,22 @@ class Function:
         family = self._joint
         if family is None or family.sizes or self._pack is OnlyGradient:
             return
-        entry = family.compiled()
-        results = entry.program.results
-        if any(r.per_sample for r in results):
-            return
-        gradients = [Gradient(r.gradient_of) for r in results[self._outputs :] if r.gradient_of is not None]
-        general = functools.partial(Function.value_and_grad, self)
-        quick = fast_call(entry.executable, self._outputs, gradients, self._declaration.single, general)
+        results = family.compiled().program.results[self._outputs :]
+        gradients = [Gradient(r.gradient_of) for r in results if r.gradient_of is not None]
+        quick = self._native(family, gradients, self._value_and_grad)
         if quick is not None:
-            self.__dict__["value_and_grad"] = quick
+            self._quick = self.__dict__["value_and_grad"] = quick
+
+    def _native(
+        self, family: Family, gradients: Sequence[Gradient] | None, general: Callable[..., Any]
+    ) -> Callable[..., Any] | None:
+        """The native way of calling where the program has one; `general` serves what does not fit."""
+        if family.sizes:
+            return None
+        entry = family.compiled()
+        if any(r.per_sample for r in entry.program.results):
+            return None
+        return fast_call(entry.executable, self._outputs, gradients, self._declaration.single, general)
 
     def grad(self, /, *args: Any, **named: Any) -> Any:
         """The gradients alone, as in `value_and_grad`.

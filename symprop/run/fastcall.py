@@ -59,17 +59,18 @@ class Gradient:
 def fast_call(
     executable: Executable,
     values: int,
-    gradients: Sequence[Gradient],
+    gradients: Sequence[Gradient] | None,
     single: bool,
     fallback: Callable[..., Any],
 ) -> Callable[..., Any] | None:
     """A callable `(*args) -> (value, gradients)` for a program with `values` numbers and then `gradients`.
 
-    `single` gives the one gradient itself instead of a tuple. `fallback` is called with the same arguments
-    where they do not fit. None where the program or the interpreter is of another kind.
+    Without `gradients` (None) it gives the value alone. `single` gives the one gradient itself instead of a
+    tuple. `fallback` is called with the same arguments where they do not fit. None where the program or the
+    interpreter is of another kind.
     """
     api = _interface()
-    if api is None or not _is_plain(executable, values, len(executable.inputs), gradients):
+    if api is None or not _is_plain(executable, values, len(executable.inputs), gradients or ()):
         return None
     code = compile_text(_Writer(executable, values, gradients, single).text(), host(), 1, NAME, api)
     return _method(executable, code, fallback, ())
@@ -87,7 +88,7 @@ class FastStep:
         self._code: Code | None = None
         api = _interface()
         if api is not None and data and _is_plain(executable, values, data, ()):
-            text = _Writer(executable, values, (), False, data).text()
+            text = _Writer(executable, values, None, False, data).text()
             self._code = compile_text(text, host(), 1, NAME, api)
 
     def over(self, addresses: Sequence[int], fallback: Callable[..., Any]) -> Callable[..., Any] | None:
@@ -140,7 +141,7 @@ class _Writer:
         self,
         executable: Executable,
         values: int,
-        gradients: Sequence[Gradient],
+        gradients: Sequence[Gradient] | None,
         single: bool,
         data: int | None = None,
     ) -> None:
@@ -148,7 +149,8 @@ class _Writer:
         self.passed = len(executable.inputs) if data is None else data
         self.state = data is not None
         self.values = values
-        self.gradients = gradients
+        self.gradients = gradients or ()
+        self.alone = gradients is None  # the value is all that is given
         self.single = single
         self.module = Module(host())
         self.b = Builder(self.module)
@@ -210,7 +212,7 @@ class _Writer:
         b.start(good)
         results = [made[k] if k in made else self.number(numbers, k) for k in range(own)]
         value = results[0] if self.values == 1 else self.tuple(results[: self.values])
-        if self.state:
+        if self.alone:
             b.emit(f"ret ptr {value}")
         else:
             rest = results[self.values :]

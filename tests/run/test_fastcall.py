@@ -20,7 +20,7 @@ def both(f):
         f.value_and_grad(*arguments)
     native = f.value_and_grad
     assert "built-in" in repr(native)
-    return (lambda *a, **k: type(f).value_and_grad(f, *a, **k)), native
+    return f._value_and_grad, native
 
 
 @pytest.fixture
@@ -119,6 +119,37 @@ def test_a_workspace_of_any_size(dtype):
     for samples in (3, 3, 3, 64, 1000, 20_000, 0):  # on the stack or not, too large, none
         rows, labels = rng.normal(size=(samples, 40)).astype(dtype), rng.integers(0, 30, samples)
         found = f.value_and_grad(weights, bias, rows, labels)
-        expected = type(f).value_and_grad(f, weights, bias, rows, labels)
+        expected = f._value_and_grad(weights, bias, rows, labels)
         np.testing.assert_equal(found, expected)
     assert "built-in" in repr(f.value_and_grad)
+
+
+@pytest.mark.parametrize("reduce", [None, "sum"])
+def test_the_value_alone(reduce):
+    batch = None if reduce is None else [x]
+    f = symprop.compile(
+        symprop.scalar(x.T * W.T * W * x) * sp.sin(s), args=[W, x, s], batch=batch, reduce=reduce
+    )
+    a, b = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
+    b = b if reduce is None else np.stack([b, 2 * b])
+    expected = f._value(a, b, 0.5)
+    for _ in range(5):
+        assert f(a, b, 0.5) == f(a.tolist(), b, s=np.array(0.5)) == expected
+    assert "built-in" in repr(f._quick_value)
+    assert type(f(a, b, 0.5)) is type(expected)
+    with pytest.raises(ArgumentError):
+        f(a, b)
+    with pytest.raises(ShapeError):
+        f(a, b, b)
+
+
+def test_a_method_that_was_kept_becomes_quick_too(f):
+    kept = f.value_and_grad
+    a, b = np.ones((2, 3)), np.ones(3)
+    expected = kept(a, b, 0.5)
+    both(f)
+    calls = f._calls
+    same(kept(a, b, 0.5), expected)
+    same(kept(W=a, x=b, s=0.5), expected)
+    kept(a, b, 0.5)
+    assert f._calls == calls + 1  # of the one by name
