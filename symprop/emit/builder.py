@@ -248,7 +248,9 @@ class Builder:
         """
         key = name, self.block, self._size(x) if even else x.name, x.type.text
         if key not in self._shared:
-            self._shared[key] = make()
+            self._shared[key] = made = make()
+            # what begins blocks of its own is there in the last of them
+            self._shared[name, self.block, *key[2:]] = made
         return self._shared[key]  # type: ignore[return-value]
 
     def _size(self, x: Value) -> str:

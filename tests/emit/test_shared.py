@@ -56,6 +56,14 @@ def test_the_scale_of_an_argument_counts_and_its_sign_does_not():
     assert len(made) == 4  # a function that is not even shares nothing with -x
 
 
+def test_sine_and_cosine_share_the_reduction():
+    calls = [
+        sum("@reduce_huge" in line for line in written(*names))
+        for names in ([("sin", 1)], [("sin", 1), ("cos", 1)], [("cos", 1), ("sin", -1)])
+    ]
+    assert calls == [1, 1, 2]
+
+
 def test_nothing_is_shared_beyond_a_block():
     b = Builder(Module(host()))
     x, made = Value("%a0", F64), []
@@ -69,7 +77,7 @@ def test_nothing_is_shared_beyond_a_block():
 def test_shared_functions_have_the_bits_of_single_ones(dtype):
     x = sp.Symbol("x")
     points = POINTS.astype(dtype)
-    forms = [sp.tanh(x), nn.sigmoid(x), nn.softplus(x), nn.gelu(x)]
+    forms = [sp.tanh(x), nn.sigmoid(x), nn.softplus(x), nn.gelu(x), sp.sin(x), sp.cos(x)]
     joined = symprop.compile(forms, args=[x], batch=[x], wrt=[], dtype=dtype)(points)
     for form, values in zip(forms, joined, strict=True):
         alone = symprop.compile(form, args=[x], batch=[x], wrt=[], dtype=dtype)(points)

@@ -102,7 +102,12 @@ def reduce(b: Builder, x: Value, single: bool) -> tuple[Value, Value, Value]:
     """n mod 4 in the low bits, r and its low part, with x = n pi/2 + r, |r| <= pi/4; of float64.
 
     For `single`, where x has the 24 bits of a float32, two steps are enough and the low part is left out.
+    The sine and the cosine of one x share them.
     """
+    return b.once("quarter turns", x, lambda: write_reduce(b, x, single))
+
+
+def write_reduce(b: Builder, x: Value, single: bool) -> tuple[Value, Value, Value]:
     kind = x.type
     size = b.fabs(x)
     big = b.fcmp("oge", size, number(b, x, LIMIT))
@@ -140,26 +145,25 @@ def reduce(b: Builder, x: Value, single: bool) -> tuple[Value, Value, Value]:
 def sine(b: Builder, r: Value, low: Value, single: bool) -> Pair:
     """sin(r + low) as r and a small part."""
     z = b.fmul(r, r)
-    cube = b.fmul(z, r)
-    part = b.fmul(cube, polynomial(b, z, table.SIN["float" if single else "double"]))
+    cube = b.fmul(r, z)
+    series = polynomial(b, z, table.SIN["float" if single else "double"])
     if single:
-        return r, part
+        return r, b.fmul(cube, series)
     # low cos r, to a few digits
     slope = negative_mul_add(b, z, number(b, r, 0.5), number(b, r, 1.0))
-    return r, mul_add(b, low, slope, part)
+    return r, mul_add(b, cube, series, b.fmul(low, slope))
 
 
 def cosine(b: Builder, r: Value, low: Value, single: bool) -> Pair:
     """cos(r + low) as 1 - z/2, z = r^2, and a small part with the error of that difference."""
     z = b.fmul(r, r)
-    half = b.fmul(z, number(b, r, 0.5))
-    one = number(b, r, 1.0)
-    high = b.fsub(one, half)
-    part = b.fmul(b.fmul(z, z), polynomial(b, z, table.COS["float" if single else "double"]))
+    half, one = number(b, r, 0.5), number(b, r, 1.0)
+    high = negative_mul_add(b, z, half, one)  # half of z is exact
+    series = polynomial(b, z, table.COS["float" if single else "double"])
     if single:
-        return high, part
-    part = negative_mul_add(b, r, low, part)
-    return high, b.fadd(b.fsub(b.fsub(one, high), half), part)
+        return high, b.fmul(b.fmul(z, z), series)
+    rest = mul_add(b, low, b.fneg(r), negative_mul_add(b, z, half, b.fsub(one, high)))
+    return high, mul_add(b, b.fmul(z, z), series, rest)
 
 
 def not_finite(b: Builder, x: Value, value: Value) -> Value:
@@ -237,7 +241,8 @@ def widened(b: Builder, x: Value) -> tuple[Value, bool]:
     """float64 of x, and whether x was float32."""
     if x.type.element == "double":
         return x, False
-    return b.convert("fpext", x, vector(F64.element, x.type.lanes)), True
+    kind = vector(F64.element, x.type.lanes)
+    return b.once("float64", x, lambda: b.convert("fpext", x, kind)), True
 
 
 def narrowed(b: Builder, x: Value, single: bool) -> Value:
@@ -267,9 +272,9 @@ def sin_cos(b: Builder, x: Value) -> tuple[Value, Value]:
     """Both with one reduction."""
     wide, single = widened(b, x)
     bits, r, low = reduce(b, wide, single)
-    odd = is_odd(b, bits)
-    first = negate(b, one_of_both(b, odd, r, low, single), bits)
-    second = negate(b, one_of_both(b, b.not_(odd), r, low, single), b.add(bits, b.const(1, bits.type)))
+    s, c = sine(b, r, low, single), cosine(b, r, low, single)
+    first = negate(b, b.fadd(*pick(b, bits, c, s)), bits)
+    second = negate(b, b.fadd(*pick(b, bits, s, c)), b.add(bits, b.const(1, bits.type)))
     first = b.select(b.fcmp("oeq", wide, number(b, wide, 0.0)), wide, first)
     both = (not_finite(b, wide, v) for v in (first, second))
     value, derivative = (narrowed(b, v, single) for v in both)
