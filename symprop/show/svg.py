@@ -152,9 +152,9 @@ class _Painter:
         target = self.scene.boxes[wire.target]
         if self.numbers is None or not wire.contributions:
             return "wire"
-        back = [c for c in wire.contributions if c is not None and not wire.final]
-        if wire.final:
-            return "wire" if any(wire.contributions) else "wire off"
+        back = [c for c in wire.contributions if c is not None]
+        if wire.final:  # its gradient is 1, or there is none
+            return "wire" if back else "wire off"
         if not back:
             return "wire off" if any(n.kind == "real" for n in wire.nodes) else "wire"
         routes = target.gate is not None and target.gate.family == "max"
