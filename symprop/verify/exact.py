@@ -350,7 +350,7 @@ def _real(value: Any) -> Any:
         return mp.mpf(sp.N(value, mp.mp.dps + 5)._to_mpmath(mp.mp.prec))
     if isinstance(value, fractions.Fraction):
         return mp.mpf(value.numerator) / value.denominator
-    return mp.mpf(value)
+    return mp.mpf(value.item() if isinstance(value, np.generic) else value)
 
 
 # -- matrix products -----------------------------------------------------------------------------------------

@@ -78,3 +78,10 @@ def test_more_digits_are_taken_where_they_are_needed() -> None:
         wanted: Any = mp.sech(mp.mpf(200)) ** 2
         assert abs(value[()] - wanted) <= mp.mpf(10) ** -25 * wanted
         assert error[()] <= mp.mpf(10) ** -25 * wanted
+
+
+def test_numbers_of_numpy_among_exact_ones() -> None:
+    values = np.array([mp.mpf("0.5"), np.int64(0), np.float64(0.1)], object)
+    found = real_array(values)
+    assert all(isinstance(v, mp.mpf) for v in found)
+    assert [float(v) for v in found] == [0.5, 0.0, 0.1]
