@@ -242,6 +242,8 @@ class _Verification:
                 gradients = self._gradients(target, given)
             except UnsupportedExpressionError as error:
                 notes.append(f"gradients: not derivable: {error}")
+        if not self.wrt and self.values.batch and self.function is not None:
+            notes.append("no gradients: all arguments are in the batch, and wrt names none of them")
         points = [self._point(sample) for sample in self.chosen]
         few = [points[0], points[-1]] if len(points) > 1 else points
         problem = Problem(

@@ -235,6 +235,8 @@ def difference_rows_of_compiled(
                 low, high = (scale * mp.fsum(getattr(c, side) for c in members) for side in ("low", "high"))
                 limit = limit + scale * mp.fsum(c.bound for c in members)
                 error = distance(value, low, high)
+                if value == rounded(low, comparison.dtype) == rounded(high, comparison.dtype):
+                    error = mp.mpf(0)  # both overflow
                 candidates.append(
                     Row(
                         method="finite differences, compiled",

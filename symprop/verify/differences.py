@@ -84,13 +84,15 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether the derived value is right."""
+        if not self.slope.finite and not mp.isfinite(self.found):
+            return True  # neither has a value: no derivative exists here
         return self.skipped or (self.slope.finite and bool(self.error <= self.bound))
 
     @property
     def margin(self) -> float:
         """The error as a multiple of the bound."""
         if not self.slope.finite or not mp.isfinite(self.error):
-            return math.inf
+            return 0.0 if self.passed else math.inf
         return 0.0 if self.error == 0 else float(self.error / self.bound) if self.bound else math.inf
 
 

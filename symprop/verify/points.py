@@ -84,6 +84,12 @@ def read_values(
         raise ArgumentError(f"batch names {', '.join(unknown)}, which has no value in at")
     sizes: dict[sp.Basic, int] = {}
     arrays = {s: _array(s, value, s in batched, dtype, sizes) for s, value in raw.items()}
+    for symbol, array in arrays.items():
+        real = np.asarray(array)
+        if real.dtype.kind == "f" and not np.isfinite(real).all():
+            raise ArgumentError(
+                f"the value of {name_of(symbol)} holds NaN or infinity: derivatives are verified at finite values"
+            )
     counts = {name_of(s): len(arrays[s]) for s in batched}
     if len(set(counts.values())) > 1:
         raise ShapeError(f"the batched arguments have different numbers of samples: {counts}")

@@ -195,3 +195,37 @@ def test_a_long_chain_is_no_recursion() -> None:
         last = name
     report = verify(Graph(equations), {x: 0.3, y: 0.999, a: 0.001}, budget=1e3)
     assert report.passed, str(report)
+
+
+# -- where there is no derivative to compare -----------------------------------------------------------------
+
+
+def test_an_infinite_slope_is_no_failure():
+    a = sp.Symbol("a")
+    report = symprop.compile(sp.sqrt(a)).verify(0.0)
+    assert report.passed
+    assert "the derivative is not finite: not compared" in str(report)
+
+
+def test_a_power_with_a_negative_base_has_no_slope_by_its_exponent():
+    a, b = sp.symbols("a b")
+    assert symprop.compile(a**b, args=[a, b]).verify(-2.0, 3.0).passed
+
+
+def test_an_overflow_is_no_failure():
+    a = sp.Symbol("a")
+    report = symprop.compile(sp.exp(a)).verify(800.0)
+    assert report.passed and any(row.method == "finite differences, compiled" for row in report.rows)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(value):
+    a, b = sp.symbols("a b")
+    with pytest.raises(symprop.ArgumentError, match="the value of a holds NaN or infinity"):
+        symprop.compile(a * b, args=[a, b]).verify(value, 1.0)
+
+
+def test_a_report_without_gradients_says_why():
+    a, b = sp.symbols("a b")
+    report = symprop.compile(a * b, args=[a, b], batch=[a, b]).verify([1.0, 2.0], [3.0, 4.0])
+    assert report.passed and "no gradients: all arguments are in the batch" in str(report)
