@@ -14,11 +14,13 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
+from symprop.rewrite.rules.normal import is_density_exponent, over_distribution
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["distributed", "even_argument", "normalised", "read"]
 
 LONGEST = 32
+_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf"})
 
 
 def even_argument(x: Node, context: Context) -> Node:
@@ -50,27 +52,27 @@ class Reading:
             while factor.op == "broadcast" and not factor.args[0].shape:
                 factor = factor.args[0]
             op = factor.op
-            if op == "constant" and exponent == 1:
+            if op == "constant" and isinstance(exponent, int):
                 number = context.number(factor)
                 if number is not None:
-                    self.number *= number
+                    self.number *= number if exponent == 1 else Fraction(number) ** exponent
                     continue
                 # of -2*pi the 2 and the sign, so that it meets pi
                 short, rest = factor.attrs[0].as_coeff_Mul(rational=True)  # type: ignore[attr-defined]
-                if short != 1 and short.is_Rational:
+                if exponent == 1 and short != 1 and short.is_Rational:
                     self.number *= Fraction(int(short.p), int(short.q))
                     factor = context.table.constant(rest)
             elif op == "mul":
-                if exponent == 1 and len(factor.args) <= room:
+                if len(factor.args) <= room:
                     room -= len(factor.args)
-                    todo.extend([(a, 1) for a in reversed(factor.args)])
+                    todo.extend([(a, exponent) for a in reversed(factor.args)])
                     continue
             elif op == "pow":
                 power = context.number(factor.args[1])
                 if power is not None:
                     base = factor.args[0]
-                    if base.op == "mul" and _is_weight(base, context):  # 1/(p*s**-1), p and s positive
-                        todo.extend([(a, power * exponent) for a in reversed(base.args)])
+                    if base.op == "mul" and isinstance(power, int) and _is_weight(base, context):
+                        todo.append((base, power * exponent))
                         continue
                     factor, exponent = base, power * exponent
                     divided = divided or exponent < 0
@@ -90,11 +92,14 @@ class Reading:
 
 
 def _is_weight(base: Node, context: Context) -> bool:
-    """True for exp(x)*s**-1, s positive."""
-    (a, b) = base.args if len(base.args) == 2 else (base, base)
-    return (a.op == "exp" and b.op == "pow" and is_positive(b, context)) or (
-        b.op == "exp" and a.op == "pow" and is_positive(a, context)
-    )
+    """True for a positive product such as exp(x)*s**-1, 2*normal_cdf(x): its power is that of its factors."""
+    for factor in base.args:
+        if factor.op == "mul":
+            if not _is_weight(factor, context):
+                return False
+        elif factor.op not in _WEIGHTS or not is_positive(factor, context):
+            return False
+    return True
 
 
 def read(node: Node, context: Context) -> Reading:
@@ -318,7 +323,31 @@ def _weights(f: Factors) -> bool:
     return False
 
 
+def _over_distribution(f: Factors) -> bool:
+    """exp(-x**2/2)*normal_cdf(x)**-1 as one quotient."""
+    for cdf, e in f.of("normal_cdf"):
+        x = cdf.args[0]
+        if not isinstance(e, int) or e >= 0 or x.op in ("minimum", "maximum"):
+            continue
+        for density, o in f.of("exp"):
+            if isinstance(o, int) and o > 0 and is_density_exponent(density.args[0], x, f.context):
+                count = min(-e, o)
+                f.change(cdf, count)
+                f.change(density, -count)
+                f.change(over_distribution(x, f.context), count)
+                return True
+    return False
+
+
 PRODUCTS: tuple[ProductRule, ...] = (
+    ProductRule(
+        "density over distribution",
+        "exp(-x**2/2)*normal_cdf(x)**-1",
+        "sqrt(2*pi)/M(-x) for negative x, M the Mills ratio",
+        "zero over zero below -38",
+        _over_distribution,
+        frozenset({"normal_cdf", "exp"}),
+    ),
     ProductRule(
         "weights among exponentials",
         "exp(x)*s**-1",
@@ -388,7 +417,7 @@ PRODUCTS: tuple[ProductRule, ...] = (
 
 _BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs)
 _PAIRED = frozenset({"exp", "sigmoid"})
-LOOKED_AT = frozenset({"exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"})
+LOOKED_AT = frozenset({"normal_cdf", "exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"})
 
 
 def _is_looked_at(node: Node) -> bool:

@@ -88,7 +88,8 @@ def read_values(
         real = np.asarray(array)
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             raise ArgumentError(
-                f"the value of {name_of(symbol)} holds NaN or infinity: derivatives are verified at finite values"
+                f"the value of {name_of(symbol)} holds NaN or infinity; derivatives are verified at "
+                "finite values"
             )
     counts = {name_of(s): len(arrays[s]) for s in batched}
     if len(set(counts.values())) > 1:

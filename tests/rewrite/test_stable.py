@@ -217,6 +217,16 @@ CASES = {
         lambda f: f.t.sub(f.t.pow(f.y, f.x), f.one),
         1e-25,
     ),
+    "log of the normal distribution": (
+        lambda f: f.log(f.t.call("normal_cdf", f.x)),
+        lambda f: f.log(f.t.sub(f.t.constant(2), f.t.call("normal_cdf", f.x))),
+        -60,
+    ),
+    "log of a multiple of the normal distribution": (
+        lambda f: f.log(f.t.call("erfc", f.t.mul(f.t.constant(-1 / sp.sqrt(2)), f.x))),
+        lambda f: f.log(f.t.call("erfc", f.t.mul(f.t.constant(-1 / sp.sqrt(3)), f.x))),
+        -60,
+    ),
     "-expm1 of a power": (
         lambda f: f.t.sub(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),
         lambda f: f.t.add(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),

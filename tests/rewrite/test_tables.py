@@ -103,6 +103,15 @@ def exp(t, a):
 
 # name: (fires, near-miss, where the plain formula fails)
 CASES = {
+    "density over distribution": (
+        lambda t, x, y: t.mul(
+            y, exp(t, t.mul(t.constant(sp.Rational(-1, 2)), t.pow(x, 2))), t.pow(t.call("normal_cdf", x), -1)
+        ),
+        lambda t, x, y: t.mul(
+            y, exp(t, t.mul(t.constant(-1), t.pow(x, 2))), t.pow(t.call("normal_cdf", x), -1)
+        ),
+        -60.0,
+    ),
     "weights among exponentials": (
         lambda t, x, y: t.mul(exp(t, x), exp(t, y), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),
         lambda t, x, y: t.mul(exp(t, t.neg(x)), exp(t, t.neg(y)), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),

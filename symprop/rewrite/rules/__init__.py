@@ -11,8 +11,9 @@ from symprop.rewrite.matching import Rule
 from symprop.rewrite.rules.exponentials import EXPONENTIALS
 from symprop.rewrite.rules.inverses import INVERSES
 from symprop.rewrite.rules.logarithms import LOGARITHMS
+from symprop.rewrite.rules.normal import NORMAL
 from symprop.rewrite.rules.roots import ROOTS
 
 __all__ = ["STABLE"]
 
-STABLE: tuple[Rule, ...] = (*INVERSES, *EXPONENTIALS, *LOGARITHMS, *ROOTS)
+STABLE: tuple[Rule, ...] = (*INVERSES, *NORMAL, *EXPONENTIALS, *LOGARITHMS, *ROOTS)
