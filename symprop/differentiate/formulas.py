@@ -14,6 +14,7 @@ from symprop.differentiate.forward import tangents as forward_tangents
 from symprop.differentiate.matrixform import jacobian_entries, jacobian_node
 from symprop.differentiate.naming import Equation, Names, arrange, symbol_like
 from symprop.differentiate.reverse import adjoints, between, pullback
+from symprop.differentiate.terms import is_wide
 from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
 from symprop.functions.structure import is_integer_symbol
 from symprop.graph import CollectorPaused, Node, NodeTable, topological
@@ -336,13 +337,9 @@ def _slopes(problem: _Problem, value: Node) -> list[Node]:
     """
     if not problem.given_graph and len(problem.variables) == 1 and not problem.several:
         variable = problem.variables[0][1]
-        if not variable.shape and any(_is_wide(node) for node in between([value], [variable])):
+        if not variable.shape and any(is_wide(node) for node in between([value], [variable])):
             return [jacobian_node(problem.table, value, variable)]
     return _gradients(problem, value)[1]
-
-
-def _is_wide(node: Node) -> bool:
-    return len(node.shape) == 2 and 1 not in node.shape
 
 
 def _visiting_order(problem: _Problem, found: dict[int, Node | None], value: Node) -> list[Variable]:

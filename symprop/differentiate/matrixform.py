@@ -28,11 +28,13 @@ from symprop.differentiate.terms import (
     Terms,
     collect,
     is_outer,
+    is_wide,
     row_times,
     rows_of,
     scaled,
     single,
     size_of,
+    spread,
     whole,
 )
 from symprop.errors import UnsupportedExpressionError
@@ -152,7 +154,7 @@ def _onwards(
     for node in between([target], sources, frozenset(seeds)):
         if node.serial in seeds:
             continue
-        if _is_wide(node):
+        if is_wide(node):
             wide.add(node.serial)
             continue
         if any(a.serial in wide for a in node.args):
@@ -164,10 +166,6 @@ def _onwards(
     if target.serial in wide:
         raise NoMatrixForm
     return found.get(target.serial)
-
-
-def _is_wide(node: Node) -> bool:
-    return len(node.shape) == 2 and 1 not in node.shape
 
 
 def _rule(table: NodeTable, node: Node, arriving: list[Terms | None], x: Node) -> Terms | None:
@@ -281,13 +279,9 @@ def _after(table: NodeTable, base: Node, scale: Node | None, jacobian: Terms) ->
     if scale is None:
         return list(jacobian.values())
     return [
-        (inner, scale if s is None else times_partial(table, *_fitted(table, s, scale)))
+        (inner, scale if s is None else times_partial(table, *spread(table, s, scale)))
         for inner, s in jacobian.values()
     ]
-
-
-def _fitted(table: NodeTable, a: Node, b: Node) -> tuple[Node, Node]:
-    return table.broadcast(a, a.shape or b.shape), b
 
 
 def _product(table: NodeTable, node: Node, arriving: list[Terms | None]) -> Terms:

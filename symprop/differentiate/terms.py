@@ -19,11 +19,13 @@ __all__ = [
     "apart",
     "collect",
     "is_outer",
+    "is_wide",
     "row_times",
     "rows_of",
     "scaled",
     "single",
     "size_of",
+    "spread",
     "whole",
 ]
 
@@ -41,6 +43,11 @@ def size_of(node: Node) -> Dim:
     for d in node.shape:
         size = size * d
     return size
+
+
+def is_wide(node: Node) -> bool:
+    """True for a matrix of several rows and columns."""
+    return len(node.shape) == 2 and 1 not in node.shape
 
 
 def collect(table: NodeTable, terms: Iterable[Term]) -> Terms:
@@ -117,12 +124,12 @@ def scaled(table: NodeTable, node: Node, arg: Node, jacobian: Terms, partial: No
     if partial.shape:
         partial = table.reshape(partial, (size_of(node), 1))
     return [
-        (base, partial if scale is None else times_partial(table, *_spread(table, scale, partial)))
+        (base, partial if scale is None else times_partial(table, *spread(table, scale, partial)))
         for base, scale in jacobian.values()
     ]
 
 
-def _spread(table: NodeTable, a: Node, b: Node) -> tuple[Node, Node]:
+def spread(table: NodeTable, a: Node, b: Node) -> tuple[Node, Node]:
     """Both with the shape of the one that is a column."""
     shape = a.shape or b.shape
     return table.broadcast(a, shape), b
