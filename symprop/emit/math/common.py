@@ -18,6 +18,7 @@ __all__ = [
     "floor",
     "fraction_bits",
     "has_native",
+    "horner",
     "is_double",
     "join_lanes",
     "look_up",

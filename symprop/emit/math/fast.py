@@ -18,6 +18,7 @@ from symprop.emit.math.common import (
     bias,
     fraction_bits,
     has_native,
+    horner,
     is_double,
     mul_add,
     mul_sub,
@@ -258,7 +259,8 @@ def erfc(b: Builder, x: Value) -> Value:
     element = x.type.element
     one, two = number(b, x, 1.0), number(b, x, 2.0)
     size = at_most(b, b.fabs(x), 27.3 if is_double(x) else 10.2)
-    factor = polynomial(b, shifted_ratio(b, size, 3.5), table.ERFC[element])
+    ratio, terms = shifted_ratio(b, size, 3.5), [number(b, x, c) for c in table.ERFC[element]]
+    factor = polynomial(b, ratio, terms) if is_double(x) else horner(b, ratio, terms)
     tail = scaled_tail(b, two_product(b, size, size), factor, mul_add(b, size, two, one))
     near = b.fsub(one, mul_add(b, x, polynomial(b, b.fmul(x, x), table.ERF_NEAR[element]), x))
     value = b.select(b.fcmp("olt", x, number(b, x, 0.0)), b.fsub(two, tail), tail)
