@@ -13,6 +13,7 @@ cache). Where vectors are wanted along the rows of C, the same is done for the t
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 from .builder import I8, I64, Builder, Value, vector
 from .copies import LONG, STRIDE, Copies
@@ -58,7 +59,10 @@ class _Product(Copies):
             and not (self.most[0] is None and at_least(LARGE, TALL, k, self.size))
         ):
             self.plan(A, B, k, scratch)
-            self.nest(Part(A, B, k))
+            if self.optional and not isinstance(self.m, int):
+                self.with_few_rows(Part(A, B, k), k, scratch)
+            else:
+                self.nest(Part(A, B, k))
         elif self.most[0] is None:
 
             def some_rows(i: Size) -> None:
@@ -80,13 +84,29 @@ class _Product(Copies):
                 most = -(-k // (-(-k // most) * 8)) * 8
             self.deep(A, B, k, most, scratch)
 
+    def with_few_rows(self, part: Part, k: int, scratch: Scratch) -> None:
+        """Two nests: one copies panels of B, one does not; the rows decide when they are known."""
+        b = self.b
+        few, many, done = (b.label(name) for name in ("few", "many", "done"))
+        b.branch(b.icmp("slt", value(b, self.m), b.const(self.repaid, I64)), few, many)
+        b.start(few)
+        lean = copy(self)
+        lean.few = True
+        lean.plan(part.A, part.B, k, scratch)
+        lean.nest(part)
+        b.jump(done)
+        b.start(many)
+        self.nest(part)
+        b.jump(done)
+        b.start(done)
+
     def deepest(self, A: Operand) -> int:
         """The steps after which sums are interrupted."""
         return (DEEP if A.column == 1 else DEEP_APART) // self.size
 
     def tall(self, k: Size, most: int) -> int:
-        """Rows at a time, where their number comes at run time; few where the sums wait in memory."""
-        return TALL if isinstance(k, int) and k <= most else CHUNK
+        """Rows at a time, where their number comes at run time; few where sums wait in memory of our own."""
+        return TALL if (isinstance(k, int) and k <= most) or self.lent is not None else CHUNK
 
     def chunk(self, i: Size, j: Size, tall: int = TALL) -> _Product:
         """The product from (i, j) on of some rows, or columns, of those that come at run time."""

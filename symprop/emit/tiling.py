@@ -28,7 +28,8 @@ PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the firs
 WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
 WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
 FLAT = 128  # steps up to which writing C takes about as long as computing it, where it is not in a near cache
-MANY = 192  # rows that repay a copy of B that is not necessary
+# Rows that repay a copy of B that is not necessary: where it is read from far away, else.
+SOME, MANY = 32, 192
 # The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
 # and room for a row of B and an entry of A that the register allocator really finds.
 TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
@@ -44,6 +45,8 @@ class Tiling:
         self.b, self.m, self.n = b, m, n
         self.axis: Axis = "n"  # the axis of the caller that is our n
         self.most = [x if isinstance(x, int) else None for x in (m, n)]  # bounds of m and n, if there are any
+        self.few = False  # there are fewer rows than repay a copy that is not necessary
+        self.repaid = 0  # the rows that do
         self.compact = False  # the epilogue is written once for all rows of a tile
         self.stage: Value | None = None
         self.chosen = ""  # tiles, copies and blocks, in words
@@ -61,8 +64,11 @@ class Tiling:
         self.turned = B.column != 1  # its panels must be copied, and should not be large
         must = self.turned and (not isinstance(n, int) or n >= (2 if self.masks else self.lanes))
         steps = k if A.column == 1 else 2 * k  # columns of A take as much of the caches as those of B
-        crowded = isinstance(B.row, int) and steps > WAYS * (WAY // gcd(B.row * size, WAY))
-        pays = at_least(MANY, rows) and (crowded or at_least(WIDE, columns, steps, size))
+        room = WAYS * (WAY // gcd(B.row * size, WAY)) if isinstance(B.row, int) else steps
+        self.repaid = SOME if steps > 4 * room else MANY
+        pays = at_least(self.repaid, rows) and (steps > room or at_least(WIDE, columns, steps, size))
+        pays = pays and not self.few
+        self.optional = pays and not must
         self.pack_b = must or pays
         large = rows is not None and rows * k * size >= LARGE and isinstance(self.m, int)
         # Short sums are mostly stores: these go through C by rows.
