@@ -71,6 +71,18 @@ def test_gradients_of_deep_expressions_are_graphs(deep):
     assert symprop.grad(graph, x, as_graph=True).inputs == (x,)
 
 
+def test_a_deep_derivative_is_made_again():
+    """Its parts are not compared with those of the first one, which would recurse into their depth."""
+    x, y = sp.symbols("x y")
+    expression = x
+    for k in range(1500):
+        expression = sp.tanh(expression, evaluate=False) if k % 3 else sp.Add(expression, y, evaluate=False)
+        expression = (sp.Mul if k % 2 else sp.Add)(expression, x, evaluate=False)
+    for _ in range(2):
+        assert isinstance(symprop.vjp(expression, x, 2), sp.Expr)
+    assert isinstance(symprop.grad(symprop.grad(expression, x), y), sp.Expr)
+
+
 def chain(length):
     v = sp.symbols(f"v:{length}")
     x = sp.Symbol("x")
