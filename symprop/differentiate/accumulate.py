@@ -14,6 +14,7 @@ from symprop.graph.nodes import constant_value
 
 __all__ = ["Contributions", "Guards", "add_terms", "fit", "is_zero", "times_partial"]
 
+_SPLIT = frozenset({"constant", "mul"})  # factors of scalars that are looked into
 _SHORT = 8  # terms of a sum that is looked into
 _FINITE = frozenset(("symbol", "constant", "eye", "one_hot", "sign"))
 # operations whose values are finite wherever their arguments are; powers are looked at one by one
@@ -290,6 +291,8 @@ def _split(term: Node) -> tuple[Any, Hashable]:
     """
     if term.op not in ("mul", "matmul") and not _is_turned_product(term):
         return 1, ((_factor(term, False),),)
+    if not term.shape and _SPLIT.isdisjoint([a.op for a in term.args]):  # the usual product of scalars
+        return 1, tuple([((a.serial, False, False),) for a in term.args])  # whose factors are in order
     number: Any = 1
     key: list[tuple[Factor, ...]] = []
     todo = [term]

@@ -245,11 +245,11 @@ class _Nests:
 
     def _steps(self, steps: list[Step], point: Point, reduced: list[int]) -> list[int]:
         values: list[int] = []
-        tape = self.tape
+        tape, operation = self.tape, self.tape.operation
         for step in steps:
             op, args, _, _, data, kind = step
             if op not in _OTHER:
-                values.append(tape.operation(op, data, kind, tuple([values[a] for a in args])))
+                values.append(operation(op, data, kind, tuple([values[a] for a in args])))
                 continue
             match op:
                 case "load":

@@ -166,7 +166,11 @@ class Tape:
         if handler is None:
             handler = self.handler(key, key[3:], 0, lambda c: c.lanes.operation(op, attrs, kind, c.args))
             self._operations[key] = handler
-        return self.add(handler, args)
+        number, made = handler  # every operation has a result
+        kinds.append(made)
+        result = len(kinds) - 1
+        self.code.append((number, result, args, ()))
+        return result
 
     def to_real(self, value: int) -> int:
         """An integer or boolean as a number."""

@@ -27,6 +27,13 @@ def transplant(
     one.
     """
     made: dict[int, Node] = {}
+    if not sizes and number is None:  # as they are
+        for node in topological(roots):
+            if node.op == "constant":
+                made[node.serial] = table.constant(node.attrs[0])
+            else:
+                made[node.serial] = table.make(node.op, [made[a.serial] for a in node.args], node.attrs)
+        return made
     for node in topological(roots):
         args = [made[a.serial] for a in node.args]
         attrs = node.attrs
