@@ -102,7 +102,8 @@ class _Product(Copies):
 
     def deepest(self, A: Operand) -> int:
         """The steps after which sums are interrupted."""
-        return (DEEP if A.column == 1 else DEEP_APART) // self.size
+        apart = DEEP_APART * (2 if self.narrow else 1)
+        return (DEEP if A.column == 1 else apart) // self.size
 
     def tall(self, k: Size, most: int) -> int:
         """Rows at a time, where their number comes at run time; few where sums wait in memory of our own."""

@@ -24,6 +24,7 @@ LARGE = 512 * 1024  # bytes of A from which its rows are worked on in blocks of 
 # they lie apart: then every step of a tile takes a line of the first-level cache.
 DEEP, DEEP_APART = 8192, 2048
 PACKED = 1024 * 1024  # bytes of copied panels of B at a time, where the rows of A come in blocks
+APART = 32 * 1024  # bytes of A whose entries lie apart, from which tiles are copied on narrow vectors
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
 WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
 WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
@@ -55,6 +56,7 @@ class Tiling:
         self.lanes = self.wide.lanes
         self.size = self.kind.bits // 8
         self.threads = b.module.threads if b.thread is None else 1  # that share this product
+        self.narrow = b.target.vector_bits < 512
         self.masks = b.target.vector_bits > 128  # narrow vectors have no masked loads: their tails are scalar
         self.tallest = TALLEST[32 if b.target.registers >= 32 else 16]
 
@@ -71,18 +73,20 @@ class Tiling:
         self.optional = pays and not must
         self.pack_b = must or pays
         large = rows is not None and rows * k * size >= LARGE and isinstance(self.m, int)
-        # Short sums are mostly stores: these go through C by rows.
-        self.row_by_row = not large and k <= FLAT and at_least(PAGE, columns, size)
-        together = self.row_by_row if must else pays and rows is not None
-        self.blocked = columns is not None and (large or together)
-        # Tiles of A are copied where their rows collide in the first-level cache.
+        # Tiles of A are copied where their rows collide in the first-level cache, and where entries lie apart
+        # of which short tiles use only a few in every line.
         collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and at_least(PAGE, k, size)
         collide = collide and not self.b.target.cpu.startswith(ROOMY)
-        reused = at_least(16 * self.lanes, columns) and at_least(5, rows)
+        apart = A.column != 1 and self.narrow and at_least(APART, rows, k, size)
+        reused = at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and at_least(5, rows)
+        self.pack_a = reused and (collide or apart) and rows is not None
+        # Short sums are mostly stores: these go through C by rows.
+        self.row_by_row = not large and not self.pack_a and k <= FLAT and at_least(PAGE, columns, size)
+        together = self.row_by_row if must else pays and rows is not None and not self.pack_a
+        self.blocked = columns is not None and (large or together)
         self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if large else rows or 0
-        self.pack_a = reused and collide and self.block > 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
-        self.row_by_row = self.row_by_row and not self.pack_a and (self.blocked or not self.pack_b)
+        self.row_by_row = self.row_by_row and (self.blocked or not self.pack_b)
         # Tiles of packed rows, or rows in an outer loop, are the same for all panels.
         self.shared = self.pack_a or self.blocked or self.row_by_row
         most = [self.rows(self.vectors(None) if self.shared else len(p.pieces)) for p in self.panels]
