@@ -33,6 +33,7 @@ from symprop.rewrite.quotients import (
 __all__ = ["RATIONAL", "READ", "quotient_in_decay", "rational_product", "rational_sum"]
 
 LONGEST = 32  # operands of a product or sum that are looked at
+LARGEST = 16  # coefficients of what is left of a numerator and a denominator
 DEEPEST = 3  # sums inside powers inside sums
 
 RATIONAL = frozenset({"exp", "expm1", "sinh", "cosh"})  # without one of them there is nothing to do here
@@ -47,9 +48,9 @@ Place = tuple[Fraction, Fraction]  # growth of a factor: its logarithm over x, f
 # -- reading products ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Argument:
-    """What the arguments of a group are multiples of: the sum of these terms."""
+    """What the arguments of a group are multiples of: the sum of these terms; one object for each value."""
 
     key: Key
     terms: tuple[tuple[Number, tuple[Node, ...]], ...]
@@ -57,12 +58,6 @@ class _Argument:
     def times(self, scale: Number, context: Context) -> Node:
         parts = [context.times(scale * c, f) if f else context.constant(scale * c) for c, f in self.terms]
         return parts[0] if len(parts) == 1 else context.table.make("add", parts)
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Argument) and self.key == other.key
 
 
 _Terms = dict[Fraction, Number]
@@ -81,7 +76,7 @@ def _argument(x: Node, context: Context) -> tuple[_Argument, Fraction] | None:
         if inner is not None and inner.op == "constant":
             return None
         key = tuple(f.serial for f in factors)
-        return _Argument(key, ((1, tuple(factors)),)), Fraction(number)
+        return _interned(key, ((1, tuple(factors)),), context), Fraction(number)
     terms: list[tuple[Number, tuple[Node, ...]]] = []
     for term in inner.args:
         value = context.number(term)
@@ -89,7 +84,14 @@ def _argument(x: Node, context: Context) -> tuple[_Argument, Fraction] | None:
     first = Fraction(terms[0][0])
     reduced = tuple((c / first, tuple(f)) for c, f in terms)
     parts: Key = tuple((c, tuple(n.serial for n in f)) for c, f in reduced)
-    return _Argument(parts, reduced), number * first
+    return _interned(parts, reduced, context), number * first
+
+
+def _interned(key: Key, terms: tuple[tuple[Number, tuple[Node, ...]], ...], context: Context) -> _Argument:
+    arguments: dict[Key, _Argument] = context.memo.setdefault(("arguments", 0), {})
+    if key not in arguments:
+        arguments[key] = _Argument(key, terms)
+    return arguments[key]
 
 
 def _read(base: Node, context: Context, depth: int = DEEPEST) -> _Reading | None:
@@ -163,6 +165,15 @@ class _Product:
 
 
 def _product(node: Node, context: Context, depth: int = DEEPEST) -> _Product | None:
+    """The factors of a node, not to be changed; found out once for each."""
+    memo = ("exponentials", node.serial)
+    if memo not in context.memo:
+        context.memo[memo] = _read_product(node, context, depth)
+    found: _Product | None = context.memo[memo]
+    return found
+
+
+def _read_product(node: Node, context: Context, depth: int) -> _Product | None:
     factors = read_product(node, context)
     if factors.clashes:
         return None
@@ -557,7 +568,7 @@ def rational_sum(node: Node, sweep: Sweep) -> Node | None:
                 continue
             rest = {s: e for s, (_, e) in p.others.items()}
             more = [
-                (other.key, op, scale, e)
+                (id(other), op, scale, e)
                 for other, ms in p.members.items()
                 if other != argument
                 for op, scale, e, _ in ms
@@ -582,6 +593,9 @@ def _combined(group: Sequence[_Product], argument: _Argument, context: Context) 
         return None
     lists = [p.members.get(argument, []) for p in group]
     everything = [m for members in lists for m in members]
+    kinds = {op for op, *_ in everything}
+    if kinds <= _BOUNDED and len(kinds) < 2:
+        return None  # a polynomial in one function: `factoring`
     unit = _unit(everything)
     if unit is None:
         return None
@@ -599,6 +613,8 @@ def _combined(group: Sequence[_Product], argument: _Argument, context: Context) 
     if not done:
         return None
     others = [(p, e) for p, e in total.parts.items() if p not in KNOWN]
+    if sum(len(p) for p, _ in others) > LARGEST:
+        return None
     mixed = any(p for p, e in others if e > 0 and min(p) < 0)
     signs = {q.number > 0 for q in quotients}
     signs |= {min(p) >= 0 or e % 2 == 0 for q in quotients for p, e in q.parts.items() if e > 0}

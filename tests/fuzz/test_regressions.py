@@ -104,3 +104,19 @@ def test_limits_in_the_wrong_order() -> None:
 def test_no_false_alarm_at_hard_points(target: sp.Expr, at: float) -> None:
     report = verify(target, {x: at})
     assert report.passed, str(report)
+
+
+def test_a_polynomial_in_tanh_beside_an_exponential() -> None:
+    """Horner's rule was multiplied out to a polynomial of degree 24 in exp(x): infinite in single precision."""
+    u = sp.tanh(x) ** 2
+    total = sp.S.One
+    for k in range(9, 0, -1):
+        total = 1 - sp.Mul(u, total, evaluate=False) / (2 * k * (2 * k + 3))
+    f = symprop.compile(sp.exp(-sp.Abs(x) * total), args=[x], dtype="float32")
+    assert "sums of exponentials joined" not in f.report.fired
+    for at in (0.3, -3.0, 30.0):
+        right = symprop.compile(sp.exp(-sp.Abs(x) * total), args=[x], accuracy="as_written").value_and_grad(
+            at
+        )
+        np.testing.assert_allclose(f.value_and_grad(at)[0], right[0], rtol=1e-5)
+        np.testing.assert_allclose(f.value_and_grad(at)[1], right[1], rtol=1e-5)
