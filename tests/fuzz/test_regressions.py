@@ -107,7 +107,7 @@ def test_no_false_alarm_at_hard_points(target: sp.Expr, at: float) -> None:
 
 
 def test_a_polynomial_in_tanh_beside_an_exponential() -> None:
-    """Horner's rule was multiplied out to a polynomial of degree 24 in exp(x): infinite in single precision."""
+    """Horner's rule was multiplied out to degree 24 in exp(x): infinite in single precision."""
     u = sp.tanh(x) ** 2
     total = sp.S.One
     for k in range(9, 0, -1):
