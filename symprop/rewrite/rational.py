@@ -16,12 +16,11 @@ from math import gcd
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.exponential_forms import Argument, Key, in_decay, written
 from symprop.rewrite.products import read as read_product
 from symprop.rewrite.quotients import (
     HIGHEST,
     KNOWN,
-    MINUS,
-    PLUS,
     SQUARE,
     Polynomial,
     Quotient,
@@ -41,34 +40,21 @@ _BOUNDED = frozenset({"tanh", "sigmoid", "tanh_prime", "sigmoid_prime"})
 _FUNCTIONS = RATIONAL | _BOUNDED
 READ = _FUNCTIONS | {"add"}
 
-Key = tuple[object, ...]  # what an argument is a multiple of
 Place = tuple[Fraction, Fraction]  # growth of a factor: its logarithm over x, for x towards +oo and -oo
 
 
 # -- reading products ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Argument:
-    """What the arguments of a group are multiples of: the sum of these terms; one object for each value."""
-
-    key: Key
-    terms: tuple[tuple[Number, tuple[Node, ...]], ...]
-
-    def times(self, scale: Number, context: Context) -> Node:
-        parts = [context.times(scale * c, f) if f else context.constant(scale * c) for c, f in self.terms]
-        return parts[0] if len(parts) == 1 else context.table.make("add", parts)
-
-
 _Terms = dict[Fraction, Number]
 _Scale = (
     Fraction | tuple[tuple[Fraction, Number], ...]
 )  # of the argument; of a sum exponents and coefficients
-_Reading = tuple[_Argument, str, _Scale]
+_Reading = tuple[Argument, str, _Scale]
 Member = tuple[str, _Scale, int, Node]  # operation, scale, exponent, base
 
 
-def _argument(x: Node, context: Context) -> tuple[_Argument, Fraction] | None:
+def _argument(x: Node, context: Context) -> tuple[Argument, Fraction] | None:
     """x as a multiple of a value, sums without a common factor."""
     number, factors = context.split(x)
     inner = factors[0] if len(factors) == 1 else None
@@ -87,10 +73,10 @@ def _argument(x: Node, context: Context) -> tuple[_Argument, Fraction] | None:
     return _interned(parts, reduced, context), number * first
 
 
-def _interned(key: Key, terms: tuple[tuple[Number, tuple[Node, ...]], ...], context: Context) -> _Argument:
-    arguments: dict[Key, _Argument] = context.memo.setdefault(("arguments", 0), {})
+def _interned(key: Key, terms: tuple[tuple[Number, tuple[Node, ...]], ...], context: Context) -> Argument:
+    arguments: dict[Key, Argument] = context.memo.setdefault(("arguments", 0), {})
     if key not in arguments:
-        arguments[key] = _Argument(key, terms)
+        arguments[key] = Argument(key, terms)
     return arguments[key]
 
 
@@ -109,7 +95,7 @@ def _found(base: Node, context: Context, depth: int) -> _Reading | None:
         return None if read is None else (read[0], base.op, read[1])
     if base.op != "add" or len(base.args) > LONGEST or depth == 0:
         return None
-    argument: _Argument | None = None
+    argument: Argument | None = None
     total: _Terms = {}
     for term in base.args:  # numbers and products of exp, sinh, cosh of multiples of one value
         p = _product(term, context, depth - 1)
@@ -160,7 +146,7 @@ class _Product:
     """A product: number, the functions of one exponential for each argument, the other factors."""
 
     number: Number
-    members: dict[_Argument, list[Member]]
+    members: dict[Argument, list[Member]]
     others: dict[int, tuple[Node, Number]]
 
 
@@ -218,7 +204,7 @@ def _growth(member: Member) -> Place:
     return (high * exponent, low * exponent) if exponent else (Fraction(0), Fraction(0))
 
 
-def _clash(argument: _Argument, members: Sequence[Member], context: Context) -> bool:
+def _clash(argument: Argument, members: Sequence[Member], context: Context) -> bool:
     """True where one factor overflows while another vanishes."""
     ends = [_growth(m) for m in members]
     above, below = [p for p, _ in ends], [-m for _, m in ends]
@@ -270,152 +256,6 @@ def _quotient(members: Iterable[Member], unit: Fraction) -> Quotient | None:
     return total if total.degree() <= 4 * HIGHEST else None
 
 
-# -- writing a quotient ----------------------------------------------------------------------------------
-
-
-def _written(q: Quotient, unit: Fraction, argument: _Argument, context: Context) -> tuple[Number, list[Node]]:
-    """The quotient as a number and factors that neither overflow nor cancel."""
-    q, unit = coarser(q, unit)
-    t = context.table
-    k, a, b, c = q.power, q.parts.get(MINUS, 0), q.parts.get(PLUS, 0), q.parts.get(SQUARE, 0)
-    number: Number = q.number
-    factors: list[Node] = []
-
-    def put(op: str, scale: Number, exponent: int = 1) -> None:
-        factors.append(t.pow(t.make(op, (argument.times(scale * unit, context),)), exponent))
-
-    count = min(a, b, -c)
-    if count > 0:
-        put("tanh", 1, count)
-        a, b, c = a - count, b - count, c + count
-    count = min(a, -b)
-    if count > 0:
-        put("tanh", Fraction(1, 2), count)
-        a, b = a - count, b + count
-    count = min(-a, -b, c)
-    if count > 0:
-        put("tanh", 1, -count)
-        a, b, c = a + count, b + count, c - count
-    count = min(-a, b)
-    if count > 0:
-        put("tanh", Fraction(1, 2), -count)
-        a, b = a + count, b - count
-    count = min(-b // 2, k)
-    if count > 0:
-        if unit % 2 == 0:  # of 2 x: shared with tanh(x)
-            put("tanh_prime", Fraction(1, 2), count)
-            number *= Fraction(1, 4**count)
-        else:
-            put("sigmoid_prime", 1, count)
-        k, b = k - count, b + 2 * count
-    if b < 0:
-        count = max(0, min(-b, k))
-        if count:
-            put("sigmoid", 1, count)
-        if -b > count:
-            put("sigmoid", -1, -b - count)
-        k, b = k - count, 0
-    count = min(-c // 2, k // 2)
-    if count > 0:
-        put("tanh_prime", 1, count)
-        number *= Fraction(1, 4**count)
-        k, c = k - 2 * count, c + 2 * count
-    if c < 0:
-        pairs = max(0, min(-c, k // 2))  # u**2/(u**2 + 1)
-        if pairs:
-            put("sigmoid", 2, pairs)
-            k, c = k - 2 * pairs, c + pairs
-        if c < 0 and k > 0:
-            put("cosh", 1, -1)
-            number = Fraction(number) / 2
-            k, c = k - 1, c + 1
-        if c < 0:
-            put("sigmoid", -2, -c)
-            c = 0
-    count = max(0, min(c, -k))
-    if count:
-        put("cosh", 1, count)
-        number, k, c = number * 2**count, k + count, c - count
-    count = max(0, min(a, b, -k))
-    if count:
-        put("sinh", 1, count)
-        number, k, a, b = number * 2**count, k + count, a - count, b - count
-    for op in ("cosh", "sinh"):  # (u + 1)**2/u and (u - 1)**2/u
-        count = max(0, min((b if op == "cosh" else a) // 2, -k))
-        if count:
-            put(op, Fraction(1, 2), 2 * count)
-            number, k = number * 4**count, k + count
-            a, b = (a, b - 2 * count) if op == "cosh" else (a - 2 * count, b)
-    count = max(0, min(a, b))
-    if count:
-        put("expm1", 2, count)
-        a, b = a - count, b - count
-    if a and k and (a > 0) != (k > 0):  # (u - 1)/u = -(1/u - 1)
-        count = min(abs(a), abs(k))
-        put("expm1", -1, count if a > 0 else -count)
-        number *= (-1) ** count
-        a, k = (a - count, k + count) if a > 0 else (a + count, k - count)
-    if a:
-        put("expm1", 1, a)
-    for part, e in (
-        (PLUS, b),
-        (SQUARE, c),
-        *((p, e) for p, e in q.parts.items() if p not in KNOWN),
-    ):
-        if e:
-            total = [
-                context.constant(n)
-                if j == 0
-                else context.times(n, (t.make("exp", (argument.times(j * unit, context),)),))
-                for j, n in enumerate(part)
-                if n
-            ]
-            factors.append(t.pow(t.add(*total), e))
-    if k:
-        put("exp", k)
-    return number, factors
-
-
-def _in_decay(q: Quotient, unit: Fraction, argument: _Argument, context: Context) -> list[Node]:
-    """The quotient without its number in z = exp(-abs(x)): for positive x every polynomial of degree n is
-    z**-n times the one with reversed coefficients."""
-    t = context.table
-    x = argument.times(unit, context)
-    size = t.make("abs", (x,))
-    positive = t.make("less", (context.constant(0), x))
-    z = t.make("exp", (context.times(-1, (size,)),))
-    above = -q.power - sum((len(p) - 1) * e for p, e in q.parts.items())  # the power of z for x > 0
-    factors = []
-    if above == q.power:
-        factors.append(_power_of_decay(above, z, size, context))
-    else:
-        ends = [_power_of_decay(n, z, size, context) for n in (above, q.power)]
-        factors.append(t.make("select", (positive, *ends)))
-    for part, e in q.parts.items():
-        if part == MINUS:
-            factors.append(t.pow(t.make("expm1", (context.times(-1, (size,)),)), e))
-            if e % 2:
-                factors.append(t.make("select", (positive, context.constant(-1), context.constant(1))))
-            continue
-        total: Node | None = None
-        for low, high in zip(reversed(part), part, strict=True):  # Horner, from the last coefficient on
-            c = (
-                context.constant(low)
-                if low == high
-                else t.make("select", (positive, context.constant(high), context.constant(low)))
-            )
-            total = c if total is None else t.add(c, t.mul(z, total))
-        assert total is not None
-        factors.append(t.pow(total, e))
-    return factors
-
-
-def _power_of_decay(n: int, z: Node, size: Node, context: Context) -> Node:
-    if n >= 0:
-        return context.table.pow(z, n)
-    return context.table.make("exp", (context.times(-n, (size,)),))
-
-
 def quotient_in_decay(node: Node, sweep: Sweep) -> Node | None:
     """What no known function stands for, `(u + 2)/(u**2 + 2*u + 2)` with u = exp(x): the last step, since the
     result is no product of functions of exp(x) any more."""
@@ -438,7 +278,7 @@ def quotient_in_decay(node: Node, sweep: Sweep) -> Node | None:
         if all(p in KNOWN for p in q.parts):
             continue
         sweep.fire("quotient of polynomials in an exponential")
-        made = _joined(read, argument, q.number, _in_decay(q, unit, argument, context), context)
+        made = _joined(read, argument, q.number, in_decay(q, unit, argument, context), context)
         return context.table.broadcast(made, node.shape)
     return None
 
@@ -475,7 +315,7 @@ def rational_product(node: Node, sweep: Sweep) -> Node | None:
         q = None if unit is None else _quotient(members, unit)
         if q is None or unit is None:
             continue
-        number, factors = _written(q, unit, argument, context)
+        number, factors = written(q, unit, argument, context)
         result = _joined(read, argument, number, factors, context)
         if result is node or result.args == node.args:
             continue
@@ -485,7 +325,7 @@ def rational_product(node: Node, sweep: Sweep) -> Node | None:
 
 
 def _joined(
-    read: _Product, without: _Argument, number: Number, factors: Sequence[Node], context: Context
+    read: _Product, without: Argument, number: Number, factors: Sequence[Node], context: Context
 ) -> Node:
     t = context.table
     kept = [base if e == 1 else t.pow(base, context.constant(e)) for base, e in read.others.values()]
@@ -587,7 +427,7 @@ def rational_sum(node: Node, sweep: Sweep) -> Node | None:
     return None
 
 
-def _combined(group: Sequence[_Product], argument: _Argument, context: Context) -> Node | None:
+def _combined(group: Sequence[_Product], argument: Argument, context: Context) -> Node | None:
     """The terms of one group as one product, where nothing is left that cancels."""
     if len(group) < 2:
         return None
@@ -624,7 +464,7 @@ def _combined(group: Sequence[_Product], argument: _Argument, context: Context) 
     is_cosh = total.power == -1 and total.parts == {SQUARE: 1}  # nothing cancels in exp(x) + exp(-x)
     if (len(signs) == 1 and not is_cosh) or (others and not fractions):
         return None
-    number, factors = _written(total, unit, argument, context)
+    number, factors = written(total, unit, argument, context)
     made = _joined(_Product(1, {**group[0].members}, group[0].others), argument, number, factors, context)
     return made
 
