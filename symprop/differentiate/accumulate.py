@@ -119,7 +119,9 @@ class Guards:
             return rest
         if upstream.op != "mul" or partial.op in ("constant", "broadcast") or _number(partial) is not None:
             return self._table.mul(upstream, partial)
-        return self._table.broadcast(self._table.make("mul", (upstream, partial)), upstream.shape)
+        return self._table.broadcast(
+            self._table.make("mul", (upstream, partial)), upstream.shape or partial.shape
+        )
 
     def note(self, adjoint: Node, guard: Node | None) -> None:
         """Enters that the adjoint is zero where the guard does not hold."""

@@ -10,6 +10,7 @@ from fuzz_checks import mode
 import symprop
 from symprop import nn
 from symprop.declare import Graph
+from symprop.differentiate.accumulate import Guards
 from symprop.functions.symbols import named
 from symprop.graph import NodeTable
 from symprop.verify import verify
@@ -120,3 +121,12 @@ def test_a_polynomial_in_tanh_beside_an_exponential() -> None:
         )
         np.testing.assert_allclose(f.value_and_grad(at)[0], right[0], rtol=1e-5)
         np.testing.assert_allclose(f.value_and_grad(at)[1], right[1], rtol=1e-5)
+
+
+def test_a_scalar_adjoint_with_factors_times_an_array() -> None:
+    """The product was given the shape of the adjoint: an array as a scalar."""
+    table = NodeTable()
+    a, b = (table.symbol(s) for s in (x, y))
+    v = table.symbol(sp.MatrixSymbol("v", 3, 1))
+    product = Guards(table).product(table.mul(a, b), table.call("exp", v))
+    assert product.shape == (3, 1)
