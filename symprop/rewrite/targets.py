@@ -1,30 +1,29 @@
 """A softmax less its target: at a class of probability one the difference is minus the sum of the others.
 
 The gradient of a cross-entropy, however it is written, is `softmax(z) - t`, t a one-hot column or an input.
-Where an entry is beyond one half (of one class at most), `p - t` is `(1 - t) - rest`, with `rest` the sum of
-all other entries: for t = 1 no digit would be left once p rounds to one.
+With the powers `e = exp(z - max(z))`, of which the largest is exactly one, and their sum `1 + excess`, it is
+`((e - t) - t*excess)/(1 + excess)`: nothing cancels for t = 0 and for t = 1, where no digit would be left of
+`p - t` once p rounds to one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.products import Reading, read
-from symprop.rewrite.rules.exponentials import is_shifted_sum
+from symprop.rewrite.rules.exponentials import excess, is_shifted_sum
 
 __all__ = ["softmax_less_target"]
 
 LONGEST = 8  # terms of a sum that are looked at
 WIDEST = 64  # scalars of one softmax
-HALF = Fraction(1, 2)
 _VIEWS = frozenset({"index", "take", "slice", "reshape", "transpose", "broadcast"})
 
 
 def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
-    """`F*p - F*t` with p a softmax and t its target, as a choice; or None."""
+    """`F*p - F*t` with p a softmax and t its target, over the sum of the powers; or None."""
     context, table = sweep.context, sweep.table
     if len(node.args) > LONGEST:
         return None
@@ -57,7 +56,7 @@ def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
             if weight is not None and weight.target is not target:
                 continue
             sweep.fire("softmax less its target")
-            made = _chosen(power, inverse, total, target, weight, context)
+            made = _difference(power, inverse, total, target, weight, context)
             bases = {s: b for s, (b, _) in first.powers.items()}
             front = [table.pow(bases[s], context.constant(e)) for s, e in others.items()]
             kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
@@ -125,20 +124,17 @@ def _is_target(node: Node) -> bool:
     return node.op == "one_hot" or (node.op == "symbol" and node.kind == "real")
 
 
-def _chosen(
+def _difference(
     power: Node, inverse: Node, total: Node, target: Node, weight: _Weight | None, context: Context
 ) -> Node:
-    t, whole = context.table, context.constant(1) if weight is None else weight.total
-    p = t.mul(power, inverse)
+    t, whole = context.table, power
     if total.op == "add":
-        rest = t.mul(t.add(*[a for a in total.args if a is not power]), inverse)
+        others = t.add(*[a for a in total.args if a is not power])
         if target.op == "constant":
-            return context.negate(rest)  # of positive numbers: right for every p
-    else:
-        less = t.make("less", (power, context.constant(1)))  # the largest is exactly 1
-        rest = t.make("sum", (t.make("select", (less, power, context.constant(0))),), total.attrs)
-        rest = t.mul(t.broadcast(rest, power.shape), inverse)
-    whole = t.broadcast(whole, target.shape)
-    above = t.make("sub", (t.make("sub", (whole, target)), t.mul(whole, rest)))
-    below = t.make("sub", (t.mul(whole, p), target))
-    return t.select(t.make("less", (context.constant(HALF), p)), above, below)
+            return t.mul(context.times(-1, (others,)), inverse)  # 1 - p: right for every p
+        own = t.mul(t.make("sub", (context.constant(1), target)), power)
+        return t.mul(t.make("sub", (own, t.mul(target, others))), inverse)
+    if weight is not None:
+        whole = t.mul(t.broadcast(weight.total, power.shape), power)
+    rest = t.broadcast(excess(power, total, context), power.shape)
+    return t.mul(t.make("sub", (t.make("sub", (whole, target)), t.mul(target, rest))), inverse)

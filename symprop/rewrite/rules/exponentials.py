@@ -61,14 +61,19 @@ def _log_sum(bound: Bindings, context: Context) -> Node:
 
 
 def _log_of_shifted(powers: Node, total: Node, context: Context) -> Node:
-    """log(sum(powers)), the largest of them 1: it is left out of the sum, so that a small rest keeps its
+    """log(sum(powers)), the largest of them 1."""
+    return context.table.make("log1p", (excess(powers, total, context),))
+
+
+def excess(powers: Node, total: Node, context: Context) -> Node:
+    """sum(powers) - 1, the largest of them 1: it is left out of the sum, so that a small rest keeps its
     digits."""
     t = context.table
     zero, one = context.constant(0), context.constant(1)
     is_less = t.make("less", (powers, one))
     rest = t.make("sum", (t.make("select", (is_less, powers, zero)),), total.attrs)
     ties = t.make("sum", (t.make("select", (is_less, zero, one)),), total.attrs)
-    return t.make("log1p", (t.make("add", (rest, t.make("add", (context.constant(-1), ties)))),))
+    return t.make("add", (rest, t.make("add", (context.constant(-1), ties))))
 
 
 def is_shifted_sum(total: Node, context: Context) -> bool:
