@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import sympy as sp
 
@@ -105,6 +107,11 @@ def _array(symbol: sp.Basic, value: Any, batched: bool, dtype: str | None, sizes
     array = np.asarray(value)
     if array.dtype.kind not in "biufO":
         raise ArgumentError(f"the value of {name} has dtype {array.dtype}; expected real numbers")
+    if array.dtype == object and not all(map(_is_real, array.flat)):
+        found = next(v for v in array.flat if not _is_real(v))
+        raise ArgumentError(
+            f"the value of {name} holds {found!r:.60} ({type(found).__name__}); expected real numbers"
+        )
     if is_integer_symbol(symbol):
         whole = np.array([int(v) for v in array.flat], dtype=np.int64).reshape(array.shape)
         if any(int(v) != v for v in array.flat):
@@ -132,6 +139,13 @@ def _array(symbol: sp.Basic, value: Any, batched: bool, dtype: str | None, sizes
             f"the value of {name} has shape {found}{' per sample' * batched}; expected {declared}"
         )
     return array.reshape(((len(array),) if batched else ()) + declared)
+
+
+def _is_real(value: object) -> bool:
+    """True for the finite numbers of Python, NumPy, mpmath and sympy."""
+    if isinstance(value, sp.Basic):
+        return bool(value.is_number and value.is_extended_real and value.is_finite)
+    return isinstance(value, (numbers.Real, mp.mpf)) and bool(mp.isfinite(value))
 
 
 def _concrete(

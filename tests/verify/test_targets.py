@@ -225,6 +225,16 @@ def test_values_that_are_not_finite_are_refused(value):
         symprop.compile(a * b, args=[a, b]).verify(value, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(-sp.cos(sp.Symbol("a")), "-cos\\(a\\)"), (None, "None"), (sp.nan, "nan"), (sp.I, "I")],
+)
+def test_what_is_no_number_is_refused(value, found):
+    a = sp.Symbol("a")
+    with pytest.raises(symprop.ArgumentError, match=f"the value of a holds {found} .* expected real numbers"):
+        symprop.verify(sp.sin(a), {a: value})
+
+
 def test_a_report_without_gradients_says_why():
     a, b = sp.symbols("a b")
     report = symprop.compile(a * b, args=[a, b], batch=[a, b]).verify([1.0, 2.0], [3.0, 4.0])
