@@ -95,7 +95,7 @@ _declare(
     "transpose",
     _transpose_type,
     lambda t, node, up: [t.transpose(up, free=True)],
-    _linear,
+    lambda t, node, tangents: None if tangents[0] is None else t.transpose(tangents[0], free=True),
     lambda attrs, a: np.transpose(a, attrs[0]),
 )
 

@@ -296,7 +296,7 @@ class NodeTable:
             return self.broadcast(a.args[0], (a.shape[1], a.shape[0]))
         if a.op == "eye":
             return self.make("eye", (), (a.shape[1], a.shape[0]))
-        if is_symmetric(a, self._symmetric):
+        if self.is_symmetric(a):
             return a
         if a.op == "inverse":
             (matrix,) = a.args
@@ -310,6 +310,10 @@ class NodeTable:
         if pushed is not None:
             return pushed
         return self.make("transpose", (a,), ((1, 0),))
+
+    def is_symmetric(self, a: Node) -> bool:
+        """True for a matrix that equals its transpose by the way it is made."""
+        return is_symmetric(a, self._symmetric)
 
     def sum(self, a: Node, axes: tuple[int, ...] | None = None, keep: bool = False) -> Node:
         """The sum over axes (all: a scalar); `keep` leaves them with size one."""

@@ -29,7 +29,7 @@ def turned(table: NodeTable, node: Node, known: Turns, free: bool) -> Node | Non
     """
     if not _is_inner(node):
         return None
-    _count(node, known)
+    _count(table, node, known)
     here, there = known[node.serial]
     if here >= _MOST:
         return None
@@ -87,6 +87,8 @@ def _turn(table: NodeTable, node: Node, done: dict[int, Node]) -> Node:
         return node
     if node.op == "transpose":
         return node.args[0]
+    if table.is_symmetric(node):
+        return node
     if not _is_inner(node):
         return table.transpose(node)
     args = [done[a.serial] for a in node.args]
@@ -103,7 +105,7 @@ def _product(table: NodeTable, a: Node, b: Node) -> Node:
     return table.matmul(a, b)
 
 
-def _count(root: Node, known: Turns) -> None:
+def _count(table: NodeTable, root: Node, known: Turns) -> None:
     """Enters the counts of a node and of what it needs."""
     todo = [root]
     while todo:
@@ -126,4 +128,6 @@ def _count(root: Node, known: Turns) -> None:
         else:
             free = len(node.shape) != 2 or node.op == "diag" or (node.op in ("broadcast", "eye"))
             counts = 0, 0 if free else 1
+        if counts[0] != counts[1] and table.is_symmetric(node):
+            counts = counts[0], counts[0]
         known[node.serial] = min(counts[0], _MOST), min(counts[1], _MOST)

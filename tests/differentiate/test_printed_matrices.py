@@ -26,12 +26,36 @@ def each(body, matrix):
     return matrix.applyfunc(sp.Lambda(q, body(q)))
 
 
+def outer(v):
+    """(A*A.T + I)**-1"""
+    return np.linalg.inv(v["A"] @ v["A"].T + np.eye(n))
+
+
 GRADIENTS = [
     (tr(A**5), A, "5*(A**4).T", lambda v: np.trace(np.linalg.matrix_power(v["A"], 5))),
     (number(x.T, A**3, x), x, "A**3*x + (x.T*A**3).T", None),
     (tr(inv(A) ** 2), A, "-2*(A**-1).T**3", lambda v: np.trace(np.linalg.matrix_power(v["A"], -2))),
     (sp.log(det(inv(A))), A, "-(A**-1).T", lambda v: -np.log(np.linalg.det(v["A"]))),
     (tr(X.T * A * inv(B) * inv(X.T)), X, "zeros(3, 3)", None),
+    (  # between two equal symmetric factors stands one that is not symmetric
+        tr((inv(A * A.T + eye) * B * inv(A * A.T + eye)).T * X),
+        X,
+        "(A*A.T + I)**-1*B*(A*A.T + I)**-1",
+        lambda v: np.trace((outer(v) @ v["B"] @ outer(v)).T @ v["X"]),
+    ),
+    (  # the two halves of the derivative of a symmetric matrix are one
+        sp.log(det(A * A.T + eye)) + number((x - y).T, inv(A * A.T + eye), x - y),
+        A,
+        "2*((A*A.T + I)**-1 - (A*A.T + I)**-1*(x - y)*(x.T - y.T)*(A*A.T + I)**-1)*A",
+        lambda v: -np.log(np.linalg.det(outer(v))) + (v["x"] - v["y"]) @ outer(v) @ (v["x"] - v["y"]),
+    ),
+    (
+        tr(R.T * inv(R * R.T + eye) * R * B[:2, :] * B[:2, :].T),
+        R,
+        "2*(R*R.T + I)**-1*R*B[:2, :]*B[:2, :].T - "
+        "2*(R*R.T + I)**-1*R*B[:2, :]*B[:2, :].T*R.T*(R*R.T + I)**-1*R",
+        None,
+    ),
     (
         tr(kron(A, B) * kron(C, D)),
         A,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -94,3 +96,39 @@ def test_a_long_product_of_transposes_is_linear(t, leaves):
     turned = t.transpose(node)
     assert len(t.nodes) - before < 3 * 2000
     assert len(topological([turned])) > 2000 or turned.op == "transpose"
+
+
+def test_what_is_taken_for_symmetric_is_symmetric(t, leaves):
+    """Products of up to five factors, symmetric and not, scaled and added: no false finds, and some true."""
+    a, b, _, u, v, s = leaves
+    regular = t.add(t.matmul(a, t.transpose(a)), t.make("eye", (), (3, 3)))
+    inverse, apart = t.make("inverse", (regular,)), t.sub(u, v)
+    apart_turned = t.add(t.neg(t.transpose(v)), t.transpose(u))
+    factors = [a, b, t.transpose(a), t.transpose(b), regular, inverse, t.make("cofactor", (regular,))]
+    factors += [t.matmul(u, t.transpose(v)), t.matmul(apart, apart_turned), t.mul(s, a), t.mul(s, inverse)]
+    rng = np.random.default_rng(3)
+    at = {SYMBOLS[n]: rng.normal(size=shape) for n, shape in SHAPES.items()}
+    nodes = []
+    for _ in range(400):
+        half = [factors[k] for k in rng.integers(len(factors), size=rng.integers(1, 3))]
+        middle = [factors[rng.integers(len(factors))]] if rng.random() < 0.7 else []
+        behind = [t.transpose(f) for f in reversed(half)]
+        if rng.random() < 0.4:
+            behind[0] = factors[rng.integers(len(factors))]
+        product = half[0]
+        for factor in (*half[1:], *middle, *behind):
+            product = t.matmul(product, factor)
+        nodes.append(product)
+    nodes += [t.sub(p, t.mul(s, q)) for p, q in pairwise(nodes)]
+    found = [node for node in nodes if t.is_symmetric(node)]
+    assert 50 < len(found) < len(nodes) // 2
+    for node, value in zip(found, evaluate(found, at), strict=True):
+        assert np.allclose(value, value.T, rtol=1e-11, atol=1e-11 * np.abs(value).max()), node
+
+
+def test_a_pair_of_symmetric_factors_around_any_other_is_not_symmetric(t, leaves):
+    a, b, *_ = leaves
+    outer = t.matmul(a, t.transpose(a))
+    product = t.matmul(t.matmul(outer, b), outer)
+    assert not t.is_symmetric(product)
+    assert t.is_symmetric(t.matmul(t.matmul(outer, t.matmul(b, t.transpose(b))), outer))
