@@ -93,10 +93,10 @@ def compare(
             exact[k].append(np.broadcast_to(value, port.shape))
         floats = {serial: np.asarray(v, float if np.asarray(v).dtype.kind == "f" else None)
                   for serial, v in point.inputs.items()}  # fmt: skip
-        for run in range(RUNS):
-            values = noisy_values(problem.definitions, roots, floats, dtype, (problem.seed, number, run))
-            for k, (port, value) in enumerate(zip(ports, values, strict=True)):
-                noisy[run][k].append(np.broadcast_to(value, port.shape))
+        values = noisy_values(problem.definitions, roots, floats, dtype, (problem.seed, number))
+        for k, (port, value) in enumerate(zip(ports, values, strict=True)):
+            for run in range(RUNS):
+                noisy[run][k].append(np.broadcast_to(value[run], port.shape))
     expected, bounds = [], []
     weight = mp.mpf(1) / len(points) if reduce == "mean" and points else mp.mpf(1)
     eps = mp.mpf(float(np.finfo(dtype).eps))

@@ -98,12 +98,12 @@ class Simulation:
     def runs(self) -> list[dict[int, Any]]:
         """The values of all nodes in some noisy evaluations."""
         if self._runs is None:
-            self._runs = []
-            for run in range(RUNS):
-                found = noisy_values(
-                    self.definitions, self.nodes, self._floats(self.inputs), self.dtype, (self.seed, run, 3)
-                )
-                self._runs.append({n.serial: v for n, v in zip(self.nodes, found, strict=True)})
+            inputs = self._floats(self.inputs)
+            found = noisy_values(self.definitions, self.nodes, inputs, self.dtype, (self.seed, 3))
+            self._runs = [
+                {n.serial: values[run] for n, values in zip(self.nodes, found, strict=True)}
+                for run in range(RUNS)
+            ]
         return self._runs
 
     def _floats(self, values: Mapping[int, Any]) -> dict[int, Any]:
@@ -131,10 +131,7 @@ class Simulation:
         if not given:
             return float(self._cached(root).flat[flat])
         inputs = self._floats({**self.inputs, **given})
-        found = [
-            noisy_values(self.definitions, [root], inputs, self.dtype, (self.seed, run, 3))[0]
-            for run in range(RUNS)
-        ]
+        (found,) = noisy_values(self.definitions, [root], inputs, self.dtype, (self.seed, 3))
         return float(self._digits(root, found).flat[flat])
 
     def _own_loss(self, node: Node) -> _Loss:

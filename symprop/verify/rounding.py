@@ -10,7 +10,8 @@ Carlo arithmetic (Parker, 1997).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mpmath as mp
@@ -25,6 +26,8 @@ __all__ = ["MARGIN", "RUNS", "noisy_values", "rounded", "ulp"]
 
 RUNS = 8
 MARGIN = 8
+_ENTRIES = 2**21  # numbers that the runs which are made together may hold, in all nodes
+_SUMS = frozenset(["add", "sum", "matmul", "trace", "fma"])
 _EXACT = {
     *("symbol", "broadcast", "reshape", "transpose", "slice", "pad", "index", "place", "take", "one_hot"),
     *("eye", "diag", "diagonal", "select", "maximum", "minimum", "abs", "sign", "floor", "ceiling", "neg"),
@@ -58,46 +61,80 @@ def noisy_values(
     inputs: Mapping[int, Any],
     dtype: str,
     seed: Sequence[int],
+    runs: int = RUNS,
     units: float = 1,
 ) -> list[Any]:
     """The roots in float64, with a random error of some units of `dtype` in every operation that rounds, and
-    infinity beyond the range of `dtype`.
+    infinity beyond the range of `dtype`: arrays with a leading axis of runs.
+
+    The runs go through the graph together, as many at once as memory allows.
     """
     random = np.random.default_rng(list(seed))
-    eps, tiny = units * float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_normal)
-    smallest, largest = float(np.finfo(dtype).smallest_subnormal), float(np.finfo(dtype).max)
-    done: dict[int, Any] = {}
+    entries = sum(math.prod(node.shape) for node in definitions.order(roots))
+    together = max(1, min(runs, _ENTRIES // max(1, entries)))
+    parts = []
+    for first in range(0, runs, together):
+        count = min(together, runs - first)
+        parts.append(_some_runs(definitions, roots, inputs, dtype, random, count, units))
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _some_runs(
+    definitions: Definitions,
+    roots: Sequence[Node],
+    inputs: Mapping[int, Any],
+    dtype: str,
+    random: np.random.Generator,
+    runs: int,
+    units: float,
+) -> list[Any]:
+    info = np.finfo(dtype)
+    eps, tiny = units * float(info.eps), float(info.smallest_normal)
+    smallest, largest = float(info.smallest_subnormal), float(info.max)
+    done: dict[int, Any] = {}  # a leading axis of one is the same value in every run
     with np.errstate(all="ignore"):
         for node in definitions.order(roots):
             if node.serial in inputs:
-                done[node.serial] = np.asarray(inputs[node.serial])
+                done[node.serial] = np.asarray(inputs[node.serial])[None]
                 continue
             definition = definitions.definition(node)
             if definition is not None:
-                done[node.serial] = np.broadcast_to(done[definition.serial], tuple(node.shape))
+                found = done[definition.serial]
+                done[node.serial] = np.broadcast_to(found, (len(found), *node.shape))
                 continue
             args = [done[a.serial] for a in node.args]
-            value = node_value(node, args, {}, False)
+            value = _of_each(node, args, lambda *one, n=node: node_value(n, list(one), {}, False))
             if node.kind == "real" and node.op not in _EXACT and not _representable(node):
                 scale = _magnitude(node, args, value)
-                noise = random.uniform(-1, 1, np.shape(value)) * (
-                    eps * scale + np.where((scale > 0) & (scale < tiny * 2**12), smallest, 0)
-                )
+                noise = random.uniform(-1, 1, (runs, *node.shape))
+                noise *= eps * scale + np.where((scale > 0) & (scale < tiny * 2**12), smallest, 0)
                 value = value + np.where(np.isfinite(noise), noise, 0)
             if node.kind == "real":
                 value = np.where(np.abs(value) > largest, np.copysign(np.inf, value), value)
             done[node.serial] = value
-    return [np.broadcast_to(done[root.serial], tuple(root.shape)) for root in roots]
+    return [np.broadcast_to(done[root.serial], (runs, *root.shape)) for root in roots]
+
+
+def _of_each(node: Node, args: Sequence[Any], function: Callable[..., Any]) -> Any:
+    """A function of the arguments of a node in every run: at once where it goes entry by entry."""
+    rank = len(node.shape)
+    if OPERATIONS[node.op].elementwise:
+        aligned = [a.reshape(len(a), *(1,) * (rank + 1 - a.ndim), *a.shape[1:]) for a in args]
+        value = np.asarray(function(*aligned))
+        return np.broadcast_to(value, np.broadcast_shapes(value.shape, (1, *node.shape)))
+    runs = max((len(a) for a in args), default=1)
+    each = [function(*[a[min(k, len(a) - 1)] for a in args]) for k in range(runs)]
+    return np.stack([np.broadcast_to(v, tuple(node.shape)) for v in each])
 
 
 def _magnitude(node: Node, args: Sequence[Any], value: Any) -> Any:
     """What the rounding error of an operation is relative to: the sum of the sizes of the terms, for sums."""
-    if node.op in ("add", "sum", "matmul", "trace", "sub", "fma"):
-        reference = OPERATIONS[node.op].reference
-        if node.op == "sub":
-            return np.abs(args[0]) + np.abs(args[1])
-        if reference is not None:
-            return np.abs(reference(node.attrs, *[np.abs(a) for a in args]))
+    sizes = [np.abs(a) for a in args]
+    if node.op == "sub":
+        return _of_each(node, sizes, np.add)
+    reference = OPERATIONS[node.op].reference
+    if node.op in _SUMS and reference is not None:
+        return np.abs(_of_each(node, sizes, lambda *one: reference(node.attrs, *one)))
     return np.abs(value)
 
 

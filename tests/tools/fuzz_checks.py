@@ -41,6 +41,9 @@ class Truth:
 
     def __init__(self, case: Case, sample: int = 0) -> None:
         self.case = case
+        self._decides: dict[str, bool] = {}
+        self._bounds: dict[str, list[tuple[Any, Any]]] = {}
+        self._functions: dict[tuple[Any, ...], Any] = {}
         self.table, made = in_own_table(case.graph, {})
         self.definitions = Definitions(self.table)
         nodes = {s: made[n.serial] for s, n in case.graph.nodes.items()}
@@ -68,26 +71,31 @@ class Truth:
 
     def decides(self, dtype: str) -> bool:
         """Whether no decision (a comparison, a floor) changes by rounding."""
+        if dtype not in self._decides:
+            self._decides[dtype] = self._decided_with_noise(dtype)
+        return self._decides[dtype]
+
+    def _decided_with_noise(self, dtype: str) -> bool:
         floats = {k: np.asarray(v, float if np.ndim(v) or isinstance(v, float) else None)
                   for k, v in self.inputs.items()}  # fmt: skip
-        for run in range(12):
-            found = noisy_values(
-                self.definitions, [*self.decisions, *self.roots], floats, dtype, (run, 1), WIDE
-            )
-            decided = found[: len(self.decisions)]
-            if not all(
-                np.array_equal(a, b, equal_nan=True) for a, b in zip(decided, self.decided, strict=True)
-            ):
-                return False
-        return True
+        roots = [*self.decisions, *self.roots]
+        found = noisy_values(self.definitions, roots, floats, dtype, (1,), 12, WIDE)
+        return all(
+            np.array_equal(runs, np.broadcast_to(decided, runs.shape), equal_nan=True)
+            for runs, decided in zip(found, self.decided, strict=False)
+        )
 
     def bounds(self, dtype: str) -> list[tuple[Any, Any]]:
         """For each root (bound, whether the formula as it stands is finite in that type)."""
+        if dtype not in self._bounds:
+            self._bounds[dtype] = self._noise_bounds(dtype)
+        return self._bounds[dtype]
+
+    def _noise_bounds(self, dtype: str) -> list[tuple[Any, Any]]:
         floats = {k: np.asarray(v) for k, v in self.inputs.items()}
-        runs = [noisy_values(self.definitions, self.roots, floats, dtype, (run, 2)) for run in range(RUNS)]
+        runs = noisy_values(self.definitions, self.roots, floats, dtype, (2,), RUNS)
         result = []
-        for k, exact in enumerate(self.exact):
-            stack = np.array([run[k] for run in runs], float)
+        for stack, exact in zip(runs, self.exact, strict=True):
             finite = np.isfinite(stack).all(axis=0)
             bound = np.zeros(exact.shape, object)
             for flat, value in enumerate(exact.flat):
@@ -100,6 +108,13 @@ class Truth:
                 bound.flat[flat] = MARGIN * (spread + ulp(value, dtype))
             result.append((bound, finite))
         return result
+
+    def function(self, batched: bool = False, how: str | None = None, **options: Any) -> Any:
+        """The network compiled with these options, once for all checks."""
+        key = batched, how, *sorted(options.items())
+        if key not in self._functions:
+            self._functions[key] = compiled(self.case, batched, how, **options)
+        return self._functions[key]
 
     def compare(self, what: str, found: Sequence[Any], dtype: str, bounds: Any = None) -> None:
         """Raises where a result is further from the truth than rounding may take it."""
@@ -195,7 +210,7 @@ def same_bits(what: str, names: Sequence[str], a: Sequence[Any], b: Sequence[Any
 
 
 def _float64(case: Case, truth: Truth, how: str | None = None, accuracy: str = "precise") -> None:
-    f = compiled(case, how=how, accuracy=accuracy)
+    f = truth.function(how=how, accuracy=accuracy)
     found = call(f, arguments(case))
     if found is not None:
         truth.compare(f"compiled, {how or 'default mode'}, {accuracy}", found, "float64")
@@ -228,7 +243,7 @@ def check_float32(case: Case, truth: Truth) -> None:
     """Compiled float32 against mpmath (the inputs are float32 numbers)."""
     if not truth.decides("float32"):
         return
-    found = call(compiled(case, dtype="float32"), arguments(case))
+    found = call(truth.function(dtype="float32"), arguments(case))
     if found is not None:
         truth.compare("compiled", found, "float32")
 
@@ -236,7 +251,7 @@ def check_float32(case: Case, truth: Truth) -> None:
 def _batched(case: Case, truth: Truth, how: str | None, dtype: str) -> None:
     if not case.batch:
         return
-    f = compiled(case, batched=True, how=how, dtype=dtype)
+    f = truth.function(batched=True, how=how, dtype=dtype)
     whole = call(f, batch_arguments(case))
     what = f"batch, {how or 'default mode'}, {dtype}"
     if whole is None:
@@ -273,7 +288,7 @@ def check_reduce(case: Case, truth: Truth) -> None:
     """Sum and mean over the samples against the samples one by one (compiled), with the error of a sum."""
     if not case.batch:
         return
-    each = call(compiled(case, batched=True), batch_arguments(case))
+    each = call(truth.function(batched=True), batch_arguments(case))
     if each is None:
         return
     count = len(case.samples[case.batch[0]])
@@ -282,7 +297,7 @@ def check_reduce(case: Case, truth: Truth) -> None:
         return
     bounds = [t.bounds("float64") for t in truths]
     for reduce in ("sum", "mean"):
-        found = call(compiled(case, batched=True, reduce=reduce), batch_arguments(case))
+        found = call(truth.function(batched=True, reduce=reduce), batch_arguments(case))
         if found is None:
             return
         weight = mp.mpf(1) / count if reduce == "mean" else mp.mpf(1)
@@ -321,7 +336,7 @@ def check_reduce(case: Case, truth: Truth) -> None:
 
 def check_pickle(case: Case, truth: Truth) -> None:
     """A function saved and read back gives the same bits."""
-    f = compiled(case)
+    f = truth.function()
     first = call(f, arguments(case))
     again = call(pickle.loads(pickle.dumps(f)), arguments(case))
     if first is None or again is None:
@@ -373,10 +388,10 @@ CHECKS = {
 NUMERIC = frozenset(["mpmath", "numpy", "float32", "loops", "reduce", "as written"])
 
 
-def check(case: Case, names: Sequence[str]) -> set[str]:
+def check(case: Case, names: Sequence[str], truth: Truth | None = None) -> set[str]:
     """Runs some checks; returns those that compared something. Raises `MismatchError`."""
     try:
-        truth = Truth(case)
+        truth = truth or Truth(case)
     except UnsupportedExpressionError:
         return set()
     decided = truth.decides("float64")
