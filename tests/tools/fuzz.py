@@ -121,8 +121,9 @@ def run(first: int, count: int, names: Sequence[str] | None, seconds: float) -> 
             failed += 1
             shown = found[1] if found[0] != "verify" else failed_lines(found[1])
             print(f"{number} {found[0]}: {shown}", flush=True)
-        if done["networks"] % 50 == 1:
-            done["undecided"] += not Truth(case).decides("float64")
+        if done["networks"] % 100 == 0:
+            spent = time.monotonic() - start
+            print(f"{done['networks']} networks, {spent:.0f} s", file=sys.stderr, flush=True)
     print(f"{done['networks']} networks from {first} on, {failed} failed; next is {first + done['networks']}")
     return failed
 
