@@ -256,7 +256,7 @@ def difference_rows_of_compiled(
 
 def _along(array: Any, flat: int | None, direction: Any) -> tuple[Any, Any]:
     """(the entry or the sum along a direction, the same with the sizes of the numbers)"""
-    values = np.asarray(array, object)
+    values = np.asarray(np.asarray(array), object)  # numbers of Python, where float32 came as a scalar
     if flat is not None:
         one = mp.mpf(values.flat[flat])
         return one, abs(one)

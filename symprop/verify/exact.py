@@ -5,7 +5,7 @@ from __future__ import annotations
 import fractions
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import mpmath as mp
@@ -25,6 +25,7 @@ __all__ = [
     "matrix_product",
     "operation_cost",
     "real_array",
+    "settled",
     "shape_of",
 ]
 
@@ -293,30 +294,33 @@ class Trusted:
         return self._levels[digits]
 
     def __call__(self, *roots: Node) -> list[tuple[Any, Any]]:
-        """For each node (values, errors): the first two levels that agree to 30 digits, else the last two.
-
-        A zero may be a difference that cancels in all digits of both levels: it is looked at with more digits
-        than any float can be small.
-        """
+        """For each node (values, errors), `settled`."""
         key = tuple(root.serial for root in roots)
         if key not in self._settled:
-            self._settled[key] = self._settle(*roots)
+            self._settled[key] = settled(lambda digits: self.at(digits)(*roots))
         return self._settled[key]
 
-    def _settle(self, *roots: Node) -> list[tuple[Any, Any]]:
-        levels = list(LEVELS)
-        below = self.at(levels.pop(0))(*roots)
-        while levels:
-            digits = levels.pop(0)
-            above = self.at(digits)(*roots)
-            with mp.workdps(digits):
-                errors = [_difference(a, b) for a, b in zip(above, below, strict=True)]
-                if all(_agree(a, e) for a, e in zip(above, errors, strict=True)):
-                    if digits >= _BELOW_FLOATS or not any(v == 0 for a in above for v in a.flat):
-                        break
-                    levels = [_BELOW_FLOATS, LEVELS[-1]]
-            below = above
-        return list(zip(above, errors, strict=True))
+
+def settled(values: Callable[[int], Sequence[Any]]) -> list[tuple[Any, Any]]:
+    """Arrays by their function of the digits, each with its error: at the first two levels that agree to 30
+    digits, else at the last two.
+
+    A zero may be a difference that cancels in all digits of both levels: it is looked at with more digits
+    than any float can be small.
+    """
+    levels = list(LEVELS)
+    below = values(levels.pop(0))
+    while levels:
+        digits = levels.pop(0)
+        above = values(digits)
+        with mp.workdps(digits):
+            errors = [_difference(a, b) for a, b in zip(above, below, strict=True)]
+            if all(_agree(np.asarray(a), e) for a, e in zip(above, errors, strict=True)):
+                if digits >= _BELOW_FLOATS or not any(v == 0 for a in above for v in np.asarray(a).flat):
+                    break
+                levels = [_BELOW_FLOATS, LEVELS[-1]]
+        below = above
+    return list(zip(above, errors, strict=True))
 
 
 def _difference(a: Any, b: Any) -> Any:

@@ -17,7 +17,7 @@ import sympy as sp
 from symprop.differentiate import forward, reverse
 from symprop.errors import UnsupportedExpressionError
 from symprop.graph import Node, NodeTable
-from symprop.verify.exact import LEVELS
+from symprop.verify.exact import LEVELS, settled
 from symprop.verify.naming import entry_name
 from symprop.verify.problem import Point, Problem, evaluation_cost, shape_of
 from symprop.verify.report import Row
@@ -190,20 +190,9 @@ def _gradient_difference(problem: Problem, point: Point, vectors: Sequence[Seque
 
 
 def _settled(point: Point, changes: Mapping[int, Any], *nodes: Node) -> list[tuple[Any, Any]]:
-    """Values at the first two levels of digits that agree, and their differences."""
-    low = point.trusted.at(LEVELS[0]).changed(changes, *nodes)
-    for digits in LEVELS[1:]:
-        high = point.trusted.at(digits).changed(changes, *nodes)
-        with mp.workdps(digits):
-            differences = [np.array(abs(h - v), object) for h, v in zip(high, low, strict=True)]
-        if all(
-            change <= _RELATIVE * abs(value)
-            for h, d in zip(high, differences, strict=True)
-            for value, change in zip(np.asarray(h, object).flat, d.flat, strict=True)
-        ):
-            break
-        low = high
-    return [(np.asarray(h, object), d) for h, d in zip(high, differences, strict=True)]
+    """Values with some nodes changed, and their errors."""
+    found = settled(lambda digits: point.trusted.at(digits).changed(changes, *nodes))
+    return [(np.asarray(value, object), error) for value, error in found]
 
 
 def _numbers(values: Any, shape: tuple[int, ...]) -> Any:

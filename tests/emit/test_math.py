@@ -75,6 +75,31 @@ def test_fast_functions_are_within_4_ulp(target, element):
         assert error <= 4.0, (name, at)
 
 
+# the worst arguments that searches have found: of erf beside 1, of a subnormal height, of far tails
+FOUND = [
+    ("erf", False, 1.2, [(1.0005721231219404,), (-0.9901870979181024,), (-0.9925737978232371,)]),
+    ("atan2", False, 1.0, [(-8.833427015511557e-309, 1.1043352440473314e-77)]),
+    ("erfc", True, 4.0, [(7.820083945909059,), (15.668914889991138,), (1.5265459088563083,)]),
+    ("normal_cdf", True, 4.0, [(-1.171883146659994,), (-1.1635780341095334,), (-15.73934238395539,)]),
+]
+
+
+@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize(("name", "fast", "limit", "points"), FOUND)
+def test_points_that_a_search_has_found(target, name, fast, limit, points):
+    code = library(target, "double", fast=fast)
+    error, at = sweep.worst_of(code, name, tuple(np.array(points).T.copy()), long=False)
+    assert error <= limit, at
+
+
+def test_a_search_comes_to_larger_errors():
+    code = library("host", "double")
+    args = (np.linspace(0.4, 0.9, 50),)
+    before, _ = sweep.worst_of(code, "log10", args, long=False)
+    after, (at,) = sweep.worst_of(code, "log10", args, long=False, rounds=3)
+    assert after > before and 0.3 < at < 1
+
+
 @pytest.mark.parametrize("element", ELEMENTS)
 @pytest.mark.parametrize("name", ["erf", "erfc", "normal_cdf", *sweep.GAMMA_FAMILY, "j0", "j1"])
 def test_accuracy_without_fused_operations(name, element):
@@ -235,6 +260,7 @@ def test_poles_and_limits_of_the_gamma_family():
         code("loggamma", x[:-4]), [inf, inf, inf, inf, inf, inf, inf, nan, math.lgamma(171.7)], rtol=1e-14
     )
     np.testing.assert_array_equal(code("loggamma", x[-2:]), [0.0, 0.0])
+    assert not np.signbit(code("loggamma", x[-2:])).any()
     np.testing.assert_array_equal(code("digamma", x[:8]), [-inf, inf, nan, nan, nan, inf, nan, nan])
 
 

@@ -402,23 +402,26 @@ def roots() -> Table:
 
 
 def error() -> Table:
-    """erf(x) = x + x ERF_SMALL(x^2) for |x| <= 1; erfc(a) = 2^ERF_LARGE(a - 1) beyond."""
+    """erf(x) = x + x ERF_SMALL(x^2 - 1/2) for |x| <= 1; erfc(a) = 2^(ERF_LARGE(a - 1) - 3) beyond."""
 
+    # the shifts keep the numbers that are rounded small beside the result
     def small(z: Number) -> Number:
-        return mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1
+        root = mpmath.sqrt(z + mpf("0.5"))
+        return mpmath.erf(root) / root - 1
 
     def large(d: Number) -> Number:
-        return mpmath.log(mpmath.erfc(1 + d), 2)
+        return mpmath.log(mpmath.erfc(1 + d), 2) + 3
 
     def weight(d: Number) -> Number:
         return mpmath.erfc(1 + d)
 
     near, zero, half, root_of_two = mpf("1e-12"), mpf(0), mpf("0.5"), mpmath.sqrt(2)
+    flat: Callable[[Number], Number] = lambda z: mpf(1)  # noqa: E731
     terms = {"double": (12, 18), "float": (7, 8)}
     tops = {"double": mpf("4.95"), "float": mpf("2.95")}
     return {
         "ERF_SMALL": {
-            e: fit(small, near, mpf("1.001"), range(terms[e][0]), e, lambda z: mpf(1), None, "ERF_SMALL")
+            e: fit(small, near - half, mpf("0.501"), range(terms[e][0]), e, flat, None, "ERF_SMALL")
             for e in ELEMENTS
         },
         "ERF_LARGE": {

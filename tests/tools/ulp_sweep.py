@@ -409,25 +409,55 @@ def worst(
     return worst_of(library, name, (x,) if y is None else (x, y), long)
 
 
-def worst_of(
-    library: Library, name: str, args: tuple[Array, ...], long: bool
-) -> tuple[float, tuple[float, ...]]:
-    """The largest error in ULP at these arguments, and where."""
+def errors_of(library: Library, name: str, args: tuple[Array, ...], long: bool) -> Array:
+    """The errors in ULP at these arguments; infinite where one of result and reference is NaN alone."""
     got = library(name, *args)
     if long and name in LONG:
         with np.errstate(all="ignore"):
-            errors = array_errors(got, LONG[name](*(a.astype(np.longdouble) for a in args)), library.element)
-    else:
-        errors = np.array(
-            [
-                ulp_error(
-                    g, reference(name, *map(float, point)), library.element, scale_of(name, float(point[0]))
-                )
-                for g, *point in zip(got, *args, strict=True)
-            ]
-        )
-    at = int(np.nanargmax(np.where(np.isnan(errors), np.inf, errors)))
+            exact = LONG[name](*(a.astype(np.longdouble) for a in args))
+            errors = array_errors(got, exact, library.element)
+        same = (np.isnan(got) & np.isnan(exact)) | (got == exact)
+        return np.where(same, 0.0, np.where(np.isnan(errors), np.inf, errors))
+    pairs = zip(got, *args, strict=True)
+    scale = [scale_of(name, float(x)) for x in args[0]]
+    errors = [
+        ulp_error(g, reference(name, *map(float, point)), library.element, s)
+        for (g, *point), s in zip(pairs, scale, strict=True)
+    ]
+    return np.array(errors)
+
+
+def worst_of(
+    library: Library, name: str, args: tuple[Array, ...], long: bool, rounds: int = 0
+) -> tuple[float, tuple[float, ...]]:
+    """The largest error in ULP at these arguments, and where; with `rounds` the neighbourhoods of the worst
+    arguments are searched so often, each time closer."""
+    errors = errors_of(library, name, args, long)
+    bits = np.int64 if library.element == "double" else np.int32
+    random = np.random.default_rng(0)
+    digits, count = BITS[library.element], 60 if long and name in LONG else 4
+    for turn in range(rounds):
+        best = np.argsort(-errors)[:100]
+        args, errors = tuple(a[best] for a in args), errors[best]
+        reach = 2.0 ** (0.75 * digits * (1 - turn / rounds))
+        near = []
+        for place, a in enumerate(args):
+            steps = random.standard_normal((len(a), count)) * np.exp2(random.uniform(-8, 0, (len(a), count)))
+            steps = np.rint(steps * max(1.0, reach)) * (len(args) == 1 or place == turn % 2)
+            near.append((a.view(bits)[:, None] + steps.astype(bits)).ravel().view(a.dtype))
+        kept = [k for k, point in enumerate(zip(*near, strict=True)) if within(name, *map(float, point))]
+        near = [a[kept] for a in near]
+        errors = np.concatenate([errors, errors_of(library, name, tuple(near), long)])
+        args = tuple(np.concatenate(both) for both in zip(args, near, strict=True))
+    at = int(np.argmax(errors))
     return float(errors[at]), tuple(float(a[at]) for a in args)
+
+
+def within(name: str, *args: float) -> bool:
+    """Is a point that a search has come to one of the domain, with a value within reach of the reference."""
+    if name in TWO_ARGUMENTS:
+        return all(map(math.isfinite, args)) and (name != "pow" or args[0] > 0)
+    return valid(name, args[0])
 
 
 def nanoseconds(library: Library, name: str, size: int = 2048) -> float:

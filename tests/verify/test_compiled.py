@@ -161,3 +161,9 @@ def test_a_compiled_network_verifies_itself(reduce: str | None) -> None:
     report = compiled.verify(*(at[s] for s in function.args))
     assert report.passed, str(report)
     assert {row.method for row in report.rows} >= {"finite differences", "compiled value", "forward mode"}
+
+
+def test_the_slopes_of_single_samples_in_single_precision() -> None:
+    x, w = sp.symbols("x w")
+    f = symprop.compile(w * sp.sin(x), args=[w, x], batch=[x], dtype="float32")
+    assert f.verify(0.3, [1.0, 2.0, 3.0]).passed

@@ -126,3 +126,12 @@ def test_what_is_given_wrongly_is_refused_by_name() -> None:
         verify(sp.Trace(W * W.T), {W: [[1, 2], [3, 4], [5, 6]]})
     with pytest.raises(ShapeError, match=r"gradient given for W has shape \(3, 2\)"):
         verify(sp.Trace(W * W.T), {W: [[1, 2, 3], [4, 5, 6]]}, gradients={W: 2 * W.T})
+
+
+def test_a_slope_that_cancels_in_all_first_digits_is_no_false_alarm() -> None:
+    flat = named("tanh", [x]) + named("softplus", [-x])  # the slopes of both are below 1e-100 at 300
+    assert verify(sp.exp(flat), {x: 300.0}).passed
+    slope = 1 - named("tanh", [x]) ** 2 - named("sigmoid", [-x])
+    assert verify(sp.exp(flat), {x: 300.0}, gradients={x: slope * sp.exp(flat)}).passed
+    wrong = slope * sp.exp(flat) * (1 + sp.Rational(1, 10**6))
+    assert failures(verify(sp.exp(flat), {x: 300.0}, gradients={x: wrong})) >= {("forward mode", "d/dx")}

@@ -14,6 +14,7 @@ __all__ = [
     "add_pairs",
     "divide_pairs",
     "fast_two_sum",
+    "fused",
     "multiply_pair",
     "multiply_pairs",
     "product_plus",
@@ -61,6 +62,15 @@ def remainder(b: Builder, x: Value, y: Value, product: Value) -> Value:
     error = b.fsub(b.fmul(xh, yh), product)
     error = b.fadd(b.fadd(error, b.fmul(xh, yl)), b.fmul(xl, yh))
     return b.fadd(error, b.fmul(xl, yl))
+
+
+def fused(b: Builder, x: Value, y: Value, z: Value) -> Value:
+    """x y + z, rounded once or nearly so on targets without a fused operation."""
+    if b.target.fma:
+        return b.fma(x, y, z)
+    product, low = two_product(b, x, y)
+    total, rest = two_sum(b, z, product)
+    return b.fadd(total, b.fadd(rest, low))
 
 
 def product_plus(b: Builder, x: Value, y: Value, start: Pair) -> Pair:

@@ -1,8 +1,8 @@
 """erf, erfc and the normal distribution function.
 
-erf: a polynomial in x^2 up to 1, beyond it 1 - 2^p of a polynomial p. erfc and normal_cdf: exp(-y^2) as a
-pair, exact also in the far tail, times a polynomial in t = (y - a)/(y + a) over 1 + 2y or 1 + y.
-Coefficients: `coefficients.py`.
+erf: a polynomial in x^2 - 1/2 up to 1, beyond it 1 - 2^(p - 3) of a polynomial p. erfc and normal_cdf:
+exp(-y^2) as a pair, exact also in the far tail, times a polynomial in t = (y - a)/(y + a) over 1 + 2y or
+1 + y. Coefficients: `coefficients.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from symprop.emit.math.doubledouble import (
     Pair,
     divide_pairs,
     fast_two_sum,
+    fused,
     multiply_pairs,
     two_product,
     two_sum,
@@ -36,13 +37,14 @@ __all__ = ["erf", "erfc"]
 
 
 def erf(b: Builder, x: Value) -> Value:
-    """The error function: x + x ERF_SMALL(x^2) up to 1, else 1 - 2^ERF_LARGE(|x| - 1); below 1 ULP."""
+    """The error function: x + x ERF_SMALL(x^2 - 1/2) up to 1, else 1 - 2^(ERF_LARGE(|x| - 1) - 3)."""
     element, one = x.type.element, number(b, x, 1.0)
-    near = mul_add(b, x, polynomial(b, b.fmul(x, x), table.ERF_SMALL[element]), x)
+    shifted = fused(b, x, x, number(b, x, -0.5))
+    near = mul_add(b, x, polynomial(b, shifted, table.ERF_SMALL[element]), x)
     # the result is 1 from 5.93 (float32: 3.92) on
     size = at_most(b, b.fabs(x), 5.95 if is_double(x) else 3.95)
     power = polynomial(b, b.fsub(size, one), table.ERF_LARGE[element])
-    n, bits = whole_and_bits(b, power, 1.0, bias(x.type))
+    n, bits = whole_and_bits(b, power, 1.0, bias(x.type) - 3)
     r = b.fsub(power, n)
     part = mul_add(b, r, polynomial(b, r, table.EXP2[element]), one)
     far = b.copysign(negative_mul_add(b, part, power_of_two(b, bits, x.type), one), x)

@@ -6,7 +6,7 @@ included. What is not here is not quicker in another way. Coefficients: `fast_co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients
@@ -18,7 +18,6 @@ from symprop.emit.math.common import (
     bias,
     fraction_bits,
     has_native,
-    horner,
     is_double,
     mul_add,
     mul_sub,
@@ -254,13 +253,17 @@ def shifted_ratio(b: Builder, y: Value, near: float) -> Value:
     return b.fdiv(b.fsub(y, place), b.fadd(y, place))
 
 
+def rounded_once(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
+    """The polynomial, lowest power first, its large constant term added last."""
+    return mul_add(b, x, polynomial(b, x, coefficients[1:]), number(b, x, coefficients[0]))
+
+
 def erfc(b: Builder, x: Value) -> Value:
     """1 - erf(x), below 4 ULP in the tail, subnormal results included."""
     element = x.type.element
     one, two = number(b, x, 1.0), number(b, x, 2.0)
     size = at_most(b, b.fabs(x), 27.3 if is_double(x) else 10.2)
-    ratio, terms = shifted_ratio(b, size, 3.5), [number(b, x, c) for c in table.ERFC[element]]
-    factor = polynomial(b, ratio, terms) if is_double(x) else horner(b, ratio, terms)
+    factor = rounded_once(b, shifted_ratio(b, size, 3.5), table.ERFC[element])
     tail = scaled_tail(b, two_product(b, size, size), factor, mul_add(b, size, two, one))
     near = b.fsub(one, mul_add(b, x, polynomial(b, b.fmul(x, x), table.ERF_NEAR[element]), x))
     value = b.select(b.fcmp("olt", x, number(b, x, 0.0)), b.fsub(two, tail), tail)
@@ -272,7 +275,7 @@ def normal_cdf(b: Builder, x: Value) -> Value:
     element = x.type.element
     one, half = number(b, x, 1.0), number(b, x, 0.5)
     size = at_most(b, b.fabs(x), 38.6 if is_double(x) else 14.4)
-    factor = polynomial(b, shifted_ratio(b, size, 4.5), table.CDF[element])
+    factor = rounded_once(b, shifted_ratio(b, size, 4.5), table.CDF[element])
     tail = scaled_tail(b, two_product(b, size, b.fmul(size, half)), factor, b.fadd(size, one))
     near = mul_add(b, x, polynomial(b, b.fmul(x, x), table.CDF_NEAR[element]), half)
     value = b.select(b.fcmp("olt", x, number(b, x, 0.0)), tail, b.fsub(one, tail))

@@ -186,7 +186,8 @@ def loggamma(b: Builder, x: Value) -> Value:
     for zero_at, coefficients in ((1.0, table.LOG_GAMMA_1), (2.0, table.LOG_GAMMA_2)):
         t = b.fsub(x, number(b, x, zero_at))
         near = b.fcmp("ole", b.fabs(t), number(b, x, 0.125))
-        value = b.select(near, b.fmul(t, polynomial(b, t, coefficients)), value)
+        root = b.fadd(b.fmul(t, polynomial(b, t, coefficients)), zero)  # no -0 at 1
+        value = b.select(near, root, value)
     pole = b.or_(b.fcmp("oeq", x, zero), b.and_(negative, whole))
     pole = b.or_(pole, b.or_(b.fcmp("oeq", size, infinite), b.and_(negative, large)))
     return b.select(pole, infinite, value)

@@ -124,9 +124,9 @@ def atan2(b: Builder, y: Value, x: Value) -> Value:
     infinite = b.fcmp("oeq", bottom, endless)
     top = b.select(infinite, b.select(b.fcmp("oeq", top, endless), one, zero), top)
     bottom = b.select(b.or_(infinite, b.fcmp("oeq", bottom, zero)), one, bottom)
-    # both sides away from the ends of the range, so that sums and remainders are exact
-    factor = b.select(b.fcmp("ogt", bottom, number(b, up, 2.0**900)), number(b, up, 2.0**-200), one)
-    factor = b.select(b.fcmp("olt", bottom, number(b, up, 2.0**-700)), number(b, up, 2.0**350), factor)
+    # both sides away from the ends of the range, so that sums and remainders are exact, subnormal sides too
+    wide = b.fcmp("ogt", bottom, number(b, up, 2.0**600))
+    factor = b.select(wide, number(b, up, 2.0**-200), number(b, up, 2.0**350))
     count, (t, small) = arc(b, b.fmul(top, factor), b.fmul(bottom, factor), element)
     backward = sign_bit(b, right)
     turn = b.xor(steep, backward)
