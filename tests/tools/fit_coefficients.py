@@ -197,6 +197,20 @@ def exponential() -> Table:
             )
             for e in ELEMENTS
         },
+        # the same with a term less, where that is enough
+        "EXP_SHORT": {
+            e: fit(
+                lambda r: (mpmath.expm1(r) - r) / r**2,
+                -half,
+                half,
+                range(10 if e == "double" else 5),
+                e,
+                lambda r: r**2 / mpmath.exp(r),
+                {0: mpf("0.5")} if e == "double" else None,
+                "EXP_SHORT",
+            )
+            for e in ELEMENTS
+        },
         # the same on |r| <= ln(2)/16 (float: /32), between the powers in POWERS
         "EXP_NEAR": {
             e: fit(

@@ -4,7 +4,8 @@ Method: n = round(x / ln 2), r = x - n ln 2 in two steps (the first exact: the h
 15 for float32), exp(r) = 1 + r + r^2 EXP(r) by a polynomial fitted on |r| <= ln(2)/2, then a scaling by 2^n
 in two steps, so that overflow and subnormal results come out rounded once. With AVX-512 n is a multiple of
 1/8 (float32: 1/16): 1 + r + r^2 EXP_NEAR(r) is multiplied by 2^(n - floor(n)) of a table in a register and by
-2^floor(n), a shorter chain of operations. The polynomials and constants: `coefficients.py`.
+2^floor(n), a shorter chain of operations. EXP_SHORT has a term less, an error of 2^-57. The polynomials and
+constants: `coefficients.py`.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def power_pair(b: Builder, x: Value, less: Value | None = None) -> tuple[Pair, V
         r = b.fsub(r, less)
     r = negative_mul_add(b, n, number(b, x, second), r)
     start = fast_two_sum(b, number(b, x, 1.0), r)
-    return product_plus(b, b.fmul(r, r), estrin(b, r, table.EXP[x.type.element]), start), bits
+    series = estrin(b, r, table.EXP_SHORT[x.type.element])
+    return product_plus(b, b.fmul(r, r), series, start), bits
 
 
 def power(b: Builder, x: Value, more: Value | None = None) -> Value:
@@ -111,7 +113,7 @@ def power(b: Builder, x: Value, more: Value | None = None) -> Value:
     r = reduce(b, x, n)
     if more is not None:
         r = b.fadd(r, more)
-    part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP[x.type.element]), r)
+    part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP_SHORT[x.type.element]), r)
     return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
 
 

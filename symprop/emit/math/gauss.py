@@ -14,13 +14,14 @@ from symprop.emit.math.common import (
     at_most,
     is_double,
     mul_add,
+    negative_mul_add,
     number,
     polynomial,
     scaled,
 )
-from symprop.emit.math.doubledouble import Pair, fast_two_sum, two_product
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product, two_sum
 from symprop.emit.math.exponential import power_pair
-from symprop.emit.math.logistic import correction, product_and
+from symprop.emit.math.logistic import product_and
 
 __all__ = ["gaussian", "normal_cdf"]
 
@@ -60,11 +61,11 @@ def normal_cdf(b: Builder, x: Value) -> Value:
     t = b.fdiv(size, b.fadd(size, number(b, x, 5.0)))
     t = mul_add(b, t, number(b, x, 2.0), number(b, x, -1.0))
     factor = fast_two_sum(b, number(b, x, 0.46875), polynomial(b, t, table.CDF[x.type.element]))
-    larger = b.fcmp("ogt", size, one)
-    below = fast_two_sum(b, b.select(larger, size, one), b.select(larger, one, size))
-    inverse, error = correction(b, below, b.fdiv(one, below[0]))
-    high, low = two_product(b, factor[0], inverse)
-    low = mul_add(b, high, error, mul_add(b, factor[1], inverse, low))
-    tail = product_and(b, power[0], high, mul_add(b, power[1], high, b.fmul(power[0], low)))
+    below = two_sum(b, one, size)
+    inverse = b.fdiv(one, below[0])
+    ratio = b.fmul(factor[0], inverse)
+    rest = b.fsub(factor[1], remainder(b, ratio, below[0], factor[0]))
+    rest = b.fmul(negative_mul_add(b, ratio, below[1], rest), inverse)
+    tail = product_and(b, power[0], ratio, mul_add(b, power[1], ratio, b.fmul(power[0], rest)))
     tail = scaled(b, tail, exponent)
     return b.select(b.fcmp("olt", x, number(b, x, 0.0)), tail, b.fsub(one, tail))

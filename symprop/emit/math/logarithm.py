@@ -1,8 +1,8 @@
 """log and its kin: log, log1p, log2, log10 and the logarithm of a pair.
 
-Method: x = 2^k m with 3/4 <= m < 3/2 by integer operations, f = m - 1, and log(1 + f) = f + tail(f). In
-float64 tail = s (z LOG(z) - f), s = f/(2 + f), z = s^2; in float32 tail = f^2 LOG(f). The sum k ln 2 + f is
-kept with its error, so that the result is rounded essentially once. Coefficients: `coefficients.py`.
+Method: x = 2^k m with 3/4 <= m < 3/2 by integer operations, f = m - 1, and log(1 + f) = f + `log_tail`, in
+float64 s (z LOG(z) - f), s = f/(2 + f), z = s^2, in float32 f^2 LOG(f). The sum k ln 2 + f is kept with its
+error, so that the result is rounded essentially once. Coefficients: `coefficients.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from symprop.emit.math.common import (
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, multiply_pair, two_sum
 
-__all__ = ["log", "log1p", "log1p_of_pair", "log2", "log10", "log_sum"]
+__all__ = ["log", "log1p", "log1p_of_pair", "log2", "log10", "log_sum", "log_tail"]
 
 
 def exponent_and_fraction(b: Builder, x: Value) -> tuple[Value, Value, Value]:
@@ -55,7 +55,7 @@ def special(b: Builder, x: Value, result: Value) -> Value:
     return b.select(b.fcmp("ogt", x, number(b, x, 0.0)), result, edge)
 
 
-def tail(b: Builder, f: Value) -> Value:
+def log_tail(b: Builder, f: Value) -> Value:
     """log(1 + f) - f for 3/4 <= 1 + f < 3/2, absolute error 2^-58 (float32: 2^-28) times |f|."""
     if not is_double(f):
         return b.fmul(b.fmul(f, f), polynomial(b, f, table.LOG["float"]))
@@ -85,7 +85,7 @@ def parts(b: Builder, x: Value) -> tuple[Value, Value]:
 def log(b: Builder, x: Value) -> Value:
     """log(x), below 1 ULP (float32: 1.2)."""
     k, f = parts(b, x)
-    high, low = sum_of_parts(b, k, f, tail(b, f))
+    high, low = sum_of_parts(b, k, f, log_tail(b, f))
     return special(b, x, b.fadd(high, low))
 
 
@@ -93,7 +93,7 @@ def log_sum(b: Builder, k: Value, f: Value, correction: Value) -> Value:
     """k ln 2 + log(1 + f + correction), the correction below an ULP or so of 1 + f."""
     # 1/(1 + f) to a few digits: 1 - f + f^2
     slope = mul_add(b, f, b.fsub(f, number(b, f, 1.0)), number(b, f, 1.0))
-    high, low = sum_of_parts(b, k, f, mul_add(b, correction, slope, tail(b, f)))
+    high, low = sum_of_parts(b, k, f, mul_add(b, correction, slope, log_tail(b, f)))
     return b.fadd(high, low)
 
 
@@ -136,7 +136,7 @@ def log1p(b: Builder, x: Value) -> Value:
 def log_pair(b: Builder, x: Value) -> tuple[Value, Pair]:
     """k and log(1 + f) as a pair, of a positive finite x."""
     k, f = parts(b, x)
-    return k, fast_two_sum(b, f, tail(b, f))
+    return k, fast_two_sum(b, f, log_tail(b, f))
 
 
 def log2(b: Builder, x: Value) -> Value:

@@ -36,8 +36,7 @@ from symprop.emit.math.doubledouble import (
     two_sum,
 )
 from symprop.emit.math.exponential import exp, exp_pair
-from symprop.emit.math.logarithm import parts, sum_of_parts
-from symprop.emit.math.logarithm import tail as log_tail
+from symprop.emit.math.logarithm import log_tail, parts, sum_of_parts
 
 __all__ = ["cbrt", "integer_power", "log_as_pair", "log_from_ratio", "pow_"]
 
