@@ -36,6 +36,7 @@ __all__ = [
     "through_double",
     "whole_and_bits",
     "with_exponent",
+    "with_sign",
 ]
 
 NAN = math.nan
@@ -121,6 +122,13 @@ def sign_bit(b: Builder, x: Value) -> Value:
     """The mask of lanes whose sign bit is set (also -0 and negative NaN)."""
     bits = b.bitcast(x, x.type.integer)
     return b.icmp("slt", bits, b.const(0, bits.type))
+
+
+def with_sign(b: Builder, size: Value, x: Value) -> Value:
+    """A number whose sign bit is not set, with the sign of x: less work than `copysign`."""
+    kind = x.type.integer
+    sign = b.and_(b.bitcast(x, kind), b.const(-1 << (kind.bits - 1), kind))
+    return b.bitcast(b.or_(b.bitcast(size, kind), sign), x.type)
 
 
 def fraction_bits(kind: Type) -> int:

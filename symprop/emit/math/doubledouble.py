@@ -73,13 +73,15 @@ def fused(b: Builder, x: Value, y: Value, z: Value) -> Value:
     return b.fadd(total, b.fadd(rest, low))
 
 
-def product_plus(b: Builder, x: Value, y: Value, start: Pair) -> Pair:
+def product_plus(b: Builder, x: Value, y: Value, start: tuple[Value, Value | None]) -> Pair:
     """start + x y as a pair, |start| the larger one; x y is small enough to be rounded."""
+    high, low = start
     if b.target.fma:
-        total = b.fma(x, y, start[0])
-        return total, b.fadd(b.fma(x, y, b.fsub(start[0], total)), start[1])
-    total, error = fast_two_sum(b, start[0], b.fmul(x, y))
-    return total, b.fadd(error, start[1])
+        total = b.fma(x, y, high)
+        error = b.fma(x, y, b.fsub(high, total))
+    else:
+        total, error = fast_two_sum(b, high, b.fmul(x, y))
+    return total, error if low is None else b.fadd(error, low)
 
 
 def multiply_pair(b: Builder, x: Pair, y: Value) -> Pair:

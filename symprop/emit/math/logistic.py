@@ -27,9 +27,10 @@ from symprop.emit.math.common import (
     power_of_two,
     scaled,
     sign_bit,
+    with_sign,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, remainder, two_product
-from symprop.emit.math.exponential import near, power_pair
+from symprop.emit.math.exponential import near, power_pair, reduce
 from symprop.emit.math.logarithm import log_tail
 
 __all__ = ["sigmoid", "sigmoid_prime", "softplus", "tanh", "tanh_prime"]
@@ -129,13 +130,13 @@ def softplus(b: Builder, x: Value) -> Value:
 
 
 class Parts(NamedTuple):
-    """Of x: exp(-2|x|) as 2^n times a number, and h = (exp(-2|x|) - 1)/2."""
+    """Of x: h = (1 - exp(-2|x|))/2, 1 - h, and exp(-2|x|)/2 less a power of two."""
 
-    power: Callable[[], Value]  # writes the number
-    exponent: Value  # n as `scaled` takes it
     h: Pair
-    below: Pair  # 1 + h
+    below: Pair
     inverse: Value  # of the first number of it
+    power: Callable[[], tuple[Value, Value | None]]
+    whole: Callable[[Value], Value]  # times that power of two and 2
 
 
 def parts(b: Builder, x: Value) -> Parts:
@@ -153,63 +154,55 @@ def near_parts(b: Builder, x: Value) -> Parts:
     p, error = fast_two_sum(b, r, b.fmul(square, series))  # exp(r) - 1
     less = b.fsub(exponent, one)
     top, rest = native(b, "scalef", high, less), native(b, "scalef", low, less)
-    base, lost = fast_two_sum(b, b.fneg(half), top)
-    h = product_plus(b, top, p, (base, b.fadd(lost, mul_add(b, top, error, rest))))
-    total, error = fast_two_sum(b, one, h[0])
-    below = total, b.fadd(error, h[1])
+    base, lost = fast_two_sum(b, half, b.fneg(top))
+    h = product_plus(b, b.fneg(top), p, (base, b.fsub(lost, mul_add(b, top, error, rest))))
+    total, error = fast_two_sum(b, one, b.fneg(h[0]))
 
-    def power() -> Value:
-        return b.fadd(high, mul_add(b, high, p, low))
+    def power() -> tuple[Value, None]:
+        return b.fadd(high, mul_add(b, high, p, low)), None
 
-    return Parts(power, exponent, h, below, b.fdiv(one, total))
+    below = total, b.fsub(error, h[1])
+    return Parts(h, below, b.fdiv(one, total), power, lambda y: scaled(b, y, exponent))
 
 
 def write_parts(b: Builder, x: Value) -> Parts:
     element, kind = x.type.element, x.type
     x = at_least(b, b.fneg(b.fabs(x)), -375.0 if is_double(x) else -53.5)
-    # as `whole_and_bits`, but the power of two for h stops where h is -1/2 to all digits
-    middle = 1.5 * 2.0 ** fraction_bits(kind) + bias(kind)
+    # as `whole_and_bits`, but the power of two stops where it is nothing beside 1/2
+    middle = 1.5 * 2.0 ** fraction_bits(kind) + bias(kind) - 1
     shifted = mul_add(b, x, number(b, x, 2.0 * table.LOG2E[element][0]), number(b, x, middle))
-    n = b.fsub(shifted, number(b, x, middle))
-    stopped = at_least(b, shifted, middle - (1000.0 if is_double(x) else 120.0))
-    scale = power_of_two(b, b.bitcast(stopped, kind.integer), kind)
-    high, low = table.LN2[element]
-    r = negative_mul_add(b, n, number(b, x, high / 2), x)
-    r = negative_mul_add(b, n, number(b, x, low / 2), r)
-    series = estrin(b, r, [2.0 ** (k + 1) * c for k, c in enumerate(table.EXP[element])])
+    stopped = at_least(b, shifted, middle - (1000.0 if is_double(x) else 100.0))
+    bits = b.bitcast(stopped, kind.integer)
+    scale = power_of_two(b, bits, kind)
+    r = reduce(b, b.fadd(x, x), b.fsub(shifted, number(b, x, middle)))
+    first = b.fmul(scale, r)
+    part, less = product_plus(b, b.fmul(first, r), estrin(b, r, table.EXP[element]), (first, None))
+    # from here on nothing is lost: h is -part - less where the power is 1/2
     half = number(b, x, 0.5)
-    base = mul_add(b, scale, half, number(b, x, -0.5))
-    lost = mul_add(b, scale, half, b.fneg(b.fadd(base, half)))  # of powers of two below the last place of 1/2
-    # h and 1 + h are known but for their last part, the same for both, before the series is
-    last = b.fmul(b.fmul(scale, r), r)
-    early, error = fast_two_sum(b, base, b.fmul(scale, r))
-    error = b.fadd(error, lost)
-    h = product_plus(b, last, series, (early, error))
-    early, lost = fast_two_sum(b, number(b, x, 1.0), early)
-    below = product_plus(b, last, series, (early, b.fadd(lost, error)))
-    inverse = b.fdiv(number(b, x, 1.0), below[0])
+    power, lost = fast_two_sum(b, scale, part)
+    lost = b.fadd(lost, less)
+    (h, error), (below, rest) = (fast_two_sum(b, half, y) for y in (b.fneg(power), power))
 
-    def power() -> Value:
-        twice = b.fadd(r, r)
-        start, error = fast_two_sum(b, number(b, x, 1.0), twice)
-        return b.fadd(start, mul_add(b, b.fmul(twice, r), series, error))
+    def whole(y: Value) -> Value:
+        left = b.sub(b.bitcast(shifted, kind.integer), bits)
+        return b.fmul(y, power_of_two(b, b.add(left, b.const(bias(kind) + 1, left.type)), kind))
 
-    bits = b.bitcast(shifted, kind.integer)
-    return Parts(power, b.add(bits, b.const(bias(kind), bits.type)), h, below, inverse)
+    inverse = b.fdiv(number(b, x, 1.0), below)
+    return Parts((h, b.fsub(error, lost)), (below, b.fadd(rest, lost)), inverse, lambda: (power, lost), whole)
 
 
 def tanh(b: Builder, x: Value) -> Value:
-    """-h/(1 + h) with the sign of x, h = (exp(-2|x|) - 1)/2; below 1.1 ULP."""
-    known = parts(b, x)
-    (high, low), (y, rest), inverse = known.h, known.below, known.inverse
-    first = b.fmul(high, inverse)
-    small = b.fadd(b.fneg(remainder(b, first, y, high)), negative_mul_add(b, first, rest, low))
-    return b.copysign(mul_add(b, small, inverse, first), x)
+    """h/(1 - h) with the sign of x, h = (1 - exp(-2|x|))/2; below 1.2 ULP."""
+    (h, low), (below, rest), inverse = parts(b, x)[:3]
+    first = b.fmul(h, inverse)
+    left = b.fneg(remainder(b, first, below, h))
+    small = b.fadd(left, negative_mul_add(b, first, rest, low))
+    return with_sign(b, mul_add(b, small, inverse, first), x)
 
 
 def tanh_prime(b: Builder, x: Value) -> Value:
-    """1 - tanh(x)^2 = z/(1 + h)^2 with z = exp(-2|x|), the power of two last: a few operations beside
+    """1 - tanh(x)^2 = z/(1 - h)^2 with z = exp(-2|x|), the power of two last: a few operations beside
     tanh(x); below 1.5 ULP."""
     known = parts(b, x)
-    value = times_square(b, (known.power(), None), correction(b, known.below, known.inverse))
-    return scaled(b, value, known.exponent)
+    value = times_square(b, known.power(), correction(b, known.below, known.inverse))
+    return known.whole(value)
