@@ -28,13 +28,13 @@ from symprop.verify.compiled import (
     compiled_rows,
     difference_rows_of_compiled,
 )
-from symprop.verify.differences import difference_rows, plan, run_checks
-from symprop.verify.digits import Simulation, lost_digits, named_values
+from symprop.verify.differences import difference_rows, joint_checks, plan, run_checks, together
+from symprop.verify.digits import Simulation, lost_digits, named_values, simulation_cost
 from symprop.verify.exact import LEVELS, Definitions, Trusted
 from symprop.verify.modes import direction_symbol, mode_rows
 from symprop.verify.points import Values, bound_sizes, in_own_table, name_of, read_values
 from symprop.verify.problem import Gradient, Point, Problem, evaluation_cost, shape_of
-from symprop.verify.report import Report
+from symprop.verify.report import Report, Row
 from symprop.verify.rules import rule_rows
 
 __all__ = ["verify"]
@@ -70,8 +70,9 @@ def verify(
 
     - `finite differences`: central differences of the forward expression at 50 and more digits, with step
       control and an error estimate; every entry as far as the `budget` goes (in additions of 50 digits, about
-      a microsecond each), else random directions and a sample of entries, as the report says. `kink`: at a
-      kink, any value between the one-sided slopes passes.
+      a microsecond each), else random directions and a sample of entries, as the report says; where even an
+      entry of each gradient would cost more, all gradients together in random directions and a sample of
+      them. `kink`: at a kink, any value between the one-sided slopes passes.
     - `rule`: the derivative rule of each operation against differences of that operation.
     - `forward mode`, `second order`, `symmetry`: reverse against forward mode in random directions.
     - `compiled value`: outputs and gradients of `function` against 50 digits, in ULP.
@@ -258,7 +259,11 @@ class _Verification:
         if gradients:
             plans = plan(problem, [value for value, _ in problem.gradient_values(few[0])])
             checks = run_checks(problem, plans)
-            found = difference_rows(problem, plans, checks)
+            along, joined = together(problem, plans), list[Row]()
+            if along is not None:
+                plans, more, joined = joint_checks(problem, along, plans)
+                checks += more
+            found = [*difference_rows(problem, plans, checks), *joined]
             rules = rule_rows(problem)
             if any(not row.passed for row in found) and all(row.passed for row in rules) and not given:
                 rules = rule_rows(problem, every=True)
@@ -307,7 +312,12 @@ class _Verification:
         program = getattr(self.function, "program", None)
         if rows and isinstance(program, Graph):
             worst = max(range(len(rows)), key=lambda k: lost_digits(rows[k]))
-            if lost_digits(rows[worst]) >= LOST:
+            cost = simulation_cost([n for n in program.table.nodes if n.kind == "real"])
+            if lost_digits(rows[worst]) >= LOST and 2 * cost > self.budget:
+                self.report.notes.append(
+                    f"where digits are lost: not looked for, a try costs {cost:.3g} ({problem.limit})"
+                )
+            elif lost_digits(rows[worst]) >= LOST:
                 text = self._where_lost(program, problem, points, comparison, *found[worst][1])
                 rows[worst] = replace(rows[worst], note=text)
         self.report.rows += rows
@@ -330,7 +340,7 @@ class _Verification:
         for point in chosen:
             inputs = {name_of(s): self.values.of_sample(s, point.sample) for s in self.values.arrays}
             named = named_values(problem, point)
-            simulation = Simulation(program, inputs, named, comparison.dtype, self.seed)
+            simulation = Simulation(program, inputs, named, comparison.dtype, self.seed, self.budget)
             text = simulation.explain(port, flat % size)
             if text:
                 return text if point.sample is None else f"sample {point.sample}, {text}"

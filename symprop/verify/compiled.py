@@ -212,13 +212,14 @@ def difference_rows_of_compiled(
     weight = mp.mpf(1) / len(problem.points) if reduce == "mean" else mp.mpf(1)
     offset = len(comparison.ports) - len(problem.gradients)
     rows = []
-    for g, (gradient, one) in enumerate(zip(problem.gradients, plans, strict=True)):
+    by_gradient: dict[int, dict[tuple[int | None, int], list[Check]]] = {}
+    for check in checks:
+        grouped = by_gradient.setdefault(check.gradient, {})
+        grouped.setdefault((check.flat, check.number), []).append(check)
+    for g, grouped in sorted(by_gradient.items()):
+        gradient, one = problem.gradients[g], plans[g]
         port = comparison.ports[offset + g]
         found, bound = comparison.found[offset + g], comparison.bound[offset + g]
-        grouped: dict[tuple[int | None, int], list[Check]] = {}
-        for check in checks:
-            if check.gradient == g:
-                grouped.setdefault((check.flat, check.number), []).append(check)
         candidates = []
         for (flat, number), group in grouped.items():
             if any(c.skipped or not c.slope.finite for c in group):

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mpmath as mp
 import numpy as np
+import sympy as sp
 
 from symprop.verify.exact import LEVELS
 from symprop.verify.kinks import crossings
+from symprop.verify.modes import direction_symbol
 from symprop.verify.naming import entry_name
 from symprop.verify.problem import Gradient, Point, Problem, shape_of
 from symprop.verify.report import Row
 from symprop.verify.slopes import STEP, Slope, slope
 
-__all__ = ["Check", "Plan", "difference_rows", "plan", "run_checks"]
+__all__ = ["Check", "Plan", "difference_rows", "joint_checks", "plan", "run_checks", "together"]
 
 _EVALUATIONS = 4  # per slope
 _DIRECTIONS = 2  # random directions for each gradient that is not checked entry by entry
+_SEPARATE = 16  # gradients that have a plan each, whatever that costs
 _OVERHEAD = 30  # of an evaluation, in additions
 _TINY = mp.mpf(10) ** -24  # an entry that small beside the others of its gradient is compared absolutely
 _SLACK = mp.mpf(10) ** -20
@@ -40,6 +43,9 @@ class Plan:
     entries: tuple[int, ...]
     directions: tuple[Any, ...]
     note: str
+
+
+_NOTHING = Plan((), (), "")
 
 
 @dataclass(frozen=True)
@@ -112,11 +118,17 @@ def plan(problem: Problem, values: Sequence[Any]) -> list[Plan]:
     """The entries and directions for each gradient, within the budget; `values` are the gradients at one
     point.
 
-    The budget is shared evenly; what a gradient with few entries leaves over goes to the others.
+    The budget is shared evenly; what a gradient with few entries leaves over goes to the others. Where there
+    are so many gradients that it does not reach for one entry of each, a few of them have a plan (see
+    `together`).
     """
-    costs = [_entry_cost(problem, gradient) for gradient in problem.gradients]
     sizes = [math.prod(shape_of(g.wrt)) for g in problem.gradients]
     left = problem.budget / max(1, len(problem.points))
+    costs: list[float] = []
+    for gradient in problem.gradients:
+        costs.append(_entry_cost(problem, gradient))
+        if len(sizes) > _SEPARATE and sum(costs) > left:
+            return _some(problem, left)
     result: dict[int, Plan] = {}
     order = sorted(range(len(sizes)), key=lambda g: costs[g] * sizes[g])
     for place, g in enumerate(order):
@@ -144,6 +156,86 @@ def plan(problem: Problem, values: Sequence[Any]) -> list[Plan]:
         )
         result[g] = Plan(entries, directions, note)
     return [result[g] for g in range(len(sizes))]
+
+
+def _some(problem: Problem, left: float) -> list[Plan]:
+    """An entry of each of a few gradients, chosen at random, for half of the budget (of one at least)."""
+    random = np.random.default_rng([problem.seed, 8])
+    plans = [_NOTHING] * len(problem.gradients)
+    for count, g in enumerate(random.permutation(len(plans))):
+        left -= 2 * _entry_cost(problem, problem.gradients[g])
+        if left < 0 and count:
+            break
+        size = math.prod(shape_of(problem.gradients[g].wrt))
+        plans[g] = Plan((int(random.integers(size)),) if size else (), (), "")
+    return plans
+
+
+def together(problem: Problem, plans: Sequence[Plan]) -> Problem | None:
+    """The problem whose gradients are along random directions through all inputs at once, where some of the
+    gradients have no plan of their own; None where all have one.
+    """
+    chosen = sum(one is not _NOTHING for one in plans)
+    if chosen == len(plans):
+        return None
+    random = np.random.default_rng([problem.seed, 9])
+    gradients = []
+    for number in range(1, _DIRECTIONS + 1 if chosen > 1 else 2):
+        directions = [random.standard_normal(shape_of(g.wrt)) for g in problem.gradients]
+        name = f"all {len(plans)} gradients, direction {number}"
+        gradients.append(joint(problem, range(len(plans)), directions, name))
+    return replace(problem, gradients=gradients)
+
+
+def joint(problem: Problem, members: Sequence[int], directions: Sequence[Any], name: str) -> Gradient:
+    """The gradient by the distance along directions of some inputs at once: `sum(<gradient, direction>)`."""
+    table, terms, along = problem.table, [], []
+    distance = table.symbol(sp.Dummy("distance", real=True))
+    for g in members:
+        gradient, direction = problem.gradients[g], np.asarray(directions[g])
+        along.append((gradient.wrt, direction))
+        symbol, weights = direction_symbol(table, gradient.wrt, "direction")
+        for point in problem.points:
+            point.trusted.give(symbol, direction.reshape(shape_of(symbol)))
+        terms.append(table.sum(table.mul(gradient.node, weights)))
+    for point in problem.points:
+        point.trusted.give(distance, 0)
+    return Gradient(distance, table.add(*terms), name, tuple(along))
+
+
+def joint_checks(
+    problem: Problem, along: Problem, plans: Sequence[Plan]
+) -> tuple[list[Plan], list[Check], list[Row]]:
+    """The rows of `together`; where one fails, the entry to blame is found by halving the inputs, then the
+    entries, and has a plan and a check of its own.
+    """
+    ones = [Plan((0,), (), "") for _ in along.gradients]
+    checks = run_checks(along, ones)
+    chosen = sum(one is not _NOTHING for one in plans)
+    count = len(problem.gradients)
+    note = (
+        f"all {count} gradients together in {len(ones)} random direction{'s' * (len(ones) > 1)}, "
+        f"{chosen} of them one by one ({problem.limit})"
+    )
+    rows = [
+        replace(row, note="; ".join(filter(None, [note, row.note])))
+        for row in difference_rows(along, ones, checks)
+    ]
+    failed = next((c for c in checks if not c.passed and not c.slope.kink), None)
+    if failed is None:
+        return list(plans), [], rows
+    directions = [v for _, v in along.gradients[failed.gradient].along]
+    suspects = list(range(count))
+    while len(suspects) > 1:
+        half = suspects[: len(suspects) // 2]
+        part = replace(problem, gradients=[joint(problem, half, directions, "some")])
+        found = run_checks(part, [Plan((0,), (), "")])
+        suspects = half if any(not c.passed for c in found) else suspects[len(half) :]
+    (g,) = suspects
+    new = list(plans)
+    new[g] = Plan((), (directions[g],), "") if directions[g].shape else Plan((0,), (), "")
+    local = [one if k == g else _NOTHING for k, one in enumerate(new)]
+    return new, run_checks(problem, local), rows
 
 
 def _entry_cost(problem: Problem, gradient: Gradient) -> float:
@@ -215,8 +307,8 @@ def _check(
         return problem.noise(point, digits)
 
     size = abs(found) if mp.isfinite(found) else mp.mpf(0)
-    base = point.trusted.at(LEVELS[0])(gradient.wrt)[0]
-    moved = [abs(base.flat[k]) for k in direction]
+    bases = gradient.base(point.trusted.at(LEVELS[0]))
+    moved = [abs(v) for _, base in bases for k, v in enumerate(base.flat) if gradient.along or k in direction]
     least = min((int(mp.frexp(v)[1]) for v in moved if v and mp.isfinite(v)), default=0)
     # a step must be seen beside the largest number that is moved
     largest = max((v for v in moved if mp.isfinite(v)), default=mp.mpf(0))
@@ -260,7 +352,7 @@ def _check(
         note = f"{result.note}: {note}"
     # where several kinks meet, the one-sided slopes along a direction do not bound the sum of their
     # conventions
-    skipped = result.kink and flat is None and len(met) != 1
+    skipped = result.kink and (flat is None or bool(gradient.along)) and len(met) != 1
     return Check(g, p, flat, number, result, found, found_error, note, skipped)
 
 
@@ -269,13 +361,17 @@ def mover(
 ) -> Callable[[Any, int], dict[int, Any]]:
     """The function of (t, digits) that gives the input at distance t along a direction."""
 
+    along = [direction] if not gradient.along else [_numbers(v) for _, v in gradient.along]
+
     def move(t: Any, digits: int) -> dict[int, Any]:
-        base = point.trusted.at(digits)(gradient.wrt)[0]
-        moved = np.array(base, object)
+        changes = {}
         with mp.workdps(digits):
-            for flat, v in direction.items():
-                moved.flat[flat] = moved.flat[flat] + t * v
-        return {gradient.wrt.serial: moved}
+            for (node, base), entries in zip(gradient.base(point.trusted.at(digits)), along, strict=True):
+                moved = np.array(base, object)
+                for flat, v in entries.items():
+                    moved.flat[flat] = moved.flat[flat] + t * v
+                changes[node.serial] = moved
+        return changes
 
     return move
 
@@ -297,9 +393,12 @@ def _halve(problem: Problem, p: int, g: int, direction: Any, value: Any, error: 
 def difference_rows(problem: Problem, plans: Sequence[Plan], checks: Sequence[Check]) -> list[Row]:
     """A row for each gradient, and one for its kinks where there are any."""
     rows = []
+    of_gradient: list[list[Check]] = [[] for _ in problem.gradients]
+    for check in checks:
+        of_gradient[check.gradient].append(check)
     for g, (gradient, one) in enumerate(zip(problem.gradients, plans, strict=True)):
-        mine = [c for c in checks if c.gradient == g and not c.skipped]
-        skipped = sum(c.skipped for c in checks if c.gradient == g)
+        mine = [c for c in of_gradient[g] if not c.skipped]
+        skipped = len(of_gradient[g]) - len(mine)
         smooth = [c for c in mine if not c.slope.kink]
         kinked = [c for c in mine if c.slope.kink]
         notes = [one.note] if one.note else []

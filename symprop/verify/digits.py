@@ -26,12 +26,13 @@ from symprop.verify.problem import Point, Problem
 from symprop.verify.report import Row
 from symprop.verify.rounding import RUNS, noisy_values
 
-__all__ = ["Named", "Simulation", "lost_digits", "named_values"]
+__all__ = ["Named", "Simulation", "lost_digits", "named_values", "simulation_cost"]
 
 DIGITS = 100  # of the evaluation that is taken as true
 _JUMP = 1.0  # decimal digits that a node must lose by itself to be looked at
 _BLAMED = 0.5  # of the lost digits must come back with the true value of the node
-_LOOKED_AT = 40  # nodes that are tried
+_LOOKED_AT = 40  # nodes that are tried, within the budget
+_NOISY = 40  # a node of a noisy evaluation, in additions of 50 digits
 _SUMS = frozenset(["add", "sub", "fma", "sum", "matmul", "trace"])
 _SAME = mp.mpf(10) ** -60  # relative difference below which a value has the name of another
 _NEAR = mp.mpf(10) ** -3  # a number that near to a short one is written by its distance from it
@@ -52,11 +53,17 @@ class Simulation:
     """A program at one point, with many digits and with random errors of rounding.
 
     `program` is the graph that is compiled, `inputs` holds values by the name of the input; values in `known`
-    lend their names to nodes of the program.
+    lend their names to nodes of the program. `budget` bounds the nodes that are tried.
     """
 
     def __init__(
-        self, program: Graph, inputs: Mapping[str, Any], known: Named, dtype: str, seed: int
+        self,
+        program: Graph,
+        inputs: Mapping[str, Any],
+        known: Named,
+        dtype: str,
+        seed: int,
+        budget: float = math.inf,
     ) -> None:
         self.table = NodeTable()
         made = _one_sample(program, self.table)
@@ -70,6 +77,7 @@ class Simulation:
         with mp.workdps(DIGITS), np.errstate(all="ignore"):
             self.exact = {n.serial: v for n, v in zip(self.nodes, exact(*self.nodes), strict=True)}
         self.names = self._named(program, made, known)
+        self._tried = int(min(_LOOKED_AT, budget / simulation_cost(self.nodes)))
         self._runs: list[dict[int, Any]] | None = None
         self._memo: dict[int, Any] = {}
 
@@ -84,7 +92,7 @@ class Simulation:
             if error < _JUMP:
                 return ""
             losses = [loss for loss in map(self._own_loss, order) if loss.lost >= _JUMP]
-            for loss in losses[:_LOOKED_AT]:
+            for loss in losses[: self._tried]:
                 given = {loss.node.serial: self.exact[loss.node.serial]}
                 if self._lost(root, flat, given) <= (1 - _BLAMED) * error:
                     return self._text(loss)
@@ -162,18 +170,19 @@ class Simulation:
     def _named(self, program: Graph, made: Mapping[int, Node], known: Named) -> dict[int, str]:
         """Names of nodes: those of the program, and before them those of equal values in the user's graph."""
         names: dict[int, str] = {}
-        by_shape: dict[tuple[int, ...], list[tuple[str, Any]]] = {}
+        taken: set[str] = set()
+        by_value: dict[tuple[Any, ...], list[tuple[str, Any]]] = {}
         for name, value in known:
-            by_shape.setdefault(np.shape(value), []).append((name, value))
+            by_value.setdefault(_near(value), []).append((name, value))
         for node in self.nodes:
             if node.op in ("symbol", "constant", "broadcast", "reshape", "transpose"):
                 continue
             value = self.exact[node.serial]
-            for name, other in by_shape.get(_shape(node), []):
-                if name not in names.values() and _equal(value, other):
+            for name, other in by_value.get(_near(value), []):
+                if name not in taken and _equal(value, other):
                     names[node.serial] = name
+                    taken.add(name)
                     break
-        taken = set(names.values())
         for symbol, node in program.nodes.items():
             here = made[node.serial]
             name = str(getattr(symbol, "name", symbol))
@@ -256,6 +265,11 @@ class Simulation:
         return ""
 
 
+def simulation_cost(nodes: Sequence[Node]) -> float:
+    """What the noisy evaluations of these nodes cost, in additions of 50 digits."""
+    return sum(_NOISY + math.prod(_shape(node)) * RUNS / 10 for node in nodes)
+
+
 def lost_digits(row: Row) -> float:
     """The decimal digits that a compiled result lacks; infinite where it is no number."""
     if not mp.isfinite(row.error):
@@ -296,6 +310,12 @@ def _one_sample(program: Graph, table: NodeTable) -> dict[int, Node]:
         else:
             made[node.serial] = table.make(node.op, [made[a.serial] for a in node.args], node.attrs)
     return made
+
+
+def _near(value: Any) -> tuple[Any, ...]:
+    """What values that are equal to many digits have in common: the shape, and the first entry as a float."""
+    first = next(iter(np.asarray(value, object).flat), None)
+    return (*np.shape(value), None if first is None else float(first))
 
 
 def _equal(value: Any, other: Any) -> bool:

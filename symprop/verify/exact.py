@@ -34,6 +34,7 @@ LEVELS = (50, 80, 160, 320, 640)
 _BELOW_FLOATS = 400
 _AGREE = mp.mpf(10) ** -30  # relative agreement of two levels that counts as the same value
 _MOVES = frozenset(["reshape", "transpose", "broadcast", "slice", "pad", "index", "diag", "diagonal"])
+_ALL = np.ones((), bool)  # of the one entry of a scalar
 _SPAN = 4096  # bits between the largest and the smallest entry up to which integers replace floating point
 
 
@@ -84,6 +85,7 @@ class Definitions:
         self.table = table
         self._memo: dict[int, Node] = {}
         self._orders: dict[tuple[int, ...], list[Node]] = {}
+        self._users: dict[tuple[int, ...], dict[int, list[int]]] = {}
 
     def definition(self, node: Node) -> Node | None:
         """What a composite operation is, over other operations; None for a primitive."""
@@ -117,6 +119,27 @@ class Definitions:
                     todo.extend((a, False) for a in self.args(node) if a.serial not in done)
             self._orders[key] = list(done.values())
         return self._orders[key]
+
+    def affected(self, changes: Iterable[int], roots: Sequence[Node]) -> list[Node]:
+        """The nodes, in order, that the roots need and that are computed from one of some nodes: only these
+        are looked at.
+        """
+        order, key = self.order(roots), tuple([root.serial for root in roots])
+        users = self._users.get(key)
+        if users is None:
+            users = self._users[key] = {}
+            for place, node in enumerate(order):
+                for a in self.args(node):
+                    users.setdefault(a.serial, []).append(place)
+        changed = set(changes)
+        found: set[int] = set()
+        todo = list(changed)
+        while todo:
+            for place in users.get(todo.pop(), ()):
+                if place not in found and order[place].serial not in changed:
+                    found.add(place)
+                    todo.append(order[place].serial)
+        return [order[place] for place in sorted(found)]
 
 
 class Exact:
@@ -153,14 +176,7 @@ class Exact:
         self(*roots)
         key = (frozenset(changes), tuple(root.serial for root in roots))
         if key not in self._affected:
-            touched = set(changes)
-            order = []
-            for node in self.definitions.order(roots):
-                args = self.definitions.args(node)
-                if node.serial not in touched and any(a.serial in touched for a in args):
-                    touched.add(node.serial)
-                    order.append(node)
-            self._affected[key] = order
+            self._affected[key] = self.definitions.affected(changes, roots)
         new: dict[int, Any] = {serial: np.asarray(value) for serial, value in changes.items()}
         masks = {serial: _other(value, self.known.get(serial)) for serial, value in new.items()}
         with mp.workdps(self.digits):
@@ -187,6 +203,8 @@ class Exact:
 
     def _recompute(self, node: Node, new: Mapping[int, Any], masks: Mapping[int, Any]) -> tuple[Any, Any]:
         """The new value of a node, and which entries of it may have changed."""
+        if not node.shape:
+            return self._compute(node, new), _ALL
         everything = np.ones(shape_of(node), bool)
         if node.serial not in self.known or self.definitions.definition(node) is not None:
             return self._compute(node, new), everything
@@ -195,7 +213,7 @@ class Exact:
             return self._compute(node, new), np.asarray(
                 declared.reference(node.attrs, masks[node.args[0].serial])
             )
-        if not node.shape or (not declared.elementwise and node.op != "matmul"):
+        if not declared.elementwise and node.op != "matmul":
             return self._compute(node, new), everything
         if node.op == "matmul":
             return self._changed_product(node, new, masks)

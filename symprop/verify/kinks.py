@@ -44,7 +44,8 @@ class Crossing:
 def find_kinks(definitions: Definitions, roots: Sequence[Node]) -> list[Kink]:
     """The kinks that the operations of a graph declare; a composite names those of its definition."""
     table = definitions.table
-    found: dict[frozenset[int], Kink] = {}
+    found: list[Kink] = []
+    seen: set[int] = set()
     for node in reversed(definitions.order(roots)):  # a composite comes before its definition
         declared = OPERATIONS[node.op]
         expressions: Sequence[Node] = ()
@@ -54,12 +55,11 @@ def find_kinks(definitions: Definitions, roots: Sequence[Node]) -> list[Kink]:
             expressions = [table.sub(*node.args)]
         for expression in expressions:
             # a - b and b - a are one kink
-            key = frozenset(
-                {expression.serial, table.neg(expression).serial, _swapped(definitions, expression)}
-            )
-            if not any(key & other for other in found):
-                found[key] = Kink(node, expression)
-    return list(found.values())
+            same = {expression.serial, table.neg(expression).serial, _swapped(definitions, expression)}
+            if seen.isdisjoint(same):
+                found.append(Kink(node, expression))
+                seen |= same
+    return found
 
 
 def _swapped(definitions: Definitions, expression: Node) -> int:

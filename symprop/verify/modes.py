@@ -29,6 +29,7 @@ _RELATIVE = (
     mp.mpf(10) ** -25
 )  # agreement that two evaluations of one quantity must reach, beside their own errors
 _MOST_MORE = 4000  # digits that an alarm is confirmed with, beyond the first
+_SEPARATE = 16  # gradients that have a row each, whatever that costs
 _DERIVING = 30  # forward evaluations whose cost must be affordable
 
 
@@ -81,19 +82,23 @@ def mode_rows(problem: Problem, notes: list[str], order: int = 2) -> list[Row]:
 def _first_order(
     problem: Problem, tangent: Node, symbols: Sequence[Node], vectors: Sequence[Any]
 ) -> list[Row]:
-    rows = []
-    for number, gradient in enumerate(problem.gradients):
-        candidates = []
-        for point in problem.points:
-            value, error = problem.gradient_values(point)[number]
-            found, bound = _inner(value, error, vectors[number])
-            given = _given(symbols[number], vectors[number])
+    """A row for each gradient; one for all of them where there are more than the budget allows."""
+    count = len(problem.gradients)
+    cost = 2 * evaluation_cost(problem.definitions, [tangent]) * len(problem.points)
+    separate = count <= _SEPARATE or count * cost <= problem.budget
+    groups = [[k] for k in range(count)] if separate else [list(range(count))]
+    names = [g.name for g in problem.gradients] if separate else [f"all {count} gradients"]
+    rows: list[list[Row]] = [[] for _ in groups]
+    for point in problem.points:
+        values = problem.gradient_values(point)
+        for candidates, name, members in zip(rows, names, groups, strict=True):
+            parts = [_inner(*values[k], vectors[k]) for k in members]
+            given = {s: v for k in members for s, v in _given(symbols[k], vectors[k]).items()}
             ((expected, change),) = _settled(point, given, tangent)
+            found, bound = mp.fsum(p[0] for p in parts), mp.fsum(p[1] for p in parts)
             where = point.where("random direction")
-            row = _row("forward mode", gradient.name, where, found, expected[()], bound + change[()])
-            candidates.append(row)
-        rows.append(_worst(candidates))
-    return [row for row in rows if row is not None]
+            candidates.append(_row("forward mode", name, where, found, expected[()], bound + change[()]))
+    return [row for row in map(_worst, rows) if row is not None]
 
 
 def _second_order(

@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 
 from symprop.graph import Node, NodeTable
-from symprop.verify.exact import Definitions, Trusted, operation_cost, shape_of
+from symprop.verify.exact import Definitions, Exact, Trusted, operation_cost, shape_of
 from symprop.verify.kinks import Kink, find_kinks
 from symprop.verify.naming import node_name
 
@@ -25,6 +25,12 @@ class Gradient:
     wrt: Node
     node: Node
     name: str
+    along: tuple[tuple[Node, Any], ...] = ()  # `wrt` moves these inputs along directions, all at once
+
+    def base(self, exact: Exact) -> list[tuple[Node, Any]]:
+        """The inputs that are moved, with their values at a point."""
+        moved = [node for node, _ in self.along] or [self.wrt]
+        return list(zip(moved, exact(*moved), strict=True))
 
 
 @dataclass

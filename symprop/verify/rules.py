@@ -29,6 +29,7 @@ __all__ = ["rule_rows"]
 
 _ENTRIES = 6  # of an elementwise operation, at each node
 _NODES = 3  # nodes of one operation
+_MOST = 200  # of them, where the one to blame for a wrong gradient is looked for
 _SHARE = 0.1  # of the budget that a single node may cost
 
 
@@ -44,8 +45,8 @@ class _Case:
 
 
 def rule_rows(problem: Problem, every: bool = False) -> list[Row]:
-    """A row for each operation and mode: the worst of its arguments, at some nodes and entries (at all with
-    `every`).
+    """A row for each operation and mode: the worst of its arguments, at some nodes and entries (at nearly all
+    with `every`).
     """
     by_operation: dict[tuple[Any, ...], list[Node]] = {}
     for node in _differentiated(problem):
@@ -54,7 +55,7 @@ def rule_rows(problem: Problem, every: bool = False) -> list[Row]:
             by_operation.setdefault((node.op, *detail), []).append(node)
     rows = []
     for nodes in by_operation.values():
-        chosen = nodes if every else _spread(nodes, _NODES)
+        chosen = _spread(nodes, _MOST if every else _NODES)
         found: list[Row] = []
         for node in chosen:
             found += _rows_of_node(problem, node, every)
