@@ -22,7 +22,12 @@ from symprop.schedule.ir import Axis, Buffer, Nest
 if TYPE_CHECKING:
     from symprop.emit.loops import LoopEmitter
 
-__all__ = ["product_kernel"]
+__all__ = ["factors", "product_kernel"]
+
+
+def factors(nest: Nest) -> str:
+    """The two factors of a product nest, by the names of their buffers."""
+    return " * ".join(s.buffer.name for s in nest.inner[:2] if s.buffer is not None)
 
 
 def product_kernel(emitter: LoopEmitter, nest: Nest) -> bool:
@@ -129,8 +134,7 @@ def _write(
             compact=any(s.op in CALLS for s in nest.body),  # long code: written once, not per vector
         )
         depth = "N" if inner.extent is None else inner.extent
-        names = " * ".join(s.buffer.name for s in nest.inner[:2] if s.buffer is not None)
-        b.module.notes.append(f"{names}, {_extent(rows)} x {_extent(columns)} over {depth}: {chosen}")
+        b.module.notes.append(f"{factors(nest)}, {_extent(rows)} x {_extent(columns)} over {depth}: {chosen}")
 
     def loops() -> None:
         with emitter.nested(around, at):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Target, Value, vector
 from symprop.emit.interpreted import TapeEmitter, tape_block
@@ -11,6 +13,7 @@ from symprop.emit.linear import emit_kernel
 from symprop.emit.loops import LoopEmitter
 from symprop.emit.math import CALLS
 from symprop.emit.pool import MOST_THREADS
+from symprop.emit.products import factors
 from symprop.emit.table import address_of
 from symprop.emit.unrolled import SHARED_FROM, UnrolledEmitter
 from symprop.schedule.ir import Buffer, Check, Kernel, Nest, Schedule
@@ -20,7 +23,9 @@ __all__ = ["ENTRY", "SHARED_FROM", "Memory", "emit", "samples_at_a_time"]
 
 ENTRY = "symprop.entry"
 INLINE_LIMIT = 24  # uses of an elementary function up to which each is written out; more call one copy
+SLOTS = "@symprop.slots"  # where the buffers of the parts lie
 WHOLE = 48  # nests up to which they are one function
+STORED = 256  # addresses of buffers up to which each is stored by itself; more by a loop
 PART = 1000  # lines of a function of nests, where there are more
 
 
@@ -80,7 +85,7 @@ def emit(
         emitter = LoopEmitter(b, element, pointers, samples, workspace, outlined)
         status = len(schedule.checks)
         products = sum(nest.product for nest in schedule.nests)
-        parts = _Parts(emitter, pointers, len(schedule.nests) > WHOLE or products > 1)
+        parts = _Parts(emitter, inputs, schedule, len(schedule.nests) > WHOLE or products > 1)
         for nest in schedule.nests:
             if isinstance(nest, Kernel):
                 parts.end()
@@ -90,6 +95,7 @@ def emit(
                 parts.nest(nest)
         parts.end()
         scratch = _rounded(emitter.scratch_size)
+        parts.close(_places(schedule, rest, scratch))
         b.lines[line] = f"{base} = getelementptr i8, ptr {workspace}, i64 {scratch}"
         memory = Memory(memory.fixed + scratch, memory.per_sample)
     b.emit("ret i32 0")
@@ -106,57 +112,151 @@ def samples_at_a_time(schedule: Schedule, target: Target, element: str) -> int:
 class _Parts:
     """Writes nests into functions of their own, several in each, where a program has very many: the work of
     LLVM on one function grows faster than its length.
+
+    A function finds the addresses of its buffers in a table, in the order in which it uses them: nests of
+    the same form over other buffers, as the layers or the steps of a network have them, are one function,
+    and are written once. So nests wait (`pending`) until one comes whose form has not been met behind those
+    before it.
     """
 
-    def __init__(self, main: LoopEmitter, pointers: dict[Buffer, Value], apart: bool) -> None:
+    def __init__(self, main: LoopEmitter, block: Value, schedule: Schedule, apart: bool) -> None:
         self.main = main
         self.apart = apart
         self.part: LoopEmitter | None = None
-        if apart:  # every part finds the addresses of the buffers in a table
-            self.places = {buffer: k for k, buffer in enumerate(pointers)}
-            self.table = main.b.alloca(PTR, max(1, len(pointers)))
-            for k, pointer in enumerate(pointers.values()):
-                main.b.store(pointer, main.b.element(self.table, k, I64))
+        self.slots: list[Buffer] = []  # of the tables of all parts, one after the other
+        self.first = 0  # slot of the part at hand
+        self.local: dict[Buffer, int] = {}  # its buffers
+        self.pending: list[Nest] = []
+        self.key: tuple[int, ...] = ()  # the forms of its nests
+        self.forms: dict[Any, int] = {}
+        self.ends: dict[tuple[int, ...], bool] = {}  # whether a part ends behind these
+        self.notes: dict[tuple[int, ...], str] = {}  # what is noted for readers, behind the names
+        self.functions: dict[tuple[int, ...], tuple[str, int]] = {}  # their name, and bytes of scratch memory
+        if apart:
+            self.table = main.b.alloca(PTR, 1)  # `close` says how many addresses it has
+            self.room, self.line = len(main.b.entry_lines) - 1, len(main.b.lines)
+            self.long = sum(map(_buffers_of, schedule.nests)) > STORED
+            if self.long:
+                self._fill(block)
+
+    def _fill(self, block: Value) -> None:
+        """Write the addresses of very many buffers by a loop over constants: each is a word of the block, so
+        many bytes on, and so many more for every sample.
+        """
+        b = self.main.b
+        self.count = b.fresh(I64)
+        b.emit("")
+        rows = b.and_(b.add(self.main.samples, b.const(ALIGN - 1, I64)), b.const(-ALIGN, I64))
+        with b.loop(b.const(0, I64), self.count) as loop:
+            at = b.mul(loop.index, b.const(3, I64))
+            word, fixed, each = (
+                b.load(b.element(Value(SLOTS, PTR), b.add(at, b.const(k, I64)), I64), I64, True)
+                for k in range(3)
+            )
+            start = address_of(b, block, word)
+            place = b.element(start, b.add(fixed, b.mul(rows, each)), I8)
+            b.store(place, b.element(self.table, loop.index, I64))
+
+    def close(self, places: Mapping[Buffer, tuple[int, int, int]]) -> None:
+        """Write what is known at the end: the number of addresses, and what they are."""
+        if not self.apart:
+            return
+        b, size = self.main.b, len(self.slots)
+        b.entry_lines[self.room] = f"{self.table} = alloca {PTR}, i64 {max(1, size)}, align 64"
+        if not self.long:
+            end = len(b.lines)
+            for k, buffer in enumerate(self.slots):
+                b.store(self.main.pointers[buffer], b.element(self.table, k, I64))
+            stores = b.lines[end:]
+            del b.lines[end:]
+            b.lines[self.line : self.line] = stores
+            return
+        b.lines[self.line] = f"{self.count} = add i64 0, {size}"
+        words = ", ".join([f"i64 {word}" for buffer in self.slots for word in places[buffer]])
+        b.module.constants[f"private constant [{3 * size} x i64] [{words}], align 64"] = SLOTS
 
     def nest(self, nest: Nest) -> None:
         """Write a nest."""
         if not self.apart:
             self.main.nest(nest)
             return
+        for step in [*nest.inner, *nest.body]:
+            if step.buffer is not None and step.buffer not in self.local:
+                self.local[step.buffer] = len(self.local)
+                self.slots.append(step.buffer)
+        form = self._form(nest)
+        self.key = (*self.key, self.forms.setdefault(form, len(self.forms)))
+        self.pending.append(nest)
+        if self.key not in self.ends:
+            # a product alone: the constants of other nests take none of its registers
+            self.ends[self.key] = self._written() > PART or nest.product
+        elif nest.product and self.key in self.notes:
+            self.main.b.module.notes.append(factors(nest) + self.notes[self.key])
+        if self.ends[self.key]:
+            self.end()
+
+    def _form(self, nest: Nest) -> Any:
+        """What the code of a nest depends on: all but which buffers it is over."""
+        steps = [
+            [
+                (op, args, at, type(data), data, kind, None if buffer is None else self._of_buffer(buffer))
+                for op, args, buffer, at, data, kind in steps
+            ]
+            for steps in (nest.inner, nest.body)
+        ]
+        own = nest.axes, nest.reduce_axes, nest.product, tuple(nest.reductions)
+        return own, tuple(steps[0]), tuple(steps[1])
+
+    def _of_buffer(self, buffer: Buffer) -> Any:
+        kept = buffer.overwrites is None, buffer.overwritten, buffer.samples_last
+        return self.local[buffer], buffer.shape, buffer.batched, buffer.kind, kept
+
+    def _written(self) -> int:
+        """Write the nests that wait; gives the lines of the part."""
+        main, notes = self.main, self.main.b.module.notes
         if self.part is None:
-            main = self.main
             samples, workspace = Value("%samples", I64), Value("%workspace", PTR)
             b = Builder(main.b.module)
             b.types |= {v.name: v.type for v in (samples, workspace)}
             self.part = LoopEmitter(b, main.element, {}, samples, workspace, main.outlined)
         part = self.part
-        for step in [*nest.inner, *nest.body]:
-            if step.buffer is not None and step.buffer not in part.pointers:
-                value, slot = part.b.fresh(PTR), part.b.fresh(PTR)
-                place = self.places[step.buffer]
-                part.b.entry_lines += [
-                    f"{slot} = getelementptr i64, ptr %table, i64 {place}",
-                    f"{value} = load ptr, ptr {slot}, align 8, !invariant.load !0",
-                ]
-                part.pointers[step.buffer] = value
-        part.nest(nest)
-        if nest.product or len(part.b.lines) > PART:
-            self.end()  # a product alone: the constants of other nests take none of its registers
+        for nest in self.pending:
+            for step in [*nest.inner, *nest.body]:
+                if step.buffer is not None and step.buffer not in part.pointers:
+                    value, slot = part.b.fresh(PTR), part.b.fresh(PTR)
+                    part.b.entry_lines += [
+                        f"{slot} = getelementptr i64, ptr %table, i64 {self.local[step.buffer]}",
+                        f"{value} = load ptr, ptr {slot}, align 8, !invariant.load !0",
+                    ]
+                    part.pointers[step.buffer] = value
+            before = len(notes)
+            part.nest(nest)
+            if len(notes) > before and nest is self.pending[-1]:
+                self.notes[self.key] = notes[-1].removeprefix(factors(nest))
+        self.pending.clear()
+        return len(part.b.lines)
 
     def end(self) -> None:
         """Close the part at hand and call it."""
-        part, main = self.part, self.main
-        if part is None:
+        if not self.key:
             return
-        self.part = None
-        main.scratch_size = max(main.scratch_size, part.scratch_size)
-        functions = main.b.module.functions
-        name = f"symprop.nests.{len(functions)}"
-        part.b.emit("ret void")
-        head = f"internal void @{name}(ptr noalias %table, ptr %workspace, i64 %samples)"
-        functions[name] = part.b.define(head, "noinline nounwind")
-        values = f"ptr {self.table}, ptr {main.workspace}, i64 {main.samples}"
-        main.b.emit(f"call void @{name}({values})")
+        main = self.main
+        if self.key not in self.functions:
+            self._written()
+            assert self.part is not None
+            functions = main.b.module.functions
+            name = f"symprop.nests.{len(functions)}"
+            self.part.b.emit("ret void")
+            head = f"internal void @{name}(ptr noalias %table, ptr %workspace, i64 %samples)"
+            functions[name] = self.part.b.define(head, "noinline nounwind")
+            self.functions[self.key] = name, self.part.scratch_size
+        name, scratch = self.functions[self.key]
+        main.scratch_size = max(main.scratch_size, scratch)
+        table = main.b.element(self.table, self.first, I64)
+        main.b.emit(f"call void @{name}(ptr {table}, ptr {main.workspace}, i64 {main.samples})")
+        self.part, self.first, self.key = None, len(self.slots), ()
+        self.local.clear()
+        self.pending.clear()
 
 
 def _outlined(schedule: Schedule) -> frozenset[str]:
@@ -191,6 +291,24 @@ def _check(
         b.start(good)
 
     emitter.reduction(check.nest, judge)
+
+
+def _buffers_of(nest: Nest | Kernel) -> int:
+    """How many buffers a nest uses; none for a kernel, which is in no part."""
+    steps = [] if isinstance(nest, Kernel) else [*nest.inner, *nest.body]
+    return len({step.buffer for step in steps} - {None})
+
+
+def _places(schedule: Schedule, workspace: int, scratch: int) -> dict[Buffer, tuple[int, int, int]]:
+    """Where every buffer lies: its word of the block, bytes from there, and bytes for every sample."""
+    places = {buffer: (buffer.number, 0, 0) for buffer in schedule.inputs}
+    places |= {buffer: (len(schedule.inputs) + buffer.number, 0, 0) for buffer in schedule.outputs}
+    layout = schedule.memory
+    assert layout is not None
+    for slot in layout.slots:
+        shift, each = (layout.fixed, slot.offset) if slot.buffer.batched else (slot.offset, 0)
+        places[slot.buffer] = workspace, scratch + shift, each
+    return places
 
 
 def _pointers(b: Builder, schedule: Schedule, inputs: Value, outputs: Value) -> dict[Buffer, Value]:

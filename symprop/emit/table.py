@@ -202,7 +202,7 @@ class Pointers(dict[Buffer, Value]):
         return address_of(self._b, self._array, buffer.number)
 
 
-def address_of(b: Builder, array: Value, number: int) -> Value:
+def address_of(b: Builder, array: Value, number: int | Value) -> Value:
     """The pointer at place `number` of an array of pointers."""
     slot = b.element(array, number, I64)
     return b.load(slot, vector("ptr"), invariant=True)
