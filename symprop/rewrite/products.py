@@ -21,6 +21,7 @@ __all__ += ["distributed", "even_argument", "normalised", "read"]
 
 LONGEST = 32
 _WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf"})
+_NO_NODES = frozenset[int]()
 
 
 def even_argument(x: Node, context: Context) -> Node:
@@ -33,16 +34,18 @@ def even_argument(x: Node, context: Context) -> Node:
 
 class Reading:
     """A product as it is read, once for each node: a number, and base -> exponent in the order in which they
-    were met, with the operations of the bases and the serial numbers of those below the line.
+    were met, with the operations of the bases and the serial numbers of those below the line. Products among
+    the factors are opened but for those in `closed`.
     """
 
-    __slots__ = ("cancelled", "clashes", "divisors", "number", "operations", "powers")
+    __slots__ = ("cancelled", "clashes", "divisors", "number", "operations", "powers", "vanished")
 
-    def __init__(self, node: Node, context: Context) -> None:
+    def __init__(self, node: Node, context: Context, closed: frozenset[int] = _NO_NODES) -> None:
         self.number: Number = 1
         self.powers: dict[int, tuple[Node, Number]] = {}
         self.cancelled = False
         self.clashes = False  # x**2 * x**-1 of an x that may be zero: left as it is
+        self.vanished = False  # an exponent is zero
         powers = self.powers
         divided = False
         room = LONGEST  # factors that are taken apart: a chain of products is not walked to its end
@@ -63,7 +66,7 @@ class Reading:
                     self.number *= Fraction(int(short.p), int(short.q))
                     factor = context.table.constant(rest)
             elif op == "mul":
-                if len(factor.args) <= room:
+                if len(factor.args) <= room and factor.serial not in closed:
                     room -= len(factor.args)
                     todo.extend([(a, exponent) for a in reversed(factor.args)])
                     continue
@@ -84,6 +87,7 @@ class Reading:
                     else:
                         self.clashes = True
                 exponent += before[1]
+                self.vanished = self.vanished or not exponent
             powers[factor.serial] = factor, exponent
         self.operations = {base.op for base, _ in powers.values()}
         self.divisors: tuple[int, ...] = ()
@@ -113,9 +117,9 @@ def read(node: Node, context: Context) -> Reading:
 class Factors:
     """The factors of a product, to be changed: a number, and base -> exponent."""
 
-    def __init__(self, node: Node, context: Context) -> None:
+    def __init__(self, node: Node, context: Context, reading: Reading | None = None) -> None:
         self.context, self.table = context, context.table
-        reading = read(node, context)
+        reading = read(node, context) if reading is None else reading
         self.number = reading.number
         self.powers = dict(reading.powers)
         self.cancelled = reading.cancelled
@@ -434,13 +438,25 @@ def _is_looked_at(node: Node) -> bool:
 
 
 def normalised(node: Node, sweep: Sweep) -> Node | None:
-    """The product (or power) after the rules of `PRODUCTS`, or None where none applies."""
+    """The product (or power) after the rules of `PRODUCTS`, or None where none applies.
+
+    A product among the factors that has other uses, as the upstream adjoint has, stays whole where a rule
+    applies to the others: opened, it would be computed again.
+    """
     if len(node.args) > LONGEST or not _is_looked_at(node):
         return None
-    reading = read(node, sweep.context)
+    closed = frozenset([a.serial for a in node.args if a.op == "mul" and not sweep.single(a)])
+    if closed:
+        result = _normalised(node, Reading(node, sweep.context, closed), sweep)
+        if result is not None:
+            return result
+    return _normalised(node, read(node, sweep.context), sweep)
+
+
+def _normalised(node: Node, reading: Reading, sweep: Sweep) -> Node | None:
     if reading.clashes or not (reading.cancelled or any(r.needs <= reading.operations for r in _BY_BASES)):
         return None
-    factors = Factors(node, sweep.context)
+    factors = Factors(node, sweep.context, reading)
     if "exp" in reading.operations:
         _slopes_apart(factors, None)
     present = {base.op for base, _ in factors.powers.values()}
@@ -454,7 +470,7 @@ def normalised(node: Node, sweep: Sweep) -> Node | None:
 def distributed(node: Node, sweep: Sweep) -> Node | None:
     """`p*(a*p**-1 + b) --> a + b*p` for a positive p: where p underflows, its inverse is infinite."""
     context, table = sweep.context, sweep.table
-    if len(node.args) > LONGEST or not any(a.op == "add" for a in node.args):
+    if len(node.args) > LONGEST:
         return None
     reading = read(node, context)
     paired = not reading.operations.isdisjoint(_PAIRED)

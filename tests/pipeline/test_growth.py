@@ -113,7 +113,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("make", [g for g in SMALL if g is not logistic])
+@pytest.mark.parametrize("make", SMALL)
 def test_the_work_of_compile_is_linear(make):
     check(make, compiled, SMALL[make])
 

@@ -3,6 +3,7 @@
 import pytest
 import sympy as sp
 
+import symprop
 from symprop.graph import topological
 from symprop.rewrite import count_operations, optimise
 from symprop.rewrite.sharing import common_parts
@@ -130,3 +131,15 @@ def test_no_more_operations_than_sympy(bench, n):
         others = nodes[:k] + nodes[k + 1 :]
         roots.append(t.add(t.mul(*others), t.mul(t.constant(4), x, squares)))
     assert arithmetic(bench, *roots) <= theirs
+
+
+def test_an_upstream_product_that_others_use_stays_whole():
+    """Each adjoint of a logistic chain is a product of the one before it: opened, every step would be
+    multiplied out again down to the first.
+    """
+    here, equations = sp.Symbol("x"), []
+    for k in range(30):
+        equations.append((sp.Symbol(f"s{k}"), 1 / (1 + sp.exp(here * sp.Symbol(f"w{k}")))))
+        here = equations[-1][0]
+    f = symprop.compile(symprop.Graph(equations))
+    assert f.report.passes[-1].after.nodes < 9 * 30
