@@ -190,7 +190,12 @@ class Intake:
                         "it takes whole matrices and is not applied entry by entry to the scalar "
                         f"{brief(parts[k])}",
                     )
-        if parts and rule[1] not in (_named, _user) and all(id(p) in numeric for p in parts):
+        if (
+            parts
+            and id(parts[0]) in numeric
+            and rule[1] not in (_named, _user)
+            and all(id(p) in numeric for p in parts)
+        ):
             nested = 1 + max(numeric[id(p)] for p in parts)
             plain = isinstance(expression, sp.Expr) and not expression.is_Matrix
             if nested < _FOLDED_DEPTH and plain and expression.is_number:

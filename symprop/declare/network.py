@@ -102,7 +102,9 @@ class Graph:
         self._named = named
         self.nodes = dict(named)
         self._defined = dict(named)
-        sizes = set(dimension_symbols([node for _, node in named]))
+        shaped = any(not isinstance(size, int) for node in used.values() for size in node.shape)
+        self._dimensions = tuple(dimension_symbols([node for _, node in named])) if shaped else ()
+        sizes = set(self._dimensions)
         self._inputs = tuple(s for s in used if s not in sizes)
         for symbol in self._inputs:
             self.nodes.setdefault(symbol, used[symbol])
@@ -161,7 +163,7 @@ class Graph:
     @property
     def dimensions(self) -> tuple[sp.Basic, ...]:
         """The symbols in the shapes of the inputs, which the arrays of a call bind."""
-        return tuple(dimension_symbols([node for _, node in self._named]))
+        return self._dimensions
 
     def with_ties(self, ties: str) -> Graph:
         """The same graph with another convention for `Max` and `Min` at equal arguments."""

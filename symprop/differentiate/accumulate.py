@@ -130,10 +130,15 @@ class Guards:
 
     def note_sum(self, result: Node, terms: Sequence[Node]) -> None:
         """A sum is zero where none of the conditions of its terms holds."""
-        guards = [self.of(term) for term in terms]
-        if result.serial in self._known or not guards or any(g is None for g in guards):
+        guards: dict[int, Node] = {}
+        for term in terms:
+            guard = self.of(term)
+            if guard is None:
+                return
+            guards[guard.serial] = guard
+        if result.serial in self._known or not guards:
             return
-        distinct = list({g.serial: g for g in guards if g is not None}.values())
+        distinct = list(guards.values())
         either = distinct[0]
         for guard in distinct[1:]:
             either = self._table.call("or", either, guard)
@@ -226,6 +231,8 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
         ]
         if len(terms) == 1:
             return terms[0]
+    if _are_unlike(terms):
+        return table.add(*terms)
     if any(term.op == "add" for term in terms):
         opened = _opened(terms)
         if len({_split(term)[1] for term in opened}) <= len(
@@ -256,6 +263,23 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
                 term, ratio = _without_numbers(table, term), sp.sympify(total_number)
             parts.append(table.broadcast(table.mul(table.constant(ratio), term), term.shape))
     return table.add(*parts) if parts else None
+
+
+def _are_unlike(terms: Sequence[Node]) -> bool:
+    """True where a look shows that no term is a multiple of another, nor the terms of the sums among them:
+    scalars without numbers in front are equal only where they are the same node.
+    """
+    seen: set[int] = set()
+    count = 0
+    for term in terms:
+        if term.shape:
+            return False
+        for part in _parts(term):
+            if part.op in _SPLIT and not (part.op == "mul" and _SPLIT.isdisjoint([a.op for a in part.args])):
+                return False
+            seen.add(part.serial)
+            count += 1
+    return len(seen) == count
 
 
 def _multiple(table: NodeTable, count: int, term: Node) -> Node:

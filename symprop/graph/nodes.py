@@ -89,6 +89,33 @@ class NodeTable:
             known[key] = node
         return node
 
+    def copies(self, nodes: Iterable[Node]) -> dict[int, Node]:
+        """Nodes of another table, each after its arguments, in this table, which is empty: old serial number
+        -> new node. Their order stays, so that nothing is looked up, sorted or inferred anew.
+        """
+        assert not self.nodes, "copies go into an empty table"
+        made: dict[int, Node] = {}
+        index, own = self._index, self.nodes
+        for old in nodes:
+            node = Node()
+            op, attrs = old.op, old.attrs
+            args = tuple([made[a.serial] for a in old.args])
+            node.op, node.args, node.attrs = op, args, attrs
+            node.shape, node.kind = old.shape, old.kind
+            node.serial = len(own)
+            known = index.get((op, attrs) if attrs else op)
+            if known is None:
+                known = index[(op, attrs) if attrs else op] = {}
+            if len(args) == 2:
+                known[(args[0].serial + 1) << 40 | args[1].serial] = node
+            elif len(args) == 1:
+                known[args[0].serial] = node
+            else:
+                known[tuple([a.serial for a in args])] = node
+            own.append(node)
+            made[old.serial] = node
+        return made
+
     def find(self, op: str, args: Sequence[Node], attrs: tuple[Hashable, ...] = ()) -> Node | None:
         """The node of an operation if it has been made."""
         if OPERATIONS[op].commutative:

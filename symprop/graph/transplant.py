@@ -26,14 +26,9 @@ def transplant(
     number among the attributes). In a fresh table the result does not depend on what else was made in the old
     one.
     """
+    if not sizes and number is None and not table.nodes:
+        return table.copies(topological(roots))
     made: dict[int, Node] = {}
-    if not sizes and number is None:  # as they are
-        for node in topological(roots):
-            if node.op == "constant":
-                made[node.serial] = table.constant(node.attrs[0])
-            else:
-                made[node.serial] = table.make(node.op, [made[a.serial] for a in node.args], node.attrs)
-        return made
     for node in topological(roots):
         args = [made[a.serial] for a in node.args]
         attrs = node.attrs

@@ -27,8 +27,11 @@ def over_one_denominator(node: Node, sweep: Sweep) -> Node | None:
     context = sweep.context
     if len(node.args) > LONGEST or len(node.args) < 2:
         return None
-    readings = [read(a, context) for a in node.args]
-    if not any(r.divisors or "div" in r.operations for r in readings):
+    for a in node.args:
+        reading = read(a, context)
+        if reading.divisors or "div" in reading.operations:
+            break
+    else:
         return None
     terms = [_monomial(a, context) for a in node.args]
     bases: dict[int, Node] = {}

@@ -111,14 +111,17 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
     operations = set().union(*[r.operations for r in readings])
     if operations.isdisjoint(_OF):
         return None
-    terms = [_Term(a, r) for a, r in zip(node.args, readings, strict=True)]
-    if any(len(term.factors) > LONGEST for term in terms):
-        return None
     candidates: dict[int, Node] = {}
-    for term in terms:
-        for serial, (base, exponent) in term.factors.items():
-            if base.op in _OF and isinstance(exponent, int) and abs(exponent) <= HIGHEST:
-                candidates[serial] = base
+    for reading in readings:
+        if len(reading.powers) > LONGEST:
+            return None
+        if not reading.operations.isdisjoint(_OF):
+            for serial, (base, exponent) in reading.powers.items():
+                if base.op in _OF and isinstance(exponent, int) and 0 < abs(exponent) <= HIGHEST:
+                    candidates[serial] = base
+    if not candidates:
+        return None
+    terms = [_Term(a, r) for a, r in zip(node.args, readings, strict=True)]
     for f in candidates.values():
         result = _by(f, node, terms, operations, sweep)
         if result is not None and result is not node:
@@ -134,7 +137,9 @@ class _Term:
     def __init__(self, node: Node, reading: Reading) -> None:
         self.node = node
         self.coefficient = reading.number
-        self.factors = {s: p for s, p in reading.powers.items() if p[1]}
+        self.factors = reading.powers
+        if reading.vanished:
+            self.factors = {s: p for s, p in reading.powers.items() if p[1]}
 
 
 def _rewritten(f: Node, factor: Factor, context: Context) -> Node:

@@ -172,35 +172,79 @@ def contractions(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     """
     if context.accuracy == "as_written":
         return list(roots)
-    return Sweep(context, roots, {"add": _fused_add, "sub": _fused_sub}).run()
+    order, present = context.order(roots)
+    if "mul" not in present or present.isdisjoint(("add", "sub")):
+        return list(roots)
+    return _Contractions(context, roots).run(order)
 
 
-def _is_part(product: Node, node: Node, sweep: Sweep) -> bool:
-    context = sweep.context
-    return product.op == "mul" and sweep.single(product) and context.level(product) == context.level(node)
+class _Contractions:
+    """One pass in order: what it makes is never looked at again, so it needs no sweep."""
 
+    def __init__(self, context: Context, roots: Sequence[Node]) -> None:
+        self.context, self.table, self.roots = context, context.table, roots
+        self.uses = context.uses(roots)
+        self.done: dict[int, Node] = {}
 
-def _fused_add(node: Node, sweep: Sweep) -> Node | None:
-    for product, other in (node.args[::-1], node.args):
-        if _is_part(product, node, sweep):
-            sweep.fire("multiply and add")
-            return sweep.table.make("fma", (*product.args, other))
-    return None
+    def run(self, order: Sequence[Node]) -> list[Node]:
+        """The roots with their sums contracted; a product of one use is made only where its sum is not."""
+        done, uses, make = self.done, self.uses, self.table.make
+        for node in order:
+            op, serial = node.op, node.serial
+            if op == "mul" and uses[serial] == 1:
+                continue
+            if op == "add" or op == "sub":
+                product = self._product(node)
+                if product is not None:
+                    self.context.fired["multiply and add"] += 1
+                    done[serial] = self._fused(node, product)
+                    continue
+            made, changed = [], False
+            for a in node.args:
+                new = done.get(a.serial) or self._remade(a)
+                changed = changed or new is not a
+                made.append(new)
+            done[serial] = make(op, made, node.attrs) if changed else node
+        return [done.get(root.serial) or self._remade(root) for root in self.roots]
 
+    def _remade(self, product: Node) -> Node:
+        """A product of one use that is in no sum. Those below it are as well, along a chain of them."""
+        todo, done = [product], self.done
+        while todo:
+            node = todo[-1]
+            missing = [a for a in node.args if a.serial not in done]
+            if missing:
+                todo += missing
+                continue
+            done[node.serial] = self.table.make("mul", [done[a.serial] for a in node.args])
+            todo.pop()
+        return done[product.serial]
 
-def _fused_sub(node: Node, sweep: Sweep) -> Node | None:
-    a, b = node.args
-    first, second = _is_part(a, node, sweep), _is_part(b, node, sweep)
-    if first == second:
-        return None
-    sweep.fire("multiply and add")
-    if first:
-        return sweep.table.make("fma", (*a.args, _opposite(b, sweep)))
-    return sweep.table.make("fma", (_opposite(b.args[0], sweep), b.args[1], a))
+    def _is_part(self, product: Node, node: Node) -> bool:
+        level = self.context.level
+        return product.op == "mul" and self.uses[product.serial] == 1 and level(product) == level(node)
 
+    def _product(self, node: Node) -> Node | None:
+        """The product of a sum or difference that is computed with it, None for none."""
+        a, b = node.args
+        first, second = self._is_part(a, node), self._is_part(b, node)
+        if node.op == "sub" and first and second:
+            return None
+        return b if second else a if first else None
 
-def _opposite(node: Node, sweep: Sweep) -> Node:
-    value = sweep.context.number(node)
-    if value is not None:
-        return sweep.context.constant(-value)
-    return node.args[0] if node.op == "neg" else sweep.table.make("neg", (node,))
+    def _fused(self, node: Node, product: Node) -> Node:
+        a, b = (self.done.get(p.serial) or self._remade(p) for p in product.args)
+        other = node.args[0] if product is node.args[1] else node.args[1]
+        rest = self.done.get(other.serial) or self._remade(other)
+        if node.op == "sub":
+            if product is node.args[0]:
+                rest = self._opposite(rest)
+            else:
+                a = self._opposite(a)
+        return self.table.make("fma", (a, b, rest))
+
+    def _opposite(self, node: Node) -> Node:
+        value = self.context.number(node)
+        if value is not None:
+            return self.context.constant(-value)
+        return node.args[0] if node.op == "neg" else self.table.make("neg", (node,))

@@ -310,12 +310,29 @@ def _may_cancel(node: Node, context: Context) -> bool:
     terms = [read(a, context).powers for a in node.args]
     for k, one in enumerate(terms):
         for other in terms[:k]:
-            different = [p for s, p in one.items() if other.get(s) != p]
-            different += [p for s, p in other.items() if one.get(s) != p]
-            values = {_value_in(base, context) for base, exponent in different if exponent} - {-1}
-            if len(values) < 2 and all(base.serial >= max(values, default=0) for base, _ in different):
+            if _differ_in_one(one, other, context):
                 return True
     return False
+
+
+def _differ_in_one(
+    one: dict[int, tuple[Node, Number]], other: dict[int, tuple[Node, Number]], context: Context
+) -> bool:
+    """True where the factors that two terms do not share can be functions of one value, made before them."""
+    value, lowest = -1, -1
+    for mine, theirs in ((one, other), (other, one)):
+        for serial, power in mine.items():
+            if theirs.get(serial) == power:
+                continue
+            base, exponent = power
+            here = _value_in(base, context) if exponent else -1
+            if here >= 0 and here != value:
+                if value >= 0:
+                    return False
+                value = here
+            if lowest < 0 or base.serial < lowest:
+                lowest = base.serial
+    return value <= lowest
 
 
 def _value_in(node: Node, context: Context, depth: int = 3) -> int:

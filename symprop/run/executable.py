@@ -179,7 +179,7 @@ class Executable:
         """A callable without arguments that works on the given arrays, which it keeps alive."""
         workspace = np.empty(self._memory.size(samples) + 64, np.uint8)
         start = -(-workspace.ctypes.data // 64) * 64
-        addresses = [a.ctypes.data for a in [*inputs, *outputs]]
+        addresses = [address(a) for a in [*inputs, *outputs]]
         block = np.array([*addresses, start, samples, self.stride(samples)], np.uint64)
         where = ctypes.c_void_p(block.ctypes.data)
         short = self._is_short(samples)
