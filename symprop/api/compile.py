@@ -36,7 +36,7 @@ def compile(
     Args:
         target: an expression, a list of expressions, or a `Graph`.
         args: the symbols in the order of the positional arguments (default: the inputs in order of first
-            use).
+            use, as the target is printed: `x**2 + y` takes x, y).
         wrt: gradients are with respect to these: a list gives a tuple, one symbol the array itself, `[]` the
             value alone (default: every argument that is no label and not in `batch`).
         batch: these arguments carry a leading sample axis of any length N; every output and gradient is then

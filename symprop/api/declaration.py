@@ -75,7 +75,7 @@ def declare(
     inputs = graph.inputs
     chosen_args = _symbols("args", args, inputs)
     if chosen_args is None:
-        chosen_args = inputs
+        chosen_args = graph.inputs_as_written()
     _check_args(graph, chosen_args)
     batched = _symbols("batch", batch, chosen_args) or ()
     _known("batch", batched, chosen_args)

@@ -317,6 +317,14 @@ def _log_determinant(export: Export, node: Node, args: Sequence[Any]) -> Any:
     return sp.log(sp.Abs(inner, evaluate=False) if node.attrs else inner, evaluate=False)
 
 
+def _log_determinants(export: Export, node: Node, args: Sequence[Any]) -> Any:
+    powers = [
+        sp.Pow(sp.Determinant(a), power, evaluate=False) if power != 1 else sp.Determinant(a)
+        for a, power in zip(args, node.attrs, strict=True)
+    ]
+    return sp.log(sp.Mul(*powers, evaluate=False), evaluate=False)
+
+
 _FUNCTIONS: dict[str, Any] = {
     **ELEMENTARY_OF_SYMPY,
     "gamma": sp.gamma,
@@ -355,6 +363,7 @@ _SCALAR: dict[str, Build] = {
     "sum": _total,
     "determinant": lambda export, node, args: sp.Determinant(args[0]),
     "log_determinant": _log_determinant,
+    "log_determinants": _log_determinants,
     "reshape": _scalar_reshape,
     "user": _user,
     "user_formula": _user,

@@ -150,6 +150,10 @@ class Graph:
         """Every symbol that no equation defines, in order of first use."""
         return self._inputs
 
+    def inputs_as_written(self) -> tuple[sp.Basic, ...]:
+        """The inputs in the order in which they appear where the graph is printed."""
+        return printing.symbols_as_written(self._named, self._input_names())
+
     @property
     def outputs(self) -> tuple[sp.Basic, ...]:
         """The names of the results."""

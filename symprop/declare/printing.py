@@ -31,7 +31,7 @@ from symprop.functions.symbols import printed_arguments
 from symprop.graph import Node, NodeTable, topological, users
 from symprop.graph.nodes import constant_value
 
-__all__ = ["equations", "latex", "latex_equations", "text"]
+__all__ = ["equations", "latex", "latex_equations", "symbols_as_written", "text"]
 
 _LONG = 4000  # a piece that is longer and occurs more than once gets a line of its own
 _SHOWN = 64  # entries of an explicit matrix that are printed
@@ -67,6 +67,31 @@ def equations(named: Sequence[tuple[sp.Basic, Node]], inputs: Mapping[int, sp.Ba
 def latex_equations(named: Sequence[tuple[sp.Basic, Node]], inputs: Mapping[int, sp.Basic]) -> list[Line]:
     """(left, right) of each equation as LaTeX."""
     return _Writer(LATEX, inputs).equations(named)
+
+
+def symbols_as_written(
+    named: Sequence[tuple[sp.Basic, Node]], inputs: Mapping[int, sp.Basic]
+) -> tuple[sp.Basic, ...]:
+    """The inputs in the order in which they first appear where the equations are written out.
+
+    (sympy keeps the terms of `a*x + b` in an order of its own: b first.)
+    """
+    writer = _Writer(TEXT, inputs)
+    symbols = {id(piece): inputs[serial] for serial, piece in writer.names.items()}
+    found: dict[sp.Basic, None] = {}
+    seen: set[int] = set()
+    for symbol, node in named:
+        known = writer.names.get(node.serial)
+        todo: list[str | Piece] = [writer.definition(node)[1] if known is None else known]
+        while todo:
+            part = todo.pop()
+            if isinstance(part, Piece) and id(part) not in seen:
+                seen.add(id(part))
+                if id(part) in symbols:
+                    found[symbols[id(part)]] = None
+                todo.extend(reversed(part.parts))
+        writer.names.setdefault(node.serial, writer.style.symbol(symbol))
+    return tuple(dict.fromkeys([*found, *inputs.values()]))
 
 
 def _single(style: Style, target: Any, names: Mapping[int, sp.Basic] | None) -> str:
@@ -464,6 +489,20 @@ def _log_determinant(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     return style.operation("log", [style.operation("abs", [inner], True) if node.attrs else inner], True)
 
 
+def _log_determinants(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
+    """log(det(A)*det(B)**3/det(C))"""
+    over: dict[bool, list[Piece]] = {False: [], True: []}
+    for power, arg in zip(node.attrs, args, strict=True):
+        factor = style.operation("determinant", [arg], True)
+        size = abs(int(power))  # type: ignore[call-overload]
+        over[int(power) < 0].append(factor if size == 1 else style.power(factor, Piece(str(size))))  # type: ignore[call-overload]
+    above, below = (
+        f[0] if len(f) == 1 else Piece(*joined(style.times, f) if f else "1", level=PRODUCT if f else ATOM)
+        for f in over.values()
+    )
+    return style.operation("log", [style.fraction(above, below) if over[True] else above], True)
+
+
 def _kronecker(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     if not style.kronecker:
         return style.call("kronecker", args)
@@ -505,5 +544,6 @@ _RULES: dict[str, Callable[[Style, Node, Sequence[Piece]], Piece]] = {
     "eye": _identity,
     "inverse": _inverse,
     "log_determinant": _log_determinant,
+    "log_determinants": _log_determinants,
     "kronecker": _kronecker,
 }

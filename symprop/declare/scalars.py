@@ -150,11 +150,23 @@ def _call(name: str) -> Build:
 
 
 def _log(intake: Intake, expression: Any, x: Node) -> Node:
-    """The logarithm; of a determinant as one operation (one that has a name keeps its place)."""
-    inner = expression.args[0]
-    inner = inner.args[0] if isinstance(inner, sp.Abs) else inner
-    whole = log_of_determinant(intake.table, x) if isinstance(inner, sp.Determinant) else None
+    """The logarithm; of determinants as one operation (one that has a name keeps its place)."""
+    whole = log_of_determinant(intake.table, x) if _is_of_determinants(expression.args[0]) else None
     return intake.table.call("log", x) if whole is None else whole
+
+
+def _is_of_determinants(expression: Any) -> bool:
+    """True for a product of powers of numbers and determinants, or its magnitude."""
+    todo = [expression.args[0] if isinstance(expression, sp.Abs) else expression]
+    while todo:
+        part = todo.pop()
+        if part.is_Mul:
+            todo += part.args
+        elif part.is_Pow and part.exp.is_Number:
+            todo.append(part.base)
+        elif not (part.is_number or isinstance(part, sp.Determinant)):
+            return False
+    return bool(expression.has(sp.Determinant))
 
 
 def _formula(formula: Callable[..., Node]) -> Build:

@@ -117,36 +117,62 @@ define_formula("determinant", sp.Determinant)
 
 
 def log_of_determinant(t: T, argument: N) -> N | None:
-    """`log(det A)` and `log|det A|` as one operation, None for the logarithm of anything else."""
-    if argument.op == "determinant":
-        return t.make("log_determinant", argument.args)
-    inner = argument.args[0] if argument.op == "abs" else argument
-    if argument.op == "abs" and inner.op == "determinant":
-        return t.make("log_determinant", inner.args, ("abs",))
-    powers = [_power_of_determinant(f) for f in inner.args] if inner.op == "mul" else []
-    found = [p for p in powers if p is not None]
-    return _log_of_powers(t, found, argument.op == "abs") if powers and len(found) == len(powers) else None
+    """The logarithm of a product of powers of determinants and of a positive number, as logarithms of the
+    determinants, which do not overflow; None for the logarithm of anything else.
 
-
-def _power_of_determinant(node: N) -> tuple[N, int] | None:
-    """A and k of det(A)**k."""
-    power = constant_value(node.args[1]) if node.op == "pow" and node.args[0].op == "determinant" else None
-    return (node.args[0].args[0], int(power)) if power is not None and power.is_Integer else None
-
-
-def _log_of_powers(t: T, powers: Sequence[tuple[N, int]], sizes: bool) -> N:
-    """log(det(A)**q det(B)**p), the determinant of a Kronecker product, as q log det A + p log det B.
-
-    An even power has no sign; of two odd ones the signs may cancel: then it is that of the whole product.
+    log(c det(A)**q / det(B)) --> log(c) + q log det A - log det B
     """
-    odd = [power % 2 == 1 for _, power in powers]
-    if sum(odd) > 1 and not sizes:
-        return t.make("log_determinant", (kronecker(t, powers[0][0], powers[1][0]),))
-    terms = [
-        t.mul(t.constant(power), t.make("log_determinant", (a,), () if own and not sizes else ("abs",)))
-        for (a, power), own in zip(powers, odd, strict=True)
-    ]
-    return t.add(*terms)
+    sizes, front = argument.op == "abs", sp.S.One
+    inner = argument.args[0] if sizes else argument
+    power = constant_value(inner.args[1]) if inner.op == "pow" else None
+    if power is not None and power.is_Rational and not power.is_Integer:
+        front, inner = power, inner.args[0]
+    found = _powers_of_determinants(inner)
+    if found is None:
+        return None
+    number, powers = found
+    odd = [(a, power) for a, power in powers if power % 2 == 1 and not sizes]
+    terms: list[tuple[Any, N]] = [(1, t.constant(sp.log(number)))]
+    for a, power in powers:  # of a root the logarithm is NaN where the determinant is negative
+        if (a, power) not in odd:
+            terms.append((power, t.make("log_determinant", (a,), ("abs",) if power == int(power) else ())))
+    if len(odd) > 1:
+        operands, exponents = zip(*odd, strict=True)
+        terms.append((1, t.make("log_determinants", operands, exponents)))
+    else:  # an even power has no sign; that of one odd power is that of its determinant
+        terms += [(p, t.make("log_determinant", (a,))) for a, p in odd]
+    return t.add(*[t.mul(t.constant(front * p), term) for p, term in terms])
+
+
+def _powers_of_determinants(root: N) -> tuple[sp.Expr, list[tuple[N, Any]]] | None:
+    """c and the (A, k) of c*det(A)**k*..., with a positive number c; None for other products."""
+    number: sp.Expr = sp.S.One
+    powers: dict[int, tuple[N, Any]] = {}
+    todo: list[tuple[N, Any]] = [(root, 1)]
+    while todo:
+        node, power = todo.pop()
+        exponent = constant_value(node.args[1]) if node.op == "pow" else None
+        if node.op == "determinant":
+            (a,) = node.args
+            before = powers.get(a.serial, (a, 0))[1]
+            if before % 1:
+                return None
+            powers[a.serial] = a, power + before
+        elif node.op == "mul":
+            todo += [(factor, power) for factor in node.args]
+        elif exponent is not None and exponent.is_Integer:
+            todo.append((node.args[0], power * int(exponent)))
+        elif exponent is not None and exponent.is_Rational and node.args[0].op == "determinant":
+            (a,) = node.args[0].args
+            if a.serial in powers or power * exponent % 1 == 0:
+                return None
+            powers[a.serial] = a, power * exponent
+        elif (value := constant_value(node)) is not None and value.is_positive:
+            number = number * value**power
+        else:
+            return None
+    left = [(a, power) for a, power in powers.values() if power]
+    return (number, left) if len(left) == len(powers) > 0 else None
 
 
 def _log_determinant_vjp(t: T, node: N, upstream: N) -> list[N | None]:
@@ -171,6 +197,62 @@ define_formula(
     "log_determinant",
     lambda a, *how: sp.log(sp.Abs(sp.Determinant(a)) if how else sp.Determinant(a)),
 )
+
+
+def _log_determinants(t: T, node: N) -> N:
+    """The sum of the powers times the logarithms of the sizes; NaN where the product is negative."""
+    signs = [t.call("sign", t.make("determinant", (a,))) for a in node.args]
+    terms = [
+        t.mul(t.constant(power), t.make("log_determinant", (a,), ("abs",)))
+        for a, power in zip(node.args, node.attrs, strict=True)
+    ]
+    negative = t.call("less", t.mul(*signs), t.constant(0))
+    return t.select(negative, t.constant(sp.nan), t.add(*terms))
+
+
+def _log_determinants_vjp(t: T, node: N, upstream: N) -> list[N | None]:
+    return [
+        t.mul(t.constant(power), upstream, t.transpose(t.make("inverse", (a,))))
+        for a, power in zip(node.args, node.attrs, strict=True)
+    ]
+
+
+def _log_determinants_jvp(t: T, node: N, tangents: Tangents) -> N | None:
+    terms = [
+        t.mul(t.constant(power), t.trace(t.matmul(t.make("inverse", (a,)), tangent)))
+        for a, power, tangent in zip(node.args, node.attrs, tangents, strict=True)
+        if tangent is not None
+    ]
+    return t.add(*terms) if terms else None
+
+
+def _determinants_number(args: Args, attrs: Any) -> tuple[Shape, str]:
+    for a in args:
+        _size("log_determinants", (a,))
+    return (), "real"
+
+
+register(
+    Operation(
+        name="log_determinants",
+        infer=_determinants_number,
+        expand=_log_determinants,
+        vjp=_log_determinants_vjp,
+        jvp=_log_determinants_jvp,
+        summary="log(det(A)**p det(B)**q ...) with odd whole powers, without overflow of the determinants; "
+        "NaN where the product is negative",
+        source=COOKBOOK + ", section 2.1.2",
+    )
+)
+define_formula(
+    "log_determinants",
+    lambda *args: sp.log(sp.Mul(*[sp.Determinant(a) ** p for a, p in _with_powers(args)])),
+)
+
+
+def _with_powers(args: Sequence[Any]) -> list[tuple[Any, Any]]:
+    return list(zip(args[: len(args) // 2], args[len(args) // 2 :], strict=True))
+
 
 # -- cofactors ------------------------------------------------------------------------------------------
 

@@ -21,6 +21,20 @@ def test_default_arguments_are_the_inputs_in_order_of_first_use():
     assert f(2, 3, 1) == 7
 
 
+def test_default_arguments_are_in_the_order_of_the_printed_formula():
+    """sympy keeps the terms of these sums in another order: y, x**2 and b, a*x."""
+    f, g, u, v = sp.symbols("f g u v")
+    assert symprop.compile(u**2 + g)(3, 1) == 10
+    assert symprop.compile(f * u + g).args == (f, u, g)
+    assert symprop.compile(symprop.Graph([(v, 1 / u + g), (c, v * f + u)])).args == (u, g, f)
+    assert symprop.compile([g, f * g]).args == (g, f)
+    shared = sp.exp(f + u**2)
+    assert (
+        symprop.compile(shared**2 + 1 / (1 + shared) + g).args
+        == symprop.compile(symprop.Graph([(v, shared), (c, v**2 + 1 / (1 + v) + g)])).args
+    )
+
+
 def test_arguments_by_name():
     f = symprop.compile(a * b**2, args=["beta", "alpha"], wrt="beta", batch="alpha", reduce="sum")
     assert f.args == (b, a)

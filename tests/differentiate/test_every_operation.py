@@ -89,6 +89,7 @@ COMPOSITE = [
     sp.Inverse(Q) * u,
     sp.Determinant(Q),
     sp.log(sp.Abs(sp.Determinant(Q))),
+    sp.log(sp.Determinant(Q) / sp.Determinant(Q + u * v.T) ** 3),
     named("cofactor", [Q]),
     named("cofactor_slope", [Q, u * v.T]),
     sp.KroneckerProduct(u.T, X),

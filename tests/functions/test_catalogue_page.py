@@ -27,7 +27,15 @@ OTHER_FORMS = {
     "user",
     "user_formula",
 }
-LINEAR = {"inverse", "determinant", "log_determinant", "cofactor", "cofactor_slope", "kronecker"}
+LINEAR = {
+    "inverse",
+    "determinant",
+    "log_determinant",
+    "log_determinants",
+    "cofactor",
+    "cofactor_slope",
+    "kronecker",
+}
 
 
 @pytest.fixture(scope="module")
