@@ -129,13 +129,39 @@ def _matadd(intake: Intake, expression: Any, *terms: Node) -> Node:
     if len(shapes) != 1 or () in shapes:
         found = ", ".join(map(str, [t.shape for t in terms]))
         raise ShapeError(f"a sum takes matrices of one shape, found {found}")
-    return intake.table.add(*terms)
+    table = intake.table
+    columns = [_turned_row(table, t) for t in terms] if terms[0].shape[0] == 1 != terms[0].shape[1] else []
+    kept = [c for c in columns if c is not None]
+    if kept and len(kept) == len(terms):
+        return table.transpose(table.add(*kept))
+    return table.add(*terms)
+
+
+def _turned_row(table: NodeTable, row: Node) -> Node | None:
+    """The column whose transpose a row is, None where it has another form. sympy takes the transposes of sums
+    apart, x.T*A.T - y.T: put together as (A*x - y).T it has its value in common with A*x - y.
+    """
+    scalars: list[Node] = []
+    while row.op == "mul" and sum(bool(f.shape) for f in row.args) == 1:
+        scalars += [f for f in row.args if not f.shape]
+        row = next(f for f in row.args if f.shape)
+    factors: list[Node] = []
+    todo = [row]
+    while todo:
+        factor = todo.pop()
+        if factor.op == "matmul" and len(factors) < _PLANNED:
+            todo += [factor.args[1], factor.args[0]]
+        elif factor.op in ("transpose", "broadcast") or table.is_symmetric(factor):
+            factors.append(table.transpose(factor))
+        else:
+            return None
+    return table.mul(*scalars, product(table, factors[::-1]))
 
 
 def _power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
     table = intake.table
     if base.shape == (1, 1) and not exponent.shape:
-        return table.pow(base, exponent)
+        return _of_one_entry(table, base, exponent)
     count = expression.args[1]
     if not count.is_Integer:
         raise refusals.refuse(
@@ -151,10 +177,15 @@ def _power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
     return _repeated(table, base, abs(int(count)))
 
 
+def _of_one_entry(table: NodeTable, base: Node, exponent: Node | int) -> Node:
+    """A power of a 1 x 1 matrix: that of the number in it."""
+    return table.reshape(table.pow(table.reshape(base, ()), exponent), (1, 1))
+
+
 def _repeated(table: NodeTable, base: Node, left: int) -> Node:
     """A positive power, by squares."""
     if base.shape == (1, 1):
-        return table.pow(base, left)
+        return _of_one_entry(table, base, left)
     result: Node | None = None
     square = base
     while left:
@@ -174,7 +205,7 @@ def _inverse(intake: Intake, expression: Any, base: Node, *rest: Node) -> Node:
 def inverse(table: NodeTable, base: Node) -> Node:
     """The inverse; of an inverse what is inverted, of a Kronecker product that of its factors."""
     if base.shape == (1, 1):
-        return table.pow(base, -1)
+        return _of_one_entry(table, base, -1)
     if base.op == "inverse":
         return base.args[0]
     if base.op == "kronecker" and _is_of_squares(base):
@@ -196,7 +227,27 @@ def _determinant(intake: Intake, expression: Any, base: Node) -> Node:
         return table.mul(
             table.pow(of_a, table.constant(b.shape[0])), table.pow(of_b, table.constant(a.shape[0]))
         )
-    return table.make("determinant", (base,))
+    root, power = _root(base)
+    return table.pow(table.make("determinant", (root,)), power)
+
+
+def _root(base: Node) -> tuple[Node, int]:
+    """A and k of a matrix whose determinant is det(A)**k: a power, an inverse, a transpose of A."""
+    factors: list[Node] = []
+    todo = [base]
+    while todo and len(factors) < _PLANNED:
+        node = todo.pop()
+        if node.op == "matmul" and node.args[0].shape == node.shape:
+            todo += node.args
+        else:
+            factors.append(node)
+    if todo or len(set(factors)) > 1:
+        return base, 1
+    root, power = factors[0], len(factors)
+    while root.op in ("inverse", "transpose"):
+        power *= -1 if root.op == "inverse" else 1
+        root = root.args[0]
+    return root, power
 
 
 def _kronecker(intake: Intake, expression: Any, *factors: Node) -> Node:
@@ -226,7 +277,7 @@ def _trace(intake: Intake, expression: Any, a: Node) -> Node:
         return intake.table.reshape(a, ())
     if a.op == "kronecker" and _is_of_squares(a):
         return intake.table.mul(*[intake.table.make("trace", (f,)) for f in a.args])
-    return intake.table.make("trace", (a,))
+    return intake.table.trace(a)
 
 
 def _dot(intake: Intake, expression: Any, a: Node, b: Node) -> Node:
@@ -243,6 +294,8 @@ def _hadamard(intake: Intake, expression: Any, *factors: Node) -> Node:
 
 
 def _hadamard_power(intake: Intake, expression: Any, base: Node, exponent: Node) -> Node:
+    if base.shape == (1, 1) and not exponent.shape:
+        return _of_one_entry(intake.table, base, exponent)
     return intake.table.pow(base, exponent)
 
 
@@ -334,9 +387,21 @@ def _blocks(expression: Any) -> Sequence[Any]:
 
 
 def _block_matrix(intake: Intake, expression: Any, *blocks: Node) -> Node:
-    """Each block padded with zeros to the whole shape, and all added."""
+    """Each block padded with zeros to the whole shape, and all added; of transposes only the transpose of
+    the matrix of what is transposed.
+    """
     t, size = intake.table, shape(expression)
     rows, columns = expression.blocks.shape
+    if all(b.op == "transpose" for b in blocks):
+        inner = [blocks[i * columns + j].args[0] for j in range(columns) for i in range(rows)]
+        whole = _padded(t, inner, (size[1], size[0]), (columns, rows))
+        return t.make("transpose", (whole,), ((1, 0),))
+    return _padded(t, blocks, size, (rows, columns))
+
+
+def _padded(t: NodeTable, blocks: Sequence[Node], size: Shape, count: tuple[int, int]) -> Node:
+    """The sum of the blocks, each among zeros."""
+    rows, columns = count
     terms = []
     top: Any = 0
     for i in range(rows):

@@ -187,6 +187,9 @@ def total(table: NodeTable, node: Node) -> Node:
         elif node.op == "mul" and any(not a.shape for a in node.args):
             factors.extend(a for a in node.args if not a.shape)
             node = table.mul(*[a for a in node.args if a.shape])
+        elif len(node.shape) == 2 and node.shape[0] == 1 != node.shape[1] and node.op == "mul":
+            column = table.transpose(node, free=True)  # rows and columns as one form
+            node = table.sum(node if column.op == "transpose" else column)
         else:
             node = table.sum(node)
     result = table.mul(*factors, node) if factors else node
@@ -235,10 +238,9 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
         return table.add(*terms)
     if any(term.op == "add" for term in terms):
         opened = _opened(terms)
-        if len({_split(term)[1] for term in opened}) <= len(
-            terms
-        ):  # else sums that are there already serve better
-            terms = opened
+        distinct = len({_split(term)[1] for term in opened})
+        if distinct <= len(terms) or (opened[0].shape and distinct < len(opened)):
+            terms = opened  # else sums that are there already serve better
     counts: dict[Hashable, Any] = {}
     shortest: dict[Hashable, tuple[Any, Node]] = {}  # a term for each key, with the number in front of it
     for term in terms:
@@ -283,6 +285,16 @@ def _are_unlike(terms: Sequence[Node]) -> bool:
 
 
 def _multiple(table: NodeTable, count: int, term: Node) -> Node:
+    """count * term; the terms of a sum in it are divided by less: 2*(A/2 - B/2)*X --> (A - B)*X"""
+    parts = term.args if term.op == "matmul" else (term,)
+    for k, part in enumerate(parts):
+        numbers = [_number(t) for t in part.args] if part.op == "add" else []
+        below = [n.q for n in numbers if n is not None and n.is_Rational]
+        if len(below) == len(numbers) and max(below, default=1) > 1 and not any(count % q for q in below):
+            whole = table.add(*[table.mul(table.constant(count), t) for t in part.args])
+            if part is term:
+                return whole
+            return table.matmul(whole, parts[1]) if k == 0 else table.matmul(parts[0], whole)
     return table.broadcast(table.mul(table.constant(count), term), term.shape)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from symprop.differentiate.accumulate import add_terms, times_partial
 from symprop.graph import Dim, Node, NodeTable
 from symprop.graph.nodes import constant_value
+from symprop.graph.parts import multiplied
 
 __all__ = [
     "NoMatrixForm",
@@ -151,5 +152,5 @@ def rows_of(table: NodeTable, matrix: Node, start: Dim, stop: Dim) -> Node:
     if (start, stop) == (0, matrix.shape[0]):
         return matrix
     if matrix.op == "matmul":
-        return table.matmul(rows_of(table, matrix.args[0], start, stop), matrix.args[1])
+        return multiplied(table, rows_of(table, matrix.args[0], start, stop), matrix.args[1])
     return table.slice(matrix, ((start, stop), (0, matrix.shape[1])))

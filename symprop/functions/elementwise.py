@@ -111,11 +111,17 @@ def _power(t: NodeTable, y: Node) -> list[Node | None]:
     zero = t.constant(0)
     by_base = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
     by_exponent = t.mul(y, t.call("log", x))
-    fixed = t.call("and", t.call("equal", x, zero), t.call("less_equal", zero, p))
-    return [
-        t.select(t.call("equal", p, zero), zero, by_base, y.shape),
-        t.select(fixed, zero, by_exponent, y.shape),
-    ]
+    if not _is_declared_nonzero(p):
+        by_base = t.select(t.call("equal", p, zero), zero, by_base, y.shape)
+    if not _is_declared_nonzero(x):
+        fixed = t.call("and", t.call("equal", x, zero), t.call("less_equal", zero, p))
+        by_exponent = t.select(fixed, zero, by_exponent, y.shape)
+    return [by_base, by_exponent]
+
+
+def _is_declared_nonzero(node: Node) -> bool:
+    """True for a symbol that was declared positive, or otherwise not zero."""
+    return node.op == "symbol" and bool(getattr(node.attrs[0], "is_nonzero", None))
 
 
 def _real_power(x: Any, p: Any) -> Any:

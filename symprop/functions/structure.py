@@ -82,7 +82,7 @@ _declare(
     "reshape",
     lambda args, attrs: (attrs[0], args[0].kind),
     lambda t, node, up: [t.reshape(up, node.args[0].shape)],
-    _linear,
+    lambda t, node, tangents: None if tangents[0] is None else t.reshape(tangents[0], node.shape),
     lambda attrs, a: np.reshape(a, attrs[0]),
 )
 

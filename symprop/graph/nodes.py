@@ -16,7 +16,7 @@ import sympy as sp
 from symprop.graph import parts
 from symprop.graph.operations import OPERATIONS
 from symprop.graph.symmetry import is_symmetric
-from symprop.graph.transposes import Turns, turned
+from symprop.graph.transposes import Turns, existing, turned
 
 __all__ = ["Dim", "Node", "NodeTable", "Shape", "topological", "users"]
 
@@ -308,6 +308,8 @@ class NodeTable:
             a = a.args[0]
         if a.op == "constant" or (a.op == "broadcast" and not a.args[0].shape):
             return self.broadcast(a if a.op == "constant" else a.args[0], shape)
+        if a.shape == (1, 1) and not shape:
+            return self._number_in(a)
         return a if a.shape == shape else self.make("reshape", (a,), (shape,))
 
     def transpose(self, a: Node, free: bool = False) -> Node:
@@ -352,7 +354,19 @@ class NodeTable:
         return self.make("sum", (a,), (over, keep))
 
     def trace(self, a: Node) -> Node:
-        """The sum of the diagonal, scalar factors outside; of a 1 x 1 matrix its entry."""
+        """The sum of the diagonal, scalar factors outside; of a 1 x 1 matrix its entry, of a column times a
+        row the row times the column.
+        """
+        if a.op == "eye" and isinstance(a.shape[0], int):
+            return self.constant(a.shape[0])
+        if a.op == "matmul" and a.args[0].shape[1] == 1:
+            return self.reshape(self.matmul(a.args[1], a.args[0]), ())
+        if a.op == "matmul" and a.args[1].op == "pad":  # only a block of the first factor counts
+            inner = a.args[1].args[0]
+            starts: Any = a.args[1].attrs[1]
+            row, column = starts
+            rows, columns = (column, column + inner.shape[1]), (row, row + inner.shape[0])
+            return self.trace(self.matmul(self.slice(a.args[0], (rows, columns)), inner))
         scalars = [f for f in a.args if not f.shape] if a.op == "mul" else []
         if scalars:
             return self.mul(*scalars, self.trace(self.mul(*[f for f in a.args if f.shape])))
@@ -365,8 +379,32 @@ class NodeTable:
         if a.op == "place":
             positions: Any = a.attrs[1]
             return a.args[positions.index(position)] if position in positions else self.constant(0)
+        if a.op == "transpose" and len(a.shape) == 2:
+            return self.index(a.args[0], position[::-1])
         number = parts.entry(a, position)
         return self.make("index", (a,), (position,)) if number is None else self.constant(number)
+
+    def _number_in(self, a: Node) -> Node:
+        """The entry of a 1 x 1 matrix: sums term by term, scalars in front of products."""
+        if a.op == "add":
+            return self.add(*[self.reshape(term, ()) for term in a.args])
+        if a.op == "slice" and all(isinstance(start, int) for start, _ in a.attrs[0]):  # type: ignore[attr-defined]
+            return self.index(a.args[0], tuple(start for start, _ in a.attrs[0]))  # type: ignore[attr-defined]
+        factors = a.args if a.op == "matmul" else (a,)
+        scalars: list[Node] = []
+        kept: list[Node] = []
+        for part in factors:
+            matrices = [f for f in part.args if f.shape] if part.op == "mul" else []
+            if len(matrices) == 1:
+                scalars += [f for f in part.args if not f.shape]
+            kept.append(matrices[0] if len(matrices) == 1 else part)
+        if scalars:
+            return self.mul(*scalars, self.reshape(kept[0] if len(kept) == 1 else self.matmul(*kept), ()))
+        if a.op == "matmul":  # of u.T*v and v.T*u the one that was there first
+            other = existing(self, a)
+            if other is not None and other.serial < a.serial:
+                a = other
+        return self.make("reshape", (a,), ((),))
 
     def slice(self, a: Node, pairs: tuple[tuple[Any, Any], ...]) -> Node:
         """The block from start to stop along each axis."""

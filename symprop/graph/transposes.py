@@ -12,7 +12,7 @@ from symprop.graph.operations import OPERATIONS
 if TYPE_CHECKING:
     from symprop.graph.nodes import Node, NodeTable
 
-__all__ = ["Turns", "turned"]
+__all__ = ["Turns", "existing", "turned"]
 
 _SMALL = 16  # operations of a term whose transpose is looked for
 _MOST = 1000  # transposes in a term written out; beyond it a term stays as it is
@@ -34,7 +34,7 @@ def turned(table: NodeTable, node: Node, known: Turns, free: bool) -> Node | Non
     if here >= _MOST:
         return None
     if there > here + (free and node.op in ("matmul", "mul", "add")):
-        return _existing(table, node)
+        return existing(table, node)
     done: dict[int, Node] = {}
     todo = [node]
     while todo:
@@ -45,11 +45,11 @@ def turned(table: NodeTable, node: Node, known: Turns, free: bool) -> Node | Non
             continue
         todo.pop()
         if current.serial not in done:
-            done[current.serial] = _turn(table, current, done)
+            done[current.serial] = _turn(table, current, done, known)
     return done[node.serial]
 
 
-def _existing(table: NodeTable, root: Node) -> Node | None:
+def existing(table: NodeTable, root: Node) -> Node | None:
     """The transpose with the transposes inside where the table holds it; looked for in small terms."""
     done: dict[int, Node] = {}
     todo, steps = [root], 0
@@ -82,7 +82,7 @@ def _is_inner(node: Node) -> bool:
     return len(node.shape) == 2 and (node.op == "matmul" or OPERATIONS[node.op].elementwise)
 
 
-def _turn(table: NodeTable, node: Node, done: dict[int, Node]) -> Node:
+def _turn(table: NodeTable, node: Node, done: dict[int, Node], known: Turns) -> Node:
     if len(node.shape) != 2 or node.op == "diag":
         return node
     if node.op == "transpose":
@@ -91,6 +91,8 @@ def _turn(table: NodeTable, node: Node, done: dict[int, Node]) -> Node:
         return node
     if not _is_inner(node):
         return table.transpose(node)
+    if node.op == "add" and not known[node.serial][0] and known[node.serial][1]:
+        return table.make("transpose", (node,), ((1, 0),))  # (x - y).T stays whole
     args = [done[a.serial] for a in node.args]
     return _product(table, args[1], args[0]) if node.op == "matmul" else table.make(node.op, args, node.attrs)
 
@@ -122,6 +124,8 @@ def _count(table: NodeTable, root: Node, known: Turns) -> None:
         if inner:
             pairs = [known[a.serial] for a in node.args]
             counts = sum(p[0] for p in pairs), sum(p[1] for p in pairs)
+            if node.op == "add" and not counts[0]:
+                counts = 0, min(counts[1], 1)
         elif node.op == "transpose":
             below = known[node.args[0].serial][0]
             counts = below + 1, below

@@ -68,7 +68,7 @@ GOLDEN = [
     (power(h, -1), "1⊘h", r"\mathbf{1} \oslash h"),
     (power(h + d, 3), "(d_h + h)**∘3", r"{\left(d_{h} + h\right)}^{\circ 3}"),
     (W2.T * h, "W2.T*h", r"W_{2}^{\top} h"),
-    ((W1 * x + h).T, "x.T*W1.T + h.T", r"x^{\top} W_{1}^{\top} + h^{\top}"),
+    ((W1 * x + h).T, "(W1*x + h).T", r"{\left(W_{1} x + h\right)}^{\top}"),  # sympy takes it apart
     (sp.Transpose(W1 * x + h), "(W1*x + h).T", r"{\left(W_{1} x + h\right)}^{\top}"),
     (sp.Trace(A), "trace(A)", r"\operatorname{tr}\left(A\right)"),
     (scalar(x.T * x) * x, "(x.T*x)*x", r"\left(x^{\top} x\right) x"),

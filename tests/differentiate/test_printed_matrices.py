@@ -46,7 +46,7 @@ GRADIENTS = [
     (  # the two halves of the derivative of a symmetric matrix are one
         sp.log(det(A * A.T + eye)) + number((x - y).T, inv(A * A.T + eye), x - y),
         A,
-        "2*((A*A.T + I)**-1 - (A*A.T + I)**-1*(x - y)*(x.T - y.T)*(A*A.T + I)**-1)*A",
+        "2*((A*A.T + I)**-1 - (A*A.T + I)**-1*(x - y)*(x - y).T*(A*A.T + I)**-1)*A",
         lambda v: -np.log(np.linalg.det(outer(v))) + (v["x"] - v["y"]) @ outer(v) @ (v["x"] - v["y"]),
     ),
     (
@@ -98,6 +98,46 @@ GRADIENTS = [
         "2*A.T",
         lambda v: np.trace(v["A"] @ v["A"]) + np.trace(np.linalg.matrix_power(v["R"].T @ v["R"], 2)),
     ),
+    (
+        sp.log(8 * det(A) ** 3 / det(B)) / 2,
+        A,
+        "3*(A**-1).T/2",
+        lambda v: np.log(8 * np.linalg.det(v["A"]) ** 3 / np.linalg.det(v["B"])) / 2,
+    ),
+    (det(inv(A)), A, "-(A**-1).T/determinant(A)", lambda v: 1 / np.linalg.det(v["A"])),
+    (det(A**-2), A, "-2*(A**-1).T/determinant(A)**2", lambda v: np.linalg.det(v["A"]) ** -2),
+    (
+        number(x.T, A, x) ** 3 + tr((x.T * B * x) ** -2),
+        x,
+        "3*(x.T*A*x)**2*A.T*x + 3*(x.T*A*x)**2*A*x - 2*B.T*x/(x.T*B*x)**3 - 2*B*x/(x.T*B*x)**3",
+        lambda v: (v["x"] @ v["A"] @ v["x"]) ** 3 + (v["x"] @ v["B"] @ v["x"]) ** -2,
+    ),
+    (
+        number((t * a + t**2 * x).T, t * a + t**2 * x),
+        t,
+        "2*(a.T*(t*a + t**2*x)) + 4*t*(x.T*(t*a + t**2*x))",
+        lambda v: np.sum((v["t"] * v["a"] + v["t"] ** 2 * v["x"]) ** 2),
+    ),
+    (
+        -number(b.T, inv(R * R.T + t**2 * eye), b) / 2,
+        t,
+        "t*(b.T*(t**2*I + R*R.T)**-2*b)",
+        lambda v: -v["b"] @ np.linalg.inv(v["R"] @ v["R"].T + v["t"] ** 2 * np.eye(n)) @ v["b"] / 2,
+    ),
+    (
+        number(sp.BlockMatrix([[x], [y]]).T, sp.BlockMatrix([[A, B], [B.T, C]]), sp.BlockMatrix([[x], [y]])),
+        x,
+        "A*x + A.T*x + 2*B*y",
+        lambda v: v["x"] @ v["A"] @ v["x"] + 2 * v["x"] @ v["B"] @ v["y"] + v["y"] @ v["C"] @ v["y"],
+    ),
+    (
+        det(sp.BlockMatrix([[A, a], [b.T, sp.Matrix([[t]])]])),
+        t,
+        "cofactor(BlockMatrix([[A, a], [b.T, t]]))[3, 3]",
+        None,
+    ),
+    (tr(sp.BlockMatrix([[inv(A), B], [C, D]])), A, "-(A**-1).T**2", None),
+    (tr(kron(sp.Identity(2), X) ** 2), X, "4*X.T", None),
     (tr(A * X - X * A), X, "zeros(3, 3)", None),
     (
         tr((X.T * X - eye) ** 2),
@@ -166,6 +206,22 @@ def test_gradients_are_right():
         assert_allclose(value, expected, rtol=1e-12, atol=1e-13, err_msg=str(formula))
 
 
+def test_the_logarithm_of_determinants_does_not_overflow_and_keeps_its_sign():
+    """log(det(A)/det(B)) is real where both are negative, and its value needs neither determinant."""
+    big, small = sp.MatrixSymbol("P", 40, 40), sp.MatrixSymbol("Q", 40, 40)
+    ratio = symprop.compile(sp.log(4 * det(big) / det(small)), [big, small])
+    assert text(sp.log(4 * det(big) / det(small))) == "log(determinant(P)/determinant(Q)) + log(4)"
+    turned = np.diag([-1.0] + [1.0] * 39)
+    value, (slope, _) = ratio.value_and_grad(1e9 * turned, 1e9 * turned)
+    assert value == pytest.approx(np.log(4), rel=1e-13)
+    assert_allclose(slope, turned / 1e9, rtol=1e-14)
+    assert np.isnan(ratio(turned, np.eye(40)))
+    size = symprop.compile(sp.log(sp.Abs(det(big) / det(small))), [big, small])
+    assert size(1e9 * turned, 1e8 * np.eye(40)) == pytest.approx(40 * np.log(10), rel=1e-14)
+    density = symprop.compile(sp.log(1 / sp.sqrt((2 * sp.pi) ** 40 * det(big))), [big])
+    assert density(1e9 * np.eye(40)) == pytest.approx(-20 * np.log(2e9 * np.pi), rel=1e-14)
+
+
 def test_second_derivatives_by_a_scalar_collect_like_terms():
     expected = "2*trace((t*B + A)**-1*B*(t*B + A)**-1*B*(t*B + A)**-1)"
     assert text(symprop.hessian(tr(inv(A + t * B)), t)) == expected
@@ -192,6 +248,13 @@ def test_one_guard_for_the_slope_of_a_power():
     base, exponent = sp.symbols("p e")
     slope = symprop.grad((2 * base + 1) ** (exponent + 1) / exponent, base)
     assert text(slope).count("where") == 1
+
+
+def test_no_guard_where_a_symbol_was_declared_positive():
+    base, exponent = sp.Symbol("p", positive=True), sp.Symbol("e")
+    assert text(symprop.grad(base**exponent, exponent)) == "p**e*log(p)"
+    assert text(symprop.grad(exponent**base, exponent)) == "p*e**(p - 1)"
+    assert "where" in text(symprop.grad(exponent**base, base))
 
 
 def test_the_determinant_of_a_kronecker_product_has_one_sign():

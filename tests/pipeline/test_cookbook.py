@@ -278,7 +278,7 @@ PRINTED = {
     "a' X^-1 b": "-(X**-1).T*a*b.T*(X**-1).T",
     "tr((AXB+C)(AXB+C)')": "2*A.T*(A*X*B + C)*B.T",
     "a'(X'X)^-1 a": "-2*X*(X.T*X)**-1*a*a.T*(X.T*X)**-1",
-    "mahalanobis wrt A": "A*(x - a)*(x.T - a.T)/sqrt((x.T - a.T)*A.T*A*(x - a))",
+    "mahalanobis wrt A": "A*(x - a)*(x - a).T/sqrt((x - a).T*A.T*A*(x - a))",
     "gauss logpdf wrt mu": "(C*C.T)**-1*(x - mu)",
     "woodbury log det": "2*(R*R.T + I)**-1*R",
 }
