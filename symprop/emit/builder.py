@@ -241,11 +241,14 @@ class Builder:
         ]
         return "\n".join(lines)
 
-    def once(self, name: str, x: Value, make: Callable[[], Shared], even: bool = False) -> Shared:
+    def once(
+        self, name: str, x: Value, make: Callable[[], Shared], even: bool = False, rest: Value | None = None
+    ) -> Shared:
         """What `make` writes, a function `name` of x alone: written once for all uses within a block of code.
 
-        `even` says that it depends on |x| only: then x and -x share it.
+        `even` says that it depends on |x| only: then x and -x share it. `rest` belongs to x: what it lost.
         """
+        name = name if rest is None else f"{name} of {self._size(rest)} and"
         key = name, self.block, self._size(x) if even else x.name, x.type.text
         if key not in self._shared:
             self._shared[key] = made = make()

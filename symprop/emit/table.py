@@ -14,6 +14,7 @@ import sympy as sp
 from symprop.emit.builder import I64, Builder, Type, Value, vector
 from symprop.emit.math import CALLS, FAST
 from symprop.emit.math.common import ceiling, floor
+from symprop.emit.math.doubledouble import two_product, two_sum
 from symprop.errors import UnsupportedExpressionError
 from symprop.schedule.ir import Buffer
 
@@ -172,6 +173,8 @@ NATIVE: dict[str, Emit] = {
     "div": lambda b, x, y: b.fdiv(x, y),
     "neg": lambda b, x: b.fneg(x),
     "fma": lambda b, x, y, z: b.fma(x, y, z),
+    "product_rest": lambda b, x, y: two_product(b, x, y)[1],
+    "sum_rest": lambda b, x, y: two_sum(b, x, y)[1],
     "sqrt": lambda b, x: b.sqrt(x),
     "abs": lambda b, x: b.fabs(x),
     "floor": floor,

@@ -6,6 +6,7 @@ that neither overflows nor cancels.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,9 +14,10 @@ import mpmath as mp
 import numpy as np
 import sympy as sp
 
+from symprop.functions import special  # noqa: F401  (declares normal_cdf)
 from symprop.functions.elementwise import elementwise, real
-from symprop.functions.symbols import define_formula
-from symprop.graph import Node, NodeTable
+from symprop.functions.symbols import define_formula, formula_of
+from symprop.graph import OPERATIONS, Node, NodeTable
 
 __all__: list[str] = []
 
@@ -102,6 +104,58 @@ _declare(
     lambda a, b: sp.exp(a + b),
     summary="exp(a + b) of the unrounded sum; derivative exp(a + b)",
 )
+
+
+def _declare_near(name: str) -> None:
+    """The function of x + r, r what x lost when it was rounded."""
+    plain = OPERATIONS[name]
+    exact = plain.exact
+    assert exact is not None
+
+    def partials(t: T, y: N) -> list[N | None]:
+        assert plain.partials is not None
+        (slope,) = plain.partials(t, t.make(name, (t.add(*y.args),)))
+        return [slope, slope]
+
+    _declare(
+        f"{name}_near",
+        partials,
+        lambda x, r: exact((), x + r),
+        lambda x, r: formula_of(name)(x + r),
+        summary=f"{name}(x + r), r what x lost when it was rounded",
+    )
+
+
+for _name in (
+    *("exp", "expm1", "sinh", "cosh", "tanh", "tanh_prime", "sigmoid", "sigmoid_prime", "softplus"),
+    *("normal_cdf", "erfc"),
+):
+    _declare_near(_name)
+
+
+def _declare_rest(name: str, function: Callable[[Any, Any], Any], formula: str) -> None:
+    """What a sum or product lost when it was rounded: of exact numbers nothing, and its slope is zero."""
+
+    def reference(a: float, b: float) -> float:
+        rounded = function(a, b)
+        if not np.isfinite(rounded):
+            return 0.0
+        with mp.workprec(2200):
+            return float(function(mp.mpf(a), mp.mpf(b)) - mp.mpf(float(rounded)))
+
+    define_formula(name, lambda a, b: sp.S.Zero)
+    elementwise(
+        name,
+        lambda t, y: [None, None],
+        np.vectorize(reference, otypes=[float]),
+        lambda a, b: 0 * (a + b),
+        lowered=True,
+        summary=f"what {formula} lost when it was rounded",
+    )
+
+
+_declare_rest("product_rest", operator.mul, "a b")
+_declare_rest("sum_rest", operator.add, "a + b")
 _declare(
     "root_of_squares",
     lambda t, y: [t.div(a, y) for a in y.args],

@@ -32,6 +32,7 @@ __all__ = [
     "ScalarFunction",
     "Static",
     "define_formula",
+    "formula_of",
     "named",
     "printed_arguments",
     "shape_of",
@@ -439,6 +440,11 @@ def define_formula(
     if defaults or attrs:
         hidden = {k: (sp.sympify(v), sp.Float(float(v))) for k, v in (defaults or {}).items()}
         _STYLES[op_name] = _Style(hidden, tuple(attrs))
+
+
+def formula_of(op_name: str) -> Formula:
+    """The formula of an operation over plain sympy."""
+    return _FORMULAS[op_name]
 
 
 def printed_arguments(

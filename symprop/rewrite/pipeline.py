@@ -11,13 +11,14 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.batch import batch_sums
 from symprop.rewrite.context import Context
 from symprop.rewrite.definitions import definitions
+from symprop.rewrite.exponents import exact_exponents
 from symprop.rewrite.linear import linear_systems
 from symprop.rewrite.lowering import contractions, two_operands
 from symprop.rewrite.powers import powers
 from symprop.rewrite.report import PassReport, Report
 from symprop.rewrite.sharing import common_parts
 from symprop.rewrite.simplify import simplify
-from symprop.rewrite.stable import exact_exponents, stable_forms
+from symprop.rewrite.stable import stable_forms
 
 __all__ = ["PASSES", "Pass", "optimise"]
 

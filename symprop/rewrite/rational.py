@@ -67,10 +67,27 @@ def _argument(x: Node, context: Context) -> tuple[Argument, Fraction] | None:
     for term in inner.args:
         value = context.number(term)
         terms.append((value, ()) if value is not None else context.split(term))
-    first = Fraction(terms[0][0])
-    reduced = tuple((c / first, tuple(f)) for c, f in terms)
+    content = _content([Fraction(c) for c, _ in terms])  # 3*x + 2 stays, 2*x + 2 is 2*(x + 1)
+    reduced = tuple((_short(c / content), tuple(f)) for c, f in terms)
     parts: Key = tuple((c, tuple(n.serial for n in f)) for c, f in reduced)
-    return _interned(parts, reduced, context), number * first
+    return _interned(parts, reduced, context), number * content
+
+
+def _content(numbers: Sequence[Fraction]) -> Fraction:
+    """What the numbers are whole multiples of without a common factor, with the sign of the first."""
+    unit = _greatest(numbers)
+    return unit if numbers[0] > 0 else -unit
+
+
+def _greatest(numbers: Iterable[Fraction]) -> Fraction:
+    """The largest step of which all numbers are whole multiples."""
+    unit = Fraction(0)
+    for s in numbers:
+        unit = Fraction(
+            gcd(unit.numerator * s.denominator, s.numerator * unit.denominator),
+            unit.denominator * s.denominator,
+        )
+    return unit
 
 
 def _interned(key: Key, terms: tuple[tuple[Number, tuple[Node, ...]], ...], context: Context) -> Argument:
@@ -217,15 +234,12 @@ def _clash(argument: Argument, members: Sequence[Member], context: Context) -> b
 
 def _unit(members: Iterable[Member]) -> Fraction | None:
     """The largest step of which all exponents are whole multiples."""
-    unit = Fraction(0)
+    steps: list[Fraction] = []
     for op, scale, _, _ in members:
-        scales = [e for e, _ in scale] if isinstance(scale, tuple) else [scale * (2 if "tanh" in op else 1)]
-        for s in scales:
-            unit = Fraction(
-                gcd(unit.numerator * s.denominator, s.numerator * unit.denominator),
-                unit.denominator * s.denominator,
-            )
-    return unit or None
+        steps.extend(
+            [e for e, _ in scale] if isinstance(scale, tuple) else [scale * (2 if "tanh" in op else 1)]
+        )
+    return _greatest(steps) or None
 
 
 def _quotient(members: Iterable[Member], unit: Fraction) -> Quotient | None:

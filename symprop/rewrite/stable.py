@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
-
-import sympy as sp
 
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
@@ -20,7 +17,7 @@ from symprop.rewrite.series import FUNCTIONS, sum_as_series
 from symprop.rewrite.softplus import softplus_and_argument
 from symprop.rewrite.targets import softmax_less_target
 
-__all__ = ["exact_exponents", "stable_forms"]
+__all__ = ["stable_forms"]
 
 MOST_FIRED = 8  # changes for each node of the graph
 _FACTORED = frozenset(f.op for f in FACTORS)
@@ -90,14 +87,6 @@ def _steps(op: str, rules: Sequence[Rule], near: frozenset[str], present: frozen
         if name == op and not operands.isdisjoint(near) and not (anywhere and present.isdisjoint(anywhere)):
             steps.append(step)
     return steps
-
-
-def exact_exponents(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
-    """`exp(a*b) --> exp_product(a, b)`, `exp(a - b) --> exp_sum(a, -b)`: the rounding of the exponent would
-    be worth as many units in the last place of the result as the exponent is large."""
-    if context.accuracy == "as_written":
-        return list(roots)
-    return Sweep(context, roots, {"exp": _exact_exponent}).run()
 
 
 def _applicable(present: frozenset[str]) -> list[Rule]:
@@ -178,79 +167,3 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("pow", rational_product, _POWERS | READ, RATIONAL),
     ("pow", normalised, _POWERS | LOOKED_AT, _ALWAYS),
 )
-
-
-# -- exponents -----------------------------------------------------------------------------------------------
-
-
-def _exact_exponent(node: Node, sweep: Sweep) -> Node | None:
-    (x,) = node.args
-    if x.op == "add" and len(x.args) == 2:
-        return _exponent_of_sum(x, node, sweep)
-    if x.op == "mul" or x.op == "pow":
-        return _exponent_of_product(x, node, sweep)
-    return None
-
-
-def _exponent_of_sum(x: Node, node: Node, sweep: Sweep) -> Node | None:
-    """A difference or sum of two values that are no products: of a product the rounding would remain."""
-    context, table = sweep.context, sweep.table
-    for term in x.args:
-        coefficient, factors = context.split(term)
-        if len(factors) != 1 or coefficient not in (1, -1) or factors[0].op in ("mul", "pow", "constant"):
-            return None
-    sweep.fire("exponent of an exact sum")
-    return table.broadcast(table.make("exp_sum", x.args), node.shape)
-
-
-def _exponent_of_product(x: Node, node: Node, sweep: Sweep) -> Node | None:
-    """c*a*b..., a power of two in front is exact and no product."""
-    context, table = sweep.context, sweep.table
-    number = sp.S.One
-    factors: list[Node] = []
-    todo = list(reversed(x.args)) if x.op == "mul" else [x]
-    while todo:
-        factor = todo.pop()
-        power = context.number(factor.args[1]) if factor.op == "pow" else None
-        if factor.op == "constant":
-            number *= factor.attrs[0]
-        elif isinstance(power, int) and 2 <= power <= 3:
-            todo.extend([factor.args[0]] * power)
-        elif factor.op == "mul" and len(factor.args) <= 4:
-            todo.extend(reversed(factor.args))
-        else:
-            factors.append(factor)
-    if len(factors) > 4 or not factors:
-        return None
-    high, extra = _rounded(number)
-    if len(factors) == 1 and extra == 0 and _is_power_of_two(high):
-        return None
-    sweep.fire("exponent of an exact product")
-    if high not in (1, -1) or len(factors) == 1:
-        factors.insert(0, context.constant(high))
-    elif high == -1:
-        factors[0] = context.times(-1, (factors[0],))
-    return table.broadcast(table.make("exp_product", (context.constant(extra), *factors)), node.shape)
-
-
-def _rounded(number: sp.Expr) -> tuple[Fraction, Fraction]:
-    """The double nearest to a constant, and the relative error of that."""
-    high = Fraction(float(sp.N(number, 40)))
-    if not high:
-        return high, high
-    if number.is_Rational:
-        exact = Fraction(int(number.p), int(number.q))
-    else:
-        value = sp.N(number, 60)
-        exact = Fraction(int(sp.floor(value * sp.Integer(2) ** 200)), 2**200)
-    extra = exact / high - 1
-    return high, Fraction(float(extra))
-
-
-def _is_power_of_two(value: Fraction) -> bool:
-    size = abs(value)
-    return (
-        size != 0
-        and (size.numerator & (size.numerator - 1)) == 0
-        and (size.denominator & (size.denominator - 1)) == 0
-    )

@@ -19,7 +19,10 @@ from symprop.emit.math.forms import FORMS
 from symprop.graph import OPERATIONS
 
 LIMITS = {"tanh_gap": 2.5, "exp_product": 1.1, "exp_sum": 1.1, "root_of_squares": 0.6}
+LIMITS |= {name: 1.6 for name in FORMS if name.endswith("_near")}
 OPERANDS = {"tanh_gap": 1, "exp_product": 2, "exp_sum": 2, "root_of_squares": 2}
+OPERANDS |= {name: 2 for name in FORMS if name.endswith("_near")}
+REACH = {"erfc_near": 26.0, "normal_cdf_near": 37.0}  # where the value is a normal number
 
 
 class Library(sweep.Library):
@@ -73,6 +76,11 @@ def points(name, element, count):
     if name == "exp_sum":
         x = random.uniform(-1e3, 1e3, count)
         return x, random.uniform(-1, 1, count) * top - x
+    if name.endswith("_near"):
+        reach = REACH.get(name, 700.0) if double else REACH.get(name, 300.0) / 3.6
+        reach = reach / 2 if name == "tanh_prime_near" else reach
+        x = random.uniform(-reach, reach, count).astype(np.float64 if double else np.float32)
+        return x, random.uniform(-0.5, 0.5, count) * np.spacing(x)
     e = random.uniform(-300, 300, count) if double else random.uniform(-35, 35, count)
     return 10**e * random.normal(size=count), 10 ** np.clip(e + random.uniform(-10, 10, count), -300, 307)
 
@@ -111,6 +119,18 @@ def test_accuracy(name, target, element):
             [np.inf, -np.inf, np.inf, np.nan, 1e30],
             [1, 2, -np.inf, 1, -1e30],
             [np.inf, 0, np.nan, np.nan, 1],
+        ),
+        (
+            "exp_near",
+            [np.inf, -np.inf, 0, np.nan, 1e3],
+            [np.nan, 3e30, 0, 0, np.nan],
+            [np.inf, 0, 1, np.nan, np.inf],
+        ),
+        (
+            "sigmoid_near",
+            [np.inf, -np.inf, 0, np.nan, 1e3],
+            [np.nan, 3e30, 0, 0, np.nan],
+            [1, 0, 0.5, np.nan, 1],
         ),
         ("root_of_squares", [0, np.inf, -3, np.nan, 3e37], [0, 1, 4, 1, 4e37], [0, np.inf, 5, np.nan, 5e37]),
     ],

@@ -11,11 +11,12 @@ import sympy as sp
 
 from symprop.graph.evaluate import evaluate
 from symprop.rewrite import optimise
+from symprop.rewrite.exponents import exact_exponents
 from symprop.rewrite.factoring import FACTORS
 from symprop.rewrite.matching import show
 from symprop.rewrite.products import PRODUCTS
 from symprop.rewrite.simplify import simplify
-from symprop.rewrite.stable import exact_exponents, stable_forms
+from symprop.rewrite.stable import stable_forms
 
 ROWS = {f.before: f for f in FACTORS}
 
@@ -236,8 +237,10 @@ def test_divisors_are_taken_into_a_sum(bench):
         (lambda t, x, y: t.mul(t.constant(sp.Rational(1, 3)), x), True),
         (lambda t, x, y: t.mul(x, y), True),
         (lambda t, x, y: t.sub(x, y), True),
+        (lambda t, x, y: t.add(t.mul(x, y), x), True),
+        (lambda t, x, y: t.div(t.sub(x, y), y), True),
         (lambda t, x, y: t.mul(t.constant(-2), x), False),
-        (lambda t, x, y: t.add(t.mul(x, y), x), False),
+        (lambda t, x, y: t.add(*[t.pow(x, k) for k in range(2, 6)]), False),
     ],
 )
 def test_exponents_of_products_and_sums_are_exact(bench, make, fires):
@@ -247,6 +250,30 @@ def test_exponents_of_products_and_sums_are_exact(bench, make, fires):
     assert bool(fired) is fires
     _, fired = bench.run(exact_exponents, t.call("exp", make(t, x, y)), accuracy="as_written")
     assert not fired
+
+
+@pytest.mark.parametrize(
+    ("function", "make", "fires"),
+    [
+        ("sigmoid", lambda t, x, y: t.mul(t.constant(3), x), True),
+        ("softplus", lambda t, x, y: t.mul(x, y), True),
+        ("normal_cdf", lambda t, x, y: t.div(t.sub(x, y), t.constant(3)), True),
+        ("sinh", lambda t, x, y: t.add(t.mul(t.constant(3), x), t.constant(2)), True),
+        ("sigmoid", lambda t, x, y: t.mul(t.constant(2), x), False),
+        ("sigmoid", lambda t, x, y: t.mul(t.constant(3), t.call("tanh", x)), False),
+        ("sigmoid", lambda t, x, y: t.add(t.mul(x, y), t.constant(3)), False),
+        ("sigmoid", lambda t, x, y: t.add(t.mul(t.constant(3), x), y, t.constant(2)), False),
+        ("tanh", lambda t, x, y: t.mul(t.constant(3), x), False),
+    ],
+)
+def test_arguments_keep_what_they_lost(bench, function, make, fires):
+    """Of short formulas of inputs and numbers; values of a network, and neurons, stay as they are."""
+    t = bench.table
+    x, y = bench.scalars("x y")
+    root = t.call(function, make(t, x, y))
+    for accuracy in ("precise", "fast", "as_written"):
+        _, fired = bench.run(exact_exponents, root, accuracy=accuracy)
+        assert bool(fired) is (fires and accuracy == "precise")
 
 
 def test_rules_that_undo_each_other_end(bench):

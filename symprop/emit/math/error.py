@@ -31,7 +31,7 @@ from symprop.emit.math.doubledouble import (
     two_product,
     two_sum,
 )
-from symprop.emit.math.exponential import exp_pair
+from symprop.emit.math.exponential import exp_pair, outwards
 
 __all__ = ["erf", "erfc"]
 
@@ -65,19 +65,23 @@ def shifted_ratio(b: Builder, y: Value, near: float) -> Value:
     return b.fdiv(b.fsub(y, place), b.fadd(y, place))
 
 
-def erfc_tail(b: Builder, y: Value) -> Value:
-    """erfc(y) for y >= 1/2."""
+def erfc_tail(b: Builder, y: Value, rest: Value | None) -> Value:
+    """erfc(y + rest) for y >= 1/2."""
     y = at_most(b, y, 27.5)
     factor = fast_two_sum(b, number(b, y, 1.1875), polynomial(b, shifted_ratio(b, y, 3.5), table.ERFC))
-    return scaled_tail(b, two_product(b, y, y), factor, b.fadd(y, y))
+    square, error = two_product(b, y, y)
+    twice = b.fadd(y, y)
+    error = error if rest is None else mul_add(b, twice, rest, error)
+    return scaled_tail(b, (square, error), factor, twice)
 
 
-def erfc(b: Builder, x: Value) -> Value:
-    """1 - erf(x), below 1 ULP in the tail, subnormal results included."""
+def erfc(b: Builder, x: Value, rest: Value | None = None) -> Value:
+    """1 - erf(x), below 1 ULP in the tail, subnormal results included. `rest` is what x lost when it was
+    rounded."""
     if not is_double(x):
-        return through_double(b, erfc, x)
+        return through_double(b, erfc, x, *([] if rest is None else [rest]))
     size = b.fabs(x)
-    tail = erfc_tail(b, size)
+    tail = erfc_tail(b, size, None if rest is None else outwards(b, x, rest))
     z = b.fmul(x, x)
     one = number(b, x, 1.0)
     high, low = fast_two_sum(b, one, b.fneg(x))

@@ -33,7 +33,8 @@ from symprop.emit.math.common import (
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, two_product
 
-__all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair", "near", "power", "power_pair"]
+__all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair"]
+__all__ += ["near", "outwards", "power", "power_pair", "small_rest"]
 
 
 def reduce(b: Builder, x: Value, n: Value) -> Value:
@@ -117,6 +118,20 @@ def power(b: Builder, x: Value, more: Value | None = None) -> Value:
     return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
 
 
+def small_rest(b: Builder, rest: Value) -> Value:
+    """What an argument lost when it was rounded, from -1 to 1: where it is no small number, the argument is
+    infinite, or far beyond the limits."""
+    one = number(b, rest, 1.0)
+    return at_least(b, b.select(b.fcmp("olt", rest, one), rest, one), -1.0)
+
+
+def outwards(b: Builder, x: Value, rest: Value) -> Value:
+    """|x + rest| - |x|, rest what x lost when it was rounded."""
+    bits = b.bitcast(x, x.type.integer)
+    sign = b.and_(bits, b.const(-(2 ** (63 if is_double(x) else 31)), bits.type))
+    return small_rest(b, b.bitcast(b.xor(b.bitcast(rest, bits.type), sign), x.type))
+
+
 def tail(b: Builder, r: Value) -> Value:
     """exp(r) - 1 - r for |r| <= ln(2)/2."""
     return b.fmul(b.fmul(r, r), polynomial(b, r, table.EXP[r.type.element]))
@@ -169,28 +184,34 @@ def expm1_pair(b: Builder, x: Value) -> Pair:
 
 
 def expm1_parts(
-    b: Builder, x: Value, n: Value, scale: Value, unit: float = 1.0
+    b: Builder, x: Value, n: Value, scale: Value, unit: float = 1.0, rest: Value | None = None
 ) -> tuple[Value, Value, Value]:
-    """scale exp(r) - unit, r = x - n ln 2: the leading sum, the small parts, and what the sum leaves out.
+    """scale exp(r) - unit, r = x + rest - n ln 2: the leading sum, the small parts, and what the sum leaves
+    out. `rest` is what x lost when it was rounded.
 
     The leading sum is (scale - unit) + scale r; the last value is the error of scale - unit where scale is
     below the last place of unit.
     """
     r, low = reduce_pair(b, x, n)
-    small, one = b.fadd(low, tail(b, r)), number(b, x, unit)
+    part, one = tail(b, r), number(b, x, unit)
+    if rest is not None:  # exp(r + rest) = exp(r) + rest exp(r)
+        low = mul_add(b, rest, b.fadd(number(b, x, 1.0), b.fadd(r, part)), low)
+    small = b.fadd(low, part)
     base = b.fsub(scale, one)
     high, error = fast_two_sum(b, base, b.fmul(scale, r))
     return high, mul_add(b, scale, small, error), b.fsub(scale, b.fadd(base, one))
 
 
-def expm1(b: Builder, x: Value) -> Value:
-    """exp(x) - 1: 2^n (exp(r) - 1) + (2^n - 1), summed with the error of the leading sum; below 1.1 ULP."""
+def expm1(b: Builder, x: Value, rest: Value | None = None) -> Value:
+    """exp(x) - 1: 2^n (exp(r) - 1) + (2^n - 1), summed with the error of the leading sum; below 1.1 ULP.
+    `rest` is what x lost when it was rounded."""
     start = x
+    rest = None if rest is None else small_rest(b, rest)
     x = at_least(b, at_most(b, x, 710.0), -45.0) if is_double(x) else at_least(b, at_most(b, x, 89.0), -20.0)
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], bias(x.type))
     # the largest exponent of a result does not fit one factor: the last factor 2 is taken apart
     top = b.fcmp("ogt", n, number(b, x, float(bias(x.type))))
     bits = b.select(top, b.sub(bits, b.const(1, bits.type)), bits)
-    high, low, _ = expm1_parts(b, x, n, power_of_two(b, bits, x.type))
+    high, low, _ = expm1_parts(b, x, n, power_of_two(b, bits, x.type), rest=rest)
     total = b.fmul(b.fadd(high, low), b.select(top, number(b, x, 2.0), number(b, x, 1.0)))
     return b.copysign(total, start)

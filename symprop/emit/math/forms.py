@@ -1,7 +1,8 @@
 """Native code of the forms that keep digits (`symprop.functions.forms`).
 
 `exp_product` and `exp_sum` keep the rounding error of the exponent: at an exponent of 700 it is worth 350
-units in the last place of the result. The polynomial: `tests/tools/fit_forms.py`.
+units in the last place of the result. So do the functions whose name ends in `_near`, of which it is a second
+operand. The polynomial: `tests/tools/fit_forms.py`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from symprop.emit.math.doubledouble import (
     two_product,
     two_sum,
 )
-from symprop.emit.math.exponential import expm1_pair, power
-from symprop.emit.math.gauss import gaussian
+from symprop.emit.math.error import erfc
+from symprop.emit.math.exponential import expm1, expm1_pair, power, small_rest
+from symprop.emit.math.gauss import gaussian, normal_cdf
+from symprop.emit.math.hyperbolic import cosh, sinh
+from symprop.emit.math.logistic import sigmoid, sigmoid_prime, softplus, tanh, tanh_prime
 
-__all__ = ["FORMS", "VARIADIC", "exp_product", "exp_sum", "root_of_squares", "tanh_gap"]
+__all__ = ["FORMS", "VARIADIC", "exp_near", "exp_product", "exp_sum", "root_of_squares", "tanh_gap"]
 
 # (x - tanh(x))/x**3 = 1/3 + x**2 TANH_GAP(x**2), |x| <= 0.6
 TANH_GAP = {
@@ -89,6 +93,11 @@ def exp_product(b: Builder, extra: Value, x: Value, y: Value, *more: Value) -> V
 def exp_sum(b: Builder, x: Value, y: Value) -> Value:
     """exp(x + y): the sum as a pair; below 1 ULP."""
     return exp_of_pair(b, two_sum(b, x, y))
+
+
+def exp_near(b: Builder, x: Value, rest: Value) -> Value:
+    """exp(x + rest), rest what x lost when it was rounded; below 1 ULP."""
+    return exp_of_pair(b, (x, small_rest(b, rest)))
 
 
 def tanh_gap(b: Builder, x: Value) -> Value:
@@ -149,6 +158,17 @@ FORMS: dict[str, Callable[..., Value]] = {
     "exp_product": exp_product,
     "exp_sum": exp_sum,
     "root_of_squares": root_of_squares,
+    "exp_near": exp_near,
+    "expm1_near": expm1,
+    "sinh_near": sinh,
+    "cosh_near": cosh,
+    "tanh_near": tanh,
+    "tanh_prime_near": tanh_prime,
+    "sigmoid_near": sigmoid,
+    "sigmoid_prime_near": sigmoid_prime,
+    "softplus_near": softplus,
+    "normal_cdf_near": normal_cdf,
+    "erfc_near": erfc,
 }
 
 # of any number of operands: calls of them do not go side by side

@@ -20,7 +20,7 @@ from symprop.emit.math.common import (
     scaled,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product, two_sum
-from symprop.emit.math.exponential import power_pair
+from symprop.emit.math.exponential import outwards, power_pair
 from symprop.emit.math.logistic import product_and
 
 __all__ = ["gaussian", "normal_cdf"]
@@ -34,14 +34,16 @@ class Bell(NamedTuple):
     exponent: Value  # n as `scaled` takes it
 
 
-def bell(b: Builder, x: Value) -> Bell:
-    """exp(-x^2/2) in parts, error 2^-55 relative."""
-    return b.once("bell", x, lambda: write_bell(b, x), even=True)
+def bell(b: Builder, x: Value, rest: Value | None = None) -> Bell:
+    """exp(-x^2/2) in parts, error 2^-55 relative; of x + rest, where a rest is given."""
+    return b.once("bell", x, lambda: write_bell(b, x, rest), even=True, rest=rest)
 
 
-def write_bell(b: Builder, x: Value) -> Bell:
+def write_bell(b: Builder, x: Value, rest: Value | None) -> Bell:
     size = at_most(b, b.fabs(x), 39.0 if is_double(x) else 14.75)
     square, error = two_product(b, size, b.fmul(size, number(b, x, 0.5)))
+    if rest is not None:
+        error = mul_add(b, size, outwards(b, x, rest), error)
     value, exponent = power_pair(b, b.fneg(square), error)
     return Bell(size, value, exponent)
 
@@ -52,10 +54,10 @@ def gaussian(b: Builder, x: Value) -> Value:
     return scaled(b, b.fadd(*known.value), known.exponent)
 
 
-def normal_cdf(b: Builder, x: Value) -> Value:
+def normal_cdf(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """The normal distribution: exp(-x^2/2) (0.46875 + CDF(t))/(1 + |x|) below zero, t = (|x| - 5)/(|x| + 5),
     and one less that above; below 1.2 ULP in both tails."""
-    size, power, exponent = bell(b, x)
+    size, power, exponent = bell(b, x, rest)
     one = number(b, x, 1.0)
     # (y - 5)/(y + 5), in the way that rounds least next to -1, where CDF is steep
     t = b.fdiv(size, b.fadd(size, number(b, x, 5.0)))

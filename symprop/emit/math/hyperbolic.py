@@ -27,7 +27,7 @@ from symprop.emit.math.doubledouble import (
     two_product,
     two_sum,
 )
-from symprop.emit.math.exponential import exp_pair, expm1_parts
+from symprop.emit.math.exponential import exp_pair, expm1_parts, outwards
 from symprop.emit.math.logarithm import log1p_of_pair
 
 __all__ = [
@@ -39,12 +39,14 @@ __all__ = [
 ]
 
 
-def sinh(b: Builder, x: Value) -> Value:
-    """2 (h + h/(1 + 4 h)), h = expm1(|x|)/4 as a pair; below 1.1 ULP."""
+def sinh(b: Builder, x: Value, rest: Value | None = None) -> Value:
+    """2 (h + h/(1 + 4 h)), h = expm1(|x|)/4 as a pair; below 1.1 ULP. `rest` is what x lost when it was
+    rounded."""
+    rest = None if rest is None else outwards(b, x, rest)
     size = at_most(b, b.fabs(x), 710.6 if is_double(x) else 89.5)
     n, bits = whole_and_bits(b, size, table.LOG2E[x.type.element][0], bias(x.type) - 2)
     scale = power_of_two(b, bits, x.type)
-    high, low, _ = expm1_parts(b, size, n, scale, unit=0.25)
+    high, low, _ = expm1_parts(b, size, n, scale, 0.25, rest)
     high, low = fast_two_sum(b, high, low)
     # the second term is 1/4 to all digits long before 4 h can overflow
     edge = number(b, x, 2.0**60)
@@ -61,10 +63,12 @@ def sinh(b: Builder, x: Value) -> Value:
     return b.select(small, x, value)
 
 
-def cosh(b: Builder, x: Value) -> Value:
-    """2 (e + 1/(16 e)), e = exp(|x|)/4 as a pair; below 0.9 ULP."""
+def cosh(b: Builder, x: Value, rest: Value | None = None) -> Value:
+    """2 (e + 1/(16 e)), e = exp(|x|)/4 as a pair; below 0.9 ULP. `rest` is what x lost when it was
+    rounded."""
+    rest = None if rest is None else outwards(b, x, rest)
     size = at_most(b, b.fabs(x), 710.6 if is_double(x) else 89.5)
-    pair, bits = exp_pair(b, size)
+    pair, bits = exp_pair(b, size, rest)
     scale = power_of_two(b, b.sub(bits, b.const(bias(x.type) + 2, bits.type)), x.type)
     high, low = (b.fmul(v, scale) for v in pair)
     inverse = b.fdiv(number(b, x, 0.0625), high)

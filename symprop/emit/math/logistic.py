@@ -30,7 +30,7 @@ from symprop.emit.math.common import (
     with_sign,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, remainder, two_product
-from symprop.emit.math.exponential import near, power_pair, reduce
+from symprop.emit.math.exponential import near, outwards, power_pair, reduce
 from symprop.emit.math.logarithm import log_tail
 
 __all__ = ["sigmoid", "sigmoid_prime", "softplus", "tanh", "tanh_prime"]
@@ -74,46 +74,49 @@ def times_square(b: Builder, x: tuple[Value, Value | None], y: Pair) -> Value:
 # -- exp(-|x|) and 1 + exp(-|x|) ---------------------------------------------------------------------------
 
 
-def decay(b: Builder, x: Value) -> Pair:
-    """exp(-|x|) as a pair, error 2^-55 relative, subnormal where it must be; NaN stays NaN."""
-    return b.once("decay", x, lambda: write_decay(b, x), even=True)
+def decay(b: Builder, x: Value, rest: Value | None = None) -> Pair:
+    """exp(-|x|) as a pair, error 2^-55 relative, subnormal where it must be; NaN stays NaN. Here and below
+    `rest` is what x lost when it was rounded: the function is that of x + rest."""
+    return b.once("decay", x, lambda: write_decay(b, x, rest), even=True, rest=rest)
 
 
-def write_decay(b: Builder, x: Value) -> Pair:
+def write_decay(b: Builder, x: Value, rest: Value | None) -> Pair:
+    less = None if rest is None else outwards(b, x, rest)
     x = at_least(b, b.fneg(b.fabs(x)), -748.0 if is_double(x) else -106.0)
-    (high, low), exponent = power_pair(b, x)
+    (high, low), exponent = power_pair(b, x, less)
     return scaled(b, high, exponent), scaled(b, low, exponent)
 
 
-def inverse_of_one_plus(b: Builder, x: Value) -> Pair:
+def inverse_of_one_plus(b: Builder, x: Value, rest: Value | None = None) -> Pair:
     """1/(1 + exp(-|x|))"""
 
     def write() -> Pair:
-        z = decay(b, x)
+        z = decay(b, x, rest)
         high, low = fast_two_sum(b, number(b, x, 1.0), z[0])
         return correction(b, (high, b.fadd(low, z[1])), b.fdiv(number(b, x, 1.0), high))
 
-    return b.once("inverse of one plus decay", x, write, even=True)
+    return b.once("inverse of one plus decay", x, write, even=True, rest=rest)
 
 
-def sigmoid(b: Builder, x: Value) -> Value:
+def sigmoid(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """1/(1 + exp(-x)): z/(1 + z) or 1/(1 + z) with z = exp(-|x|); below 0.9 ULP."""
-    z, left = decay(b, x), sign_bit(b, x)
+    z, left = decay(b, x, rest), sign_bit(b, x)
     top = b.select(left, z[0], number(b, x, 1.0)), b.select(left, z[1], number(b, x, 0.0))
-    return times(b, top, inverse_of_one_plus(b, x))
+    return times(b, top, inverse_of_one_plus(b, x, rest))
 
 
-def sigmoid_prime(b: Builder, x: Value) -> Value:
+def sigmoid_prime(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """s(1 - s) of s = sigmoid(x): z/(1 + z)^2 with z = exp(-|x|); below 0.9 ULP."""
-    return times_square(b, decay(b, x), inverse_of_one_plus(b, x))
+    return times_square(b, decay(b, x, rest), inverse_of_one_plus(b, x, rest))
 
 
-def softplus(b: Builder, x: Value) -> Value:
+def softplus(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """log(1 + exp(x)) = max(x, 0) + log(1 + z), z = exp(-|x|); below 1.1 ULP (float32: 1.3).
 
-    log(1 + z) = k ln 2 + log(1 + f), k 0 or 1.
+    log(1 + z) = k ln 2 + log(1 + f), k 0 or 1. Of a positive x the rest is worth less than half a unit in the
+    last place.
     """
-    high, low = decay(b, x)
+    high, low = decay(b, x, rest)
     zero, one, half = number(b, x, 0.0), number(b, x, 1.0), number(b, x, 0.5)
     # from 1/2 on log(1 + z) = ln 2 + log(1 + (z - 1)/2), the difference exact
     upper = b.fcmp("oge", high, half)
@@ -139,23 +142,25 @@ class Parts(NamedTuple):
     whole: Callable[[Value], Value]  # times that power of two and 2
 
 
-def parts(b: Builder, x: Value) -> Parts:
+def parts(b: Builder, x: Value, rest: Value | None = None) -> Parts:
     """The parts of tanh and its derivative, for |x| as far as the derivative is not zero."""
     write = near_parts if has_native(b) else write_parts
-    return b.once("parts of tanh", x, lambda: write(b, x), even=True)
+    return b.once("parts of tanh", x, lambda: write(b, x, rest), even=True, rest=rest)
 
 
-def near_parts(b: Builder, x: Value) -> Parts:
+def near_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
     """The parts from powers of two in a register."""
     half, one = number(b, x, 0.5), number(b, x, 1.0)
+    more = None if rest is None else outwards(b, x, rest)
+    more = None if more is None else b.fadd(more, more)
     negative = b.fneg(b.fabs(x))
     twice = at_least(b, b.fadd(negative, negative), -750.0 if is_double(x) else -107.0)
-    high, low, r, square, series, exponent = near(b, twice, relative=True)
+    high, low, r, square, series, exponent = near(b, twice, more, relative=True)
     p, error = fast_two_sum(b, r, b.fmul(square, series))  # exp(r) - 1
     less = b.fsub(exponent, one)
-    top, rest = native(b, "scalef", high, less), native(b, "scalef", low, less)
+    top, bottom = native(b, "scalef", high, less), native(b, "scalef", low, less)
     base, lost = fast_two_sum(b, half, b.fneg(top))
-    h = product_plus(b, b.fneg(top), p, (base, b.fsub(lost, mul_add(b, top, error, rest))))
+    h = product_plus(b, b.fneg(top), p, (base, b.fsub(lost, mul_add(b, top, error, bottom))))
     total, error = fast_two_sum(b, one, b.fneg(h[0]))
 
     def power() -> tuple[Value, None]:
@@ -165,8 +170,9 @@ def near_parts(b: Builder, x: Value) -> Parts:
     return Parts(h, below, b.fdiv(one, total), power, lambda y: scaled(b, y, exponent))
 
 
-def write_parts(b: Builder, x: Value) -> Parts:
+def write_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
     element, kind = x.type.element, x.type
+    more = None if rest is None else outwards(b, x, rest)
     x = at_least(b, b.fneg(b.fabs(x)), -375.0 if is_double(x) else -53.5)
     # as `whole_and_bits`, but the power of two stops where it is nothing beside 1/2
     middle = 1.5 * 2.0 ** fraction_bits(kind) + bias(kind) - 1
@@ -175,6 +181,7 @@ def write_parts(b: Builder, x: Value) -> Parts:
     bits = b.bitcast(stopped, kind.integer)
     scale = power_of_two(b, bits, kind)
     r = reduce(b, b.fadd(x, x), b.fsub(shifted, number(b, x, middle)))
+    r = r if more is None else b.fsub(r, b.fadd(more, more))
     first = b.fmul(scale, r)
     part, less = product_plus(b, b.fmul(first, r), estrin(b, r, table.EXP[element]), (first, None))
     # from here on nothing is lost: h is -part - less where the power is 1/2
