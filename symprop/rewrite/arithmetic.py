@@ -57,6 +57,16 @@ def _narrowed(node: Node, sweep: Sweep) -> Node | None:
     return sweep.table.broadcast(sweep.table.make(node.op, args, node.attrs), node.shape)
 
 
+def _turned(node: Node, sweep: Sweep) -> Node | None:
+    """`f(A.T) --> f(A).T` where A is the only array: a function of A and of A.T is one."""
+    wide = [a for a in node.args if a.shape]
+    if len(wide) != 1 or wide[0].op != "transpose":
+        return None
+    sweep.fire("transpose moved outwards")
+    made = sweep.table.make(node.op, [a.args[0] if a.shape else a for a in node.args], node.attrs)
+    return sweep.table.make("transpose", (made,), wide[0].attrs)
+
+
 def _numeric(node: Node, sweep: Sweep) -> Node | None:
     """`f(2) --> the constant f(2)`, exact, where it is real and finite."""
     if node.attrs or any(a.op != "constant" for a in node.args) or node.op not in _FUNCTIONS:
@@ -381,9 +391,9 @@ def _extreme(node: Node, sweep: Sweep) -> Node | None:
 def _after_narrowing(rule: NodeRule | None) -> NodeRule:
     def both(node: Node, sweep: Sweep) -> Node | None:
         if node.shape:
-            narrow = _narrowed(node, sweep)
-            if narrow is not None:
-                return narrow
+            moved = _narrowed(node, sweep) or _turned(node, sweep)
+            if moved is not None:
+                return moved
         return rule(node, sweep) if rule is not None else None
 
     return both

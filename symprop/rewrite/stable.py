@@ -8,6 +8,7 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.factoring import FACTORS, factored
+from symprop.rewrite.log_sums import log_sum_less_exponent
 from symprop.rewrite.matching import LONGEST, Rule, candidates
 from symprop.rewrite.products import LOOKED_AT, distributed, normalised
 from symprop.rewrite.radicals import root_less_limit
@@ -155,6 +156,7 @@ _ALWAYS = frozenset[str]()
 # beside the patterns: operation, step, of what operation an operand must be, and of what a node anywhere
 _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", softmax_less_target, frozenset({"mul"}), frozenset({"exp"})),
+    ("add", log_sum_less_exponent, _POWERS | {"reduce_max", "maximum", "add"}, frozenset({"exp"})),
     ("add", softplus_and_argument, frozenset({"mul", "softplus"}), frozenset({"exp", "softplus"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),

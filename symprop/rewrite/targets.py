@@ -27,7 +27,7 @@ def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
     context, table = sweep.context, sweep.table
     if len(node.args) > LONGEST:
         return None
-    readings = [read(a, context) for a in node.args]
+    readings = [read(_in_front(a, context), context) for a in node.args]
     for i, first in enumerate(readings):
         found = _softmax(first, context)
         if found is None:
@@ -63,6 +63,15 @@ def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
             result = table.mul(context.constant(number), *front, made)
             return table.broadcast(table.add(result, *kept), node.shape)
     return None
+
+
+def _in_front(term: Node, context: Context) -> Node:
+    """A number in some places of an array as that number times a one in each."""
+    number = context.number(term.args[0]) if term.op == "place" else None
+    if number is None or number == 1 or any(a is not term.args[0] for a in term.args):
+        return term
+    ones = [context.constant(1)] * len(term.args)
+    return context.times(number, (context.table.make("place", ones, term.attrs),))
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def _is_target(node: Node) -> bool:
     """True for a one-hot column, and for (entries of) an input."""
     while node.op in _VIEWS and node.args:
         node = node.args[0]
-    return node.op == "one_hot" or (node.op == "symbol" and node.kind == "real")
+    return node.op in ("one_hot", "place") or (node.op == "symbol" and node.kind == "real")
 
 
 def _difference(

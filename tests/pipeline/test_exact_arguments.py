@@ -51,3 +51,38 @@ def test_arguments_are_not_rounded(name):
                 for found, true in ((value[k], right), (slope[k], right_slope * rate)):
                     if SMALLEST_NORMAL < abs(true) < mp.mpf(2) ** 1023:
                         assert abs(mp.mpf(float(found)) - true) <= 3 * np.spacing(abs(float(true)))
+
+
+Z, H = sp.MatrixSymbol("z", 4, 1), sp.MatrixSymbol("t", 4, 1)
+k, i = sp.symbols("k i", integer=True)
+TOTAL = sp.Sum(E(Z[k, 0]), (k, 0, 3))
+THIRDS = sp.Sum(E(Z[k, 0] / 3), (k, 0, 3))
+LOG_SUMS = {
+    "a logarithm less an exponent": (sp.log(TOTAL) - Z[2, 0], 1),
+    "of a quotient": (-sp.log(E(Z[2, 0]) / TOTAL), 1),
+    "with a temperature": (-3 * sp.log(E(Z[2, 0] / 3) / THIRDS), 3),
+    "in a sum over targets": (-sp.Sum(H[i, 0] * (Z[i, 0] - sp.log(TOTAL)), (i, 0, 3)), 1),
+}
+
+
+@pytest.mark.parametrize("name", LOG_SUMS)
+def test_log_sums_less_an_exponent(name):
+    """T log(sum(exp(z/T))) - z[2] and its gradient, where the result is as small as the rest of the sum."""
+    expression, temperature = LOG_SUMS[name]
+    random = np.random.default_rng(4)
+    points = np.concatenate([random.normal(size=(40, 4)) * scale for scale in (1, 10, 100)])
+    points[::2, 2] += 60
+    f = symprop.compile(expression, args=[Z, H], batch=[Z], wrt=[Z])
+    value, (slope,) = f.value_and_grad(points, [0, 0, 1, 0])
+    with mp.workdps(300):
+        for row in range(len(points)):
+            powers = [mp.exp((mp.mpf(v) - mp.mpf(points[row, 2])) / temperature) for v in points[row]]
+            total = sum(powers)
+            pairs = [(value[row], temperature * mp.log(total))]
+            for j, power in enumerate(powers):
+                right = power / total - (sum(powers[:2]) + powers[2] + powers[3] == 0)
+                right = -(total - power) / total if j == 2 else right
+                pairs.append((slope[row, j], right))
+            for found, true in pairs:
+                if abs(true) > SMALLEST_NORMAL:
+                    assert abs(mp.mpf(float(found)) - true) <= 4 * np.spacing(abs(float(true)))

@@ -8,8 +8,9 @@ from fractions import Fraction
 import sympy as sp
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, Number
+from symprop.rewrite.context import Context, Number, magnitude
 from symprop.rewrite.matching import Bindings, Rule
+from symprop.rewrite.positive import is_positive
 
 __all__ = ["EXPONENTIALS", "exponents_of", "has_weights", "is_shifted_sum", "shifted_scalars"]
 
@@ -27,7 +28,7 @@ def _is_shifted(z: Node) -> bool:
         node, depth = todo.pop()
         if node.op in ("reduce_max", "maximum"):
             return True
-        if depth < 4 and node.op in ("add", "mul", "broadcast", "reshape", "select"):
+        if depth < 6 and node.op in ("add", "mul", "broadcast", "reshape", "select"):
             todo.extend((a, depth + 1) for a in node.args[:8])
     return False
 
@@ -40,11 +41,38 @@ def _finite(context: Context, top: Node) -> Node:
 
 
 def _shifted_array(z: Node, sum_node: Node, context: Context) -> tuple[Node, Node]:
-    """m = max(z) over the axes of the sum, and exp(z - m)."""
+    """m = max(z) over the axes of the sum, and exp(z - m); of z = c*v, c a scalar, exp(c*(v - m/c)), of which
+    the largest is one whatever the rounding of the product."""
     t = context.table
-    top = _finite(context, t.make("reduce_max", (z,), sum_node.attrs))
-    against = top if not top.shape else t.broadcast(top, z.shape)
-    return top, t.make("exp", (t.make("add", (z, context.times(-1, (against,)))),))
+    scale, v = _scaled_array(z, context)
+
+    def largest(values: Node) -> Node:
+        return t.make("reduce_max", (values,), sum_node.attrs)
+
+    if scale is None or scale.op == "constant" or is_positive(scale, context):
+        top = largest(v)
+    else:
+        lowest = context.times(-1, (largest(context.times(-1, (v,))),))
+        top = t.select(t.make("less", (context.constant(0), scale)), largest(v), lowest, lowest.shape)
+    shift = _finite(context, top)
+    against = shift if not shift.shape else t.broadcast(shift, z.shape)
+    less = t.make("add", (v, context.times(-1, (against,))))
+    powers = t.make("exp", (less if scale is None else t.mul(scale, less),))
+    context.memo["shifted over", powers.serial] = sum_node.attrs[0]
+    return (top if scale is None else t.mul(scale, top)), powers
+
+
+def _scaled_array(z: Node, context: Context) -> tuple[Node | None, Node]:
+    """z = c*v as c and v, c a number or scalars; a negative number leaves its sign with v."""
+    number, factors = context.split(z)
+    scalars = [f for f in factors if not f.shape]
+    rest = [f for f in factors if f.shape]
+    if not rest or (number in (1, -1) and not scalars):
+        return None, z
+    sign = -1 if number < 0 else 1
+    return context.times(sign * number, scalars) if scalars else context.constant(
+        sign * number
+    ), context.times(sign, rest)
 
 
 def _keeps_axes(bound: Bindings, context: Context) -> bool:
@@ -56,8 +84,8 @@ def _keeps_axes(bound: Bindings, context: Context) -> bool:
 def _log_sum(bound: Bindings, context: Context) -> Node:
     t, total = context.table, bound["s"]
     z = total.args[0].args[0]
-    _, powers = _shifted_array(z, total, context)
-    return t.make("add", (t.make("reduce_max", (z,), total.attrs), _log_of_shifted(powers, total, context)))
+    top, powers = _shifted_array(z, total, context)
+    return t.make("add", (top, _log_of_shifted(powers, total, context)))
 
 
 def _log_of_shifted(powers: Node, total: Node, context: Context) -> Node:
@@ -80,7 +108,12 @@ def is_shifted_sum(total: Node, context: Context) -> bool:
     """True for the sum of exp(z - m), m the maximum of z over the axes of the sum."""
     if total.op != "sum" or total.args[0].op != "exp":
         return False
+    if context.memo.get(("shifted over", total.args[0].serial)) == total.attrs[0]:
+        return True
     less = total.args[0].args[0]
+    scale, factors = context.split(less)
+    if scale > 0 and len(factors) == 1:
+        (less,) = factors
     if less.op != "add" or len(less.args) != 2:
         return False
     for z, shift in (less.args, less.args[::-1]):
@@ -174,9 +207,12 @@ def shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node
     if key not in context.memo:
         t = context.table
         found = _powers(total, context) or []
-        top = _finite(context, _largest([p.exponent for p in found], context))
+        scale, values = _common_scale([p.exponent for p in found], context)
+        top = _finite(context, _largest(values, context))
         less = context.times(-1, (top,))
-        powers = {p.exponent.serial: t.make("exp", (t.add(p.exponent, less),)) for p in found}
+        raised = [t.mul(context.constant(scale), t.add(v, less)) for v in values]
+        powers = {p.exponent.serial: t.make("exp", (r,)) for p, r in zip(found, raised, strict=True)}
+        top = t.mul(context.constant(scale), top)
         terms = []
         for p in found:
             power = powers[p.exponent.serial]
@@ -189,6 +225,18 @@ def shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node
             context.memo["is shifted", shifted.serial] = True
     made: tuple[Node, dict[int, Node], Node] = context.memo[key]
     return made
+
+
+def _common_scale(values: list[Node], context: Context) -> tuple[Number, list[Node]]:
+    """c and the values over c, where all are a number of that size times something: the largest power of
+    c*(v - max(v, ...)) is one whatever the rounding of the products."""
+    parts = [context.split(v) for v in values]
+    scale = magnitude(parts[0][0])
+    if scale == 1 or any(
+        magnitude(c) != scale or v.op == "constant" for (c, _), v in zip(parts, values, strict=True)
+    ):
+        return 1, values
+    return scale, [context.times(1 if c > 0 else -1, factors) for c, factors in parts]
 
 
 def _largest(values: list[Node], context: Context) -> Node:
@@ -204,7 +252,8 @@ def _log_of_scalars(bound: Bindings, context: Context) -> Node:
     t = context.table
     _, powers, shifted = shifted_scalars(bound["s"], context)
     found = _powers(bound["s"], context) or []
-    top = _largest([p.exponent for p in found], context)
+    scale, values = _common_scale([p.exponent for p in found], context)
+    top = t.mul(context.constant(scale), _largest(values, context))
     if any(p.factor is not None for p in found):
         return t.add(_finite(context, top), t.make("log", (shifted,)))
     return t.add(top, _log_of_ones([powers[p.exponent.serial] for p in found], context))
