@@ -230,7 +230,7 @@ def _group(
     for factor in _OF[f.op]:
         low = next(k for k, c in enumerate(factor.polynomial) if c)
         while True:
-            if low > least:
+            if low and low > least:
                 break
             divided = _divided(total, factor.polynomial[low:])
             if divided is None:

@@ -265,7 +265,8 @@ def _slope_from_cosh(f: Factors) -> bool:
 
 
 def _quotient_of_exponentials(f: Factors) -> bool:
-    """exp(x)**-1 is exp(-x), and exp(x) exp(-y) is exp(x - y) where no third exponential is there."""
+    """exp(x)**-1 is exp(-x), and exp(x) exp(-y) is exp(x - y) where no third exponential is there; so is
+    exp(-x) exp(-exp(-x)), of which the second factor vanishes where the first one overflows."""
     found = f.of("exp")
     for b, e in found:
         if e == -1:
@@ -276,12 +277,18 @@ def _quotient_of_exponentials(f: Factors) -> bool:
         return False
     (a, _), (b, _) = found
     x, y = a.args[0], b.args[0]
-    if (_is_negative(x, f.context)) == (_is_negative(y, f.context)):
+    one_sign = _is_negative(x, f.context) == _is_negative(y, f.context)
+    if one_sign and not (_is_exponential(x, f.context) or _is_exponential(y, f.context)):
         return False
     f.change(a, -1)
     f.change(b, -1)
     f.change(f.make("exp", f.table.add(x, y)), 1)
     return True
+
+
+def _is_exponential(x: Node, context: Context) -> bool:
+    """True for a multiple of an exponential."""
+    return any(f.op == "exp" for f in context.split(x)[1])
 
 
 def _is_negative(x: Node, context: Context) -> bool:

@@ -388,7 +388,7 @@ def _flat(total: Node, context: Context) -> list[Node]:
         inner = factors[0] if len(factors) == 1 else None
         if inner is not None and _read(inner, context) is not None:
             inner = None  # a polynomial in one exponential stays one factor
-        if inner is not None and inner.op == "add" and not all(_holds(a, context) for a in inner.args):
+        if inner is not None and inner.op == "add" and not all(_joins(a, context) for a in inner.args):
             inner = None
         if inner is not None and inner.op == "add" and len(todo) + len(found) + len(inner.args) <= LONGEST:
             todo.extend((number * c, a) for a in reversed(inner.args))
@@ -400,6 +400,10 @@ def _flat(total: Node, context: Context) -> list[Node]:
                 context.times(number * c, factors) if value is None else context.constant(number * value)
             )
     return found
+
+
+def _joins(term: Node, context: Context) -> bool:
+    return context.number(term) is not None or _holds(term, context)
 
 
 def _holds(term: Node, context: Context) -> bool:

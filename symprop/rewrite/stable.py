@@ -15,6 +15,7 @@ from symprop.rewrite.radicals import root_less_limit
 from symprop.rewrite.rational import RATIONAL, READ, quotient_in_decay, rational_product, rational_sum
 from symprop.rewrite.rules import STABLE
 from symprop.rewrite.series import FUNCTIONS, sum_as_series
+from symprop.rewrite.simplify import simplify
 from symprop.rewrite.softplus import softplus_and_argument
 from symprop.rewrite.targets import softmax_less_target
 
@@ -44,6 +45,9 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     limit = _Limit(MOST_FIRED * len(order) + 100)
     rules = {op: _rule(found, present, limit) for op, found in by_operation.items()}
     after = Sweep(context, roots, rules).run()
+    if context.fired:  # sums that stood in each other are one sum where the simplification opens them
+        opened = simplify(table, after, context)
+        after = after if opened == after else Sweep(context, opened, rules).run()
     if present.isdisjoint(RATIONAL):
         return after
     return Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()

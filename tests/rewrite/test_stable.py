@@ -113,6 +113,26 @@ CASES = {
         lambda f: f.log(f.t.mul(f.exp(f.x), f.y)),
         -800,
     ),
+    "log of a mean with an exponential": (
+        lambda f: f.log(f.t.add(f.part(f.one), f.part(f.exp(f.x)))),
+        lambda f: f.log(f.t.add(f.t.constant(2), f.part(f.exp(f.x)))),
+        1e-25,
+    ),
+    "difference of exponentials": (
+        lambda f: f.t.sub(f.exp(f.t.add(f.x, f.y)), f.exp(f.y)),
+        lambda f: f.t.sub(f.exp(f.t.add(f.x, f.y)), f.exp(f.z)),
+        1e-25,
+    ),
+    "power less one": (
+        lambda f: f.t.add(f.t.pow(f.t.add(f.one, f.x), 10), f.t.constant(-1)),
+        lambda f: f.t.add(f.t.pow(f.t.add(f.t.constant(2), f.x), 10), f.t.constant(-1)),
+        1e-25,
+    ),
+    "one less a power": (
+        lambda f: f.t.sub(f.one, f.t.pow(f.t.add(f.one, f.x), sp.Rational(-5, 3))),
+        lambda f: f.t.sub(f.one, f.t.pow(f.t.add(f.one, f.x), f.y)),
+        1e-25,
+    ),
     "log of exp": (lambda f: f.log(f.exp(f.x)), lambda f: f.log(f.t.call("expm1", f.x)), -800),
     "log of a multiple of exponentials": (
         lambda f: f.log(f.t.mul(f.t.constant(sp.Rational(1, 3)), f.t.add(f.exp(f.x), f.exp(f.y)))),

@@ -14,6 +14,7 @@ from symprop.rewrite.positive import is_positive
 
 __all__ = ["EXPONENTIALS", "exponents_of", "has_weights", "is_shifted_sum", "shifted_scalars"]
 
+LONGEST = 8  # terms of two exponents
 _EXP = ("exp", "x")
 _ONE_PLUS_EXP = ("add", 1, _EXP)
 
@@ -319,6 +320,51 @@ def _less_target(bound: Bindings, context: Context) -> Node:
     return t.make("select", (t.make("less", (context.constant(0), x)), above, below))
 
 
+def _is_mean(bound: Bindings, context: Context) -> bool:
+    c, d = (context.number(bound[k]) for k in "cd")
+    return c is not None and d is not None and c > 0 and d > 0 and c + d == 1
+
+
+def _log_of_mean(bound: Bindings, context: Context) -> Node:
+    """log1p(d*expm1(x)) up to 1, x + log1p(c*expm1(-x)) beyond: one exponential and one logarithm."""
+    t, x, one = context.table, bound["x"], context.constant(1)
+    near = t.make("less", (x, one))
+    weight = t.make("select", (near, bound["d"], bound["c"]))
+    power = t.make("expm1", (t.select(near, x, context.negate(x)),))
+    rest = t.make("log1p", (t.mul(weight, power),))
+    return t.add(t.select(near, context.constant(0), x), rest)
+
+
+def _apart(bound: Bindings, context: Context) -> Node | None:
+    """a - b, where that is one term (or a number)."""
+    totals: dict[tuple[int, ...], tuple[Number, tuple[Node, ...]]] = {}
+    todo: list[tuple[Number, Node]] = [(1, bound["a"]), (-1, bound["b"])]
+    while todo and len(totals) <= LONGEST:
+        sign, term = todo.pop()
+        value = context.number(term)
+        number, factors = context.split(term) if value is None else (value, ())
+        if len(factors) == 1 and factors[0].op == "add":
+            todo.extend((sign * number, a) for a in factors[0].args)
+            continue
+        key = tuple([f.serial for f in factors])
+        totals[key] = totals.get(key, (0, factors))[0] + sign * number, factors
+    left = [(c, f) for c, f in totals.values() if c]
+    if todo or len(left) != 1 or len(totals) < 2:
+        return None
+    number, factors = left[0]
+    return context.times(number, factors) if factors else context.constant(number)
+
+
+def _of_larger(bound: Bindings, context: Context) -> Node:
+    """exp(a)*(1 - exp(b - a)), a the larger exponent, with its sign."""
+    t, difference = context.table, _apart(bound, context)
+    assert difference is not None
+    first = t.make("less", (context.constant(0), difference))
+    sign = t.select(first, context.constant(-1), context.constant(1))
+    size = context.times(-1, (t.make("abs", (difference,)),))
+    return t.mul(sign, t.make("exp", (t.select(first, bound["a"], bound["b"]),)), t.make("expm1", (size,)))
+
+
 EXPONENTIALS: tuple[Rule, ...] = (
     Rule(
         "softplus",
@@ -373,6 +419,14 @@ EXPONENTIALS: tuple[Rule, ...] = (
         "exp(z - m)/sum(exp(z - m)), s = sum(exp(z)), m = max(z)",
     ),
     Rule(
+        "log of a mean with an exponential",
+        ("log", ("add", "c", ("mul", "d", ("exp", "x")))),
+        _log_of_mean,
+        "the sum rounds to 1 where x is small",
+        _is_mean,
+        "log1p(d*expm1(x)) below 1, x + log1p(c*expm1(-x)) above, c + d = 1, positive numbers",
+    ),
+    Rule(
         "log of exponentials",
         ("log", "s"),
         _log_of_scalars,
@@ -411,6 +465,14 @@ EXPONENTIALS: tuple[Rule, ...] = (
         "for t = 1 no digit is left above 37, where the value is exp(-x)",
         _is_data,
         "sigmoid(-x) - (1 - t) for x > 0, t - sigmoid(x) else, t an input",
+    ),
+    Rule(
+        "difference of exponentials",
+        ("add", ("exp", "a"), ("neg", ("exp", "b")), "..."),
+        _of_larger,
+        "both agree where a - b is small",
+        lambda b, c: _apart(b, c) is not None,
+        "exp(max(a, b))*(1 - exp(-abs(a - b))) with the sign of a - b, where a - b is one term",
     ),
     Rule("log1p", ("log", ("add", 1, "*x")), ("log1p", "x"), "x is lost beside 1 below 1e-16"),
     Rule(

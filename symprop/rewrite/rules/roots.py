@@ -139,6 +139,41 @@ def _no_numbers(bound: Bindings, context: Context) -> bool:
     return all(bound[k].op != "constant" for k in "xy")
 
 
+# -- powers less one ------------------------------------------------------------------------------------
+
+LARGEST_EXPONENT = 16  # of powers that become products, as in `powers`
+
+
+def _grows(bound: Bindings, context: Context) -> bool:
+    return context.number(bound["n"]) not in (None, 0, 1)
+
+
+def _growth(bound: Bindings, context: Context) -> Node:
+    """y**n - 1 with y = 1 + x."""
+    t, x, number = context.table, bound["x"], context.number(bound["n"])
+    assert number is not None
+    one = context.constant(1)
+    y = t.add(one, x)
+    if isinstance(number, int) and abs(number) <= LARGEST_EXPONENT:
+        value = _power_less_one(x, y, abs(number), context)
+        return value if number > 0 else t.mul(context.constant(-1), value, t.pow(y, number))
+    near = t.make("expm1", (t.mul(bound["n"], t.make("log1p", (x,))),))
+    if not isinstance(number, int):
+        return near
+    return t.select(t.make("less", (context.constant(-1), x)), near, t.make("sub", (t.pow(y, number), one)))
+
+
+def _power_less_one(x: Node, y: Node, n: int, context: Context) -> Node:
+    """y**n - 1 by halves, (y**m - 1)*(y**m + 1), and y*(y**m - 1) + x for odd exponents."""
+    t = context.table
+    value, m = x, 1
+    for bit in bin(n)[3:]:
+        value, m = t.mul(value, t.make("add", (t.pow(y, m), context.constant(1)))), 2 * m
+        if bit == "1":
+            value, m = t.add(t.mul(y, value), x), m + 1
+    return value
+
+
 ROOTS: tuple[Rule, ...] = (
     Rule(
         "root of squares",
@@ -172,6 +207,22 @@ ROOTS: tuple[Rule, ...] = (
         ("mul", ("add", "x", ("neg", "y")), ("add", "x", "y")),
         "the digits that the squares have in common are lost",
         _no_numbers,
+    ),
+    Rule(
+        "power less one",
+        ("add", -1, ("pow", ("add", 1, "*x"), "n"), "..."),
+        _growth,
+        "the power rounds to 1 where x is small",
+        _grows,
+        "x*(y + 1)*(y**2 + 1)*... with y = 1 + x for whole n up to 16, expm1(n*log1p(x)) for others",
+    ),
+    Rule(
+        "one less a power",
+        ("add", 1, ("neg", ("pow", ("add", 1, "*x"), "n")), "..."),
+        lambda b, c: c.times(-1, (_growth(b, c),)),
+        "the power rounds to 1 where x is small",
+        _grows,
+        "-x*(y + 1)*(y**2 + 1)*... with y = 1 + x for whole n up to 16, -expm1(n*log1p(x)) for others",
     ),
     Rule(
         "x - tanh(x)",
