@@ -154,6 +154,21 @@ def _declare_rest(name: str, function: Callable[[Any, Any], Any], formula: str) 
     )
 
 
+def _exp_rest(x: float, r: float) -> float:
+    with mp.workprec(200):
+        value = mp.exp(mp.mpf(x) + mp.mpf(r))
+        return float(value - mp.mpf(float(value)))
+
+
+define_formula("exp_rest", lambda x, r: sp.S.Zero)
+elementwise(
+    "exp_rest",
+    lambda t, y: [None, None],
+    np.vectorize(_exp_rest, otypes=[float]),
+    lambda x, r: 0 * (x + r),
+    lowered=True,
+    summary="what exp(x + r) lost when it was rounded, r what x lost",
+)
 _declare_rest("product_rest", operator.mul, "a b")
 _declare_rest("sum_rest", operator.add, "a + b")
 _declare(

@@ -21,6 +21,9 @@ __all__ = ["exact_exponents"]
 MOST = 5  # operations of an argument that are taken apart
 LONGEST = 3  # terms of a sum (in an exponential, two elsewhere), factors of a product besides numbers
 HIGHEST = 3  # exponent of a power
+_INEXACT = frozenset(
+    {"mul", "pow", "constant", "exp", "exp_near"}
+)  # terms of which the rounding would remain
 _VIEWS = frozenset({"index", "take", "slice", "reshape", "transpose", "broadcast"})
 # functions that lose more than a few units by the rounding of their argument; tanh for the sake of its slope
 _NEAR = ("sigmoid", "softplus", "sigmoid_prime", "tanh_prime", "sinh", "cosh", "expm1", "normal_cdf", "erfc")
@@ -57,7 +60,7 @@ def _exponent_of_sum(x: Node, node: Node, sweep: Sweep) -> Node | None:
     context, table = sweep.context, sweep.table
     for term in x.args:
         coefficient, factors = context.split(term)
-        if len(factors) != 1 or coefficient not in (1, -1) or factors[0].op in ("mul", "pow", "constant"):
+        if len(factors) != 1 or coefficient not in (1, -1) or factors[0].op in _INEXACT:
             return None
     sweep.fire("exponent of an exact sum")
     return table.broadcast(table.make("exp_sum", x.args), node.shape)
@@ -192,6 +195,8 @@ class _Pairs:
                 return self._joined(x.args, self._sum)
             if isinstance(power, int) and 2 <= power <= HIGHEST:
                 return self._joined([x.args[0]] * power, self._product)
+            if self.any_leaf and x.op in ("exp", "exp_near"):
+                return self._exponential(x)
             if isinstance(power, int) and -HIGHEST <= power <= -1:
                 return self._joined([x], self._product)
         if not self.any_leaf and not self._is_input(x):
@@ -252,6 +257,12 @@ class _Pairs:
         self._count()
         parts = [t.make("sum_rest", (a, b)), *[low for low in (x[1], y[1]) if low is not None]]
         return t.make("add", (a, b)), self._total(parts)
+
+    def _exponential(self, x: Node) -> Pair:
+        """An exponential in an exponent, as in the distribution of Gumbel: exp(-exp(-x))."""
+        self._count()
+        zero = self.context.constant(0)
+        return x, self.table.make("exp_rest", x.args if x.op == "exp_near" else (*x.args, zero))
 
     def _quotient(self, x: Pair, y: Pair) -> Pair:
         """q = a/b lost (a - q*b + low - q*low)/b."""

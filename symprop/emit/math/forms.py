@@ -18,6 +18,7 @@ from symprop.emit.math.common import (
     mul_add,
     number,
     polynomial,
+    scaled,
 )
 from symprop.emit.math.doubledouble import (
     Pair,
@@ -30,12 +31,13 @@ from symprop.emit.math.doubledouble import (
     two_sum,
 )
 from symprop.emit.math.error import erfc
-from symprop.emit.math.exponential import expm1, expm1_pair, power, small_rest
+from symprop.emit.math.exponential import exp_pair, expm1, expm1_pair, power, small_rest
 from symprop.emit.math.gauss import gaussian, normal_cdf
 from symprop.emit.math.hyperbolic import cosh, sinh
 from symprop.emit.math.logistic import sigmoid, sigmoid_prime, softplus, tanh, tanh_prime
 
-__all__ = ["FORMS", "VARIADIC", "exp_near", "exp_product", "exp_sum", "root_of_squares", "tanh_gap"]
+__all__ = ["FORMS", "VARIADIC", "exp_near", "exp_product", "exp_rest", "exp_sum"]
+__all__ += ["root_of_squares", "tanh_gap"]
 
 # (x - tanh(x))/x**3 = 1/3 + x**2 TANH_GAP(x**2), |x| <= 0.6
 TANH_GAP = {
@@ -100,6 +102,15 @@ def exp_near(b: Builder, x: Value, rest: Value) -> Value:
     return exp_of_pair(b, (x, small_rest(b, rest)))
 
 
+def exp_rest(b: Builder, x: Value, rest: Value) -> Value:
+    """What `exp_near` of the same operands lost, to a few digits; where the exponential overflows no small
+    number."""
+    value = exp_near(b, x, rest)
+    top, bottom = (710.0, -746.0) if is_double(x) else (89.0, -104.0)
+    (high, low), exponent = exp_pair(b, at_least(b, at_most(b, x, top), bottom), small_rest(b, rest))
+    return b.fadd(b.fsub(scaled(b, high, exponent), value), scaled(b, low, exponent))
+
+
 def tanh_gap(b: Builder, x: Value) -> Value:
     """x - tanh(x): a polynomial up to 0.6, beyond it tanh as a pair; below 1.5 ULP."""
     size = b.fabs(x)
@@ -159,6 +170,7 @@ FORMS: dict[str, Callable[..., Value]] = {
     "exp_sum": exp_sum,
     "root_of_squares": root_of_squares,
     "exp_near": exp_near,
+    "exp_rest": exp_rest,
     "expm1_near": expm1,
     "sinh_near": sinh,
     "cosh_near": cosh,
