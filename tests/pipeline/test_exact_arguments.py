@@ -53,6 +53,20 @@ def test_arguments_are_not_rounded(name):
                         assert abs(mp.mpf(float(found)) - true) <= 3 * np.spacing(abs(float(true)))
 
 
+def test_exponentials_in_exponents():
+    """Gumbel's distribution and its density, where the inner exponential is large and where it overflows."""
+    f = symprop.compile(E(-E(-x)), args=[x], batch=[x], wrt=[x])
+    points = np.concatenate([np.random.default_rng(2).uniform(-6.5, 40, 300), [-800.0, -1e6, 800.0]])
+    value, (slope,) = f.value_and_grad(points)
+    assert np.isfinite(value).all() and np.isfinite(slope).all()
+    with mp.workdps(40):
+        for point, *pair in zip(points, value, slope, strict=True):
+            right = mp.exp(-mp.exp(-mp.mpf(point)))
+            for found, true in zip(pair, (right, right * mp.exp(-mp.mpf(point))), strict=True):
+                if true > SMALLEST_NORMAL:
+                    assert abs(mp.mpf(float(found)) - true) <= 32 * np.spacing(float(true))
+
+
 Z, H = sp.MatrixSymbol("z", 4, 1), sp.MatrixSymbol("t", 4, 1)
 k, i = sp.symbols("k i", integer=True)
 TOTAL = sp.Sum(E(Z[k, 0]), (k, 0, 3))
