@@ -198,18 +198,18 @@ def write_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
     return Parts((h, b.fsub(error, lost)), (below, b.fadd(rest, lost)), inverse, lambda: (power, lost), whole)
 
 
-def tanh(b: Builder, x: Value) -> Value:
+def tanh(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """h/(1 - h) with the sign of x, h = (1 - exp(-2|x|))/2; below 1.2 ULP."""
-    (h, low), (below, rest), inverse = parts(b, x)[:3]
+    (h, low), (below, under), inverse = parts(b, x, rest)[:3]
     first = b.fmul(h, inverse)
     left = b.fneg(remainder(b, first, below, h))
-    small = b.fadd(left, negative_mul_add(b, first, rest, low))
+    small = b.fadd(left, negative_mul_add(b, first, under, low))
     return with_sign(b, mul_add(b, small, inverse, first), x)
 
 
-def tanh_prime(b: Builder, x: Value) -> Value:
+def tanh_prime(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """1 - tanh(x)^2 = z/(1 - h)^2 with z = exp(-2|x|), the power of two last: a few operations beside
     tanh(x); below 1.5 ULP."""
-    known = parts(b, x)
+    known = parts(b, x, rest)
     value = times_square(b, known.power(), correction(b, known.below, known.inverse))
     return known.whole(value)
