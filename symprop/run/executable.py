@@ -23,6 +23,7 @@ from symprop.run.arguments import address
 from symprop.run.bound import bound_call
 from symprop.run.engine import assembly, compile_text
 from symprop.run.pool import parallel_imports
+from symprop.run.results import memory
 from symprop.schedule.inplace import overwrite
 from symprop.schedule.ir import Buffer, Schedule
 from symprop.schedule.lower import lower
@@ -110,6 +111,7 @@ class Executable:
         imports = parallel_imports() if threads > 1 else None
         self._code = compile_text(self.llvm_ir, self._target, self._level, imports=imports)
         self._work = schedule.work()
+        self._block = samples_at_a_time(schedule, self._target, element)
         bounds = {c.node.attrs[0]: c.bound for c in reversed(schedule.checks) if c.node.op == "symbol"}
         self.inputs = [
             Port(b.symbol, b.shape, b.kind, b.symbol in batched, bounds.get(b.symbol))
@@ -134,7 +136,7 @@ class Executable:
     def stride(self, samples: int) -> int:
         """Distance between two entries of an output whose samples lie innermost: whole blocks, and no
         multiple of a page, since equally placed lines of many pages share a few places of the cache."""
-        block = samples_at_a_time(self.schedule, self._target, self._element)
+        block = self._block
         rounded = -(-max(samples, 1) // block) * block
         return rounded + block if rounded * self.dtype.itemsize % 512 == 0 else rounded
 
@@ -150,18 +152,13 @@ class Executable:
         if not buffer.samples_last:
             array = np.empty((samples, *buffer.shape), kind)
             return array, array
-        array = _at_a_line((buffer.entries, self.stride(samples)), kind)
-        view = array[:, :samples].reshape(*buffer.shape, samples) if buffer.entries == 1 else None
-        if view is None:
-            step = array.strides[0]
-            strides = [0] * len(buffer.shape)
-            for k in reversed(range(len(buffer.shape))):
-                strides[k], step = step, step * buffer.shape[k]
-            view = np.lib.stride_tricks.as_strided(
-                array, (samples, *buffer.shape), (array.itemsize, *strides)
-            )
-            return array, view
-        return array, np.moveaxis(view, -1, 0)
+        array = _at_a_line((buffer.entries, self.stride(samples)), np.dtype(kind))
+        step, strides = array.strides[0], []
+        for extent in reversed(buffer.shape):
+            strides.append(step)
+            step *= extent
+        shape, places = (samples, *buffer.shape), (array.itemsize, *reversed(strides))
+        return array, np.ndarray(shape, array.dtype, array, strides=places)
 
     def run(self, inputs: Sequence[int], outputs: Sequence[int], samples: int) -> None:
         """One call with addresses of arrays; raises `ArgumentError` where an index lies outside its
@@ -259,12 +256,10 @@ class Executable:
         raise ArgumentError(f"argument {names}: an index is out of range, expected 0 to {check.bound - 1}")
 
 
-def _at_a_line(shape: tuple[int, int], kind: Any) -> np.ndarray[Any, Any]:
+def _at_a_line(shape: tuple[int, int], kind: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """An array that begins at a line of the cache."""
-    count, size = shape[0] * shape[1], np.dtype(kind).itemsize
-    array = np.empty(count + LINE // size, kind)
-    first = -address(array) % LINE // size
-    return array[first : first + count].reshape(shape)
+    piece = memory(shape[0] * shape[1] * kind.itemsize + LINE)
+    return np.ndarray(shape, kind, piece, -address(piece) % LINE)
 
 
 def _inputs_of(node: Node) -> list[Node]:

@@ -1,0 +1,73 @@
+"""Memory of large results: used again when it is free, and only then."""
+
+import threading
+
+import numpy as np
+import sympy as sp
+
+import symprop
+from symprop.run import results
+
+
+def compiled():
+    w, x = sp.MatrixSymbol("w", 3, 1), sp.MatrixSymbol("x", 3, 1)
+    f = symprop.compile(sp.exp(symprop.scalar(w.T * x)), args=[w, x], batch=[x], wrt=[w])
+    return f, np.random.default_rng(0).normal(size=(20_000, 3))
+
+
+def right(w, x):
+    value = np.exp(x @ w)
+    return value, value[:, None] * x
+
+
+def test_results_that_are_kept_stay_as_they_were():
+    f, x = compiled()
+    arguments = [np.array([0.1 * k, 0.2, -0.3]) for k in range(6)]
+    kept = [f.value_and_grad(w, x) for w in arguments]
+    views = [f.grad(w, x)[0][5:9, 1] for w in arguments]  # of a result that is dropped
+    for w, (value, (gradient,)), view in zip(arguments, kept, views, strict=True):
+        expected = right(w, x)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-14)
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-14)
+        np.testing.assert_allclose(view, expected[1][5:9, 1], rtol=1e-14)
+
+
+def test_what_was_dropped_is_used_again():
+    f, x = compiled()
+    w = np.array([0.1, 0.2, 0.3])
+    places = {f.grad(w, x)[0].ctypes.data for _ in range(6)}
+    assert len(places) == 1
+
+
+def test_sizes_that_are_not_kept():
+    before = list(results._pieces)
+    for size in (0, 1, results.LARGE - 1, results.KEPT + 1):
+        assert results.memory(size).size == size
+    assert list(results._pieces) == before
+
+
+def test_no_more_is_kept_than_said():
+    results._pieces.clear()
+    held = [results.memory(results.KEPT // 3) for _ in range(5)]
+    assert sum(p.size for p in results._pieces) <= results.KEPT
+    held.append(results.memory(results.KEPT))
+    assert len({piece.ctypes.data for piece in held}) == 6
+
+
+def test_threads_never_share_a_result():
+    f, x = compiled()
+    wrong = []
+
+    def work(number):
+        for k in range(20):
+            w = np.array([0.01 * number, 0.02 * k, 0.1])
+            (gradient,) = f.grad(w, x)
+            if not np.allclose(gradient, right(w, x)[1], rtol=1e-13):
+                wrong.append((number, k))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
