@@ -255,7 +255,60 @@ class _Following:
                 raise NoMatrixForm
 
     def _cofactor(self, node: Node, w: Node, turned: bool, left: Node | None) -> None:
+        """d cof(A) w, where dA is a sum of products of a line that depends on x with one that does not.
+
+        With D the derivative of cof(A) in a direction, D[q*r.T] w = -D[q*w.T] r: it is zero for r = w, and
+        D[l*q.T] w = -D[l*w.T] q. Where A is singular that holds too. Other forms of dA have no matrix of
+        their own; with a symbolic size the formula for a regular matrix serves.
+        """
+        table = self.table
+        (a,) = node.args
+        one = table.constant(1)
+        todo: list[tuple[Node, Node | None, Node | None, bool, Node]] = [(a, None, None, turned, one)]
+        parts: list[Node] = []
+        steps = 0
+        while todo:  # what is left and right of dN, or of dN.T where flipped, and a number
+            steps += 1
+            inner, before, behind, flipped, scale = todo.pop()
+            if inner.serial in self.found and 1 in inner.shape and inner.shape != (1, 1):
+                jacobian = whole(table, self.found[inner.serial])
+                if (inner.shape[1] == 1) != flipped:
+                    if behind is None or table.transpose(behind) is not w:
+                        return self._regular_cofactor(node, w, turned, left)
+                    continue
+                assert before is not None
+                across = table.matmul(before, table.transpose(w))
+                across = table.transpose(across, free=True) if turned else across
+                slope = table.make("cofactor_slope", (a, across))
+                own = table.transpose(slope) if turned else slope
+                moved = jacobian if behind is None else table.matmul(table.transpose(behind), jacobian)
+                parts.append(table.mul(table.neg(scale), table.matmul(own, moved)))
+            elif inner.serial not in self.wide and inner.serial not in self.found:
+                continue
+            elif inner.op == "matmul" and steps <= _PATHS:
+                first, last = inner.args
+                if flipped:
+                    first, last = table.transpose(last), table.transpose(first)
+                p, q = inner.args[::-1] if flipped else inner.args
+                inside = first if before is None else table.matmul(before, first)
+                todo.append((q, inside, behind, flipped, scale))
+                inside = last if behind is None else table.matmul(last, behind)
+                todo.append((p, before, inside, flipped, scale))
+            elif inner.op == "transpose":
+                todo.append((inner.args[0], before, behind, not flipped, scale))
+            elif inner.op == "mul" and inner.args[0].op == "constant" and len(inner.args) == 2:
+                todo.append((inner.args[1], before, behind, flipped, table.mul(scale, inner.args[0])))
+            elif inner.op == "add" and all(t.shape for t in inner.args) and steps <= _PATHS:
+                todo.extend((t, before, behind, flipped, scale) for t in reversed(inner.args))
+            else:
+                return self._regular_cofactor(node, w, turned, left)
+        for part in parts:
+            self._add(left, part)
+
+    def _regular_cofactor(self, node: Node, w: Node, turned: bool, left: Node | None) -> None:
         """d cof(A) = cof(A) tr(A**-1 dA) - cof(A) dA.T A**-T, for a regular matrix."""
+        if isinstance(size_of(self.x), int):
+            raise NoMatrixForm  # directional derivatives hold for every matrix
         table = self.table
         (a,) = node.args
         row = self._scalar(table.make("log_determinant", (a,), ("abs",)))

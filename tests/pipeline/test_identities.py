@@ -256,6 +256,25 @@ def test_second_derivatives_where_the_determinant_is_zero():
     assert np.allclose(curved(singular, direction), expected, rtol=0, atol=1e-13)
 
 
+def test_hessians_by_a_column_where_the_determinant_is_zero():
+    """Against exact second derivatives; where the determinant is linear in the column, zero is written."""
+    singular = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 1.0, 1.0]])
+    left, right = np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 2.0])
+    z = sp.Matrix(sp.symbols("z0:3"))
+    whole, u, v = (sp.Matrix(q.astype(int)) for q in (singular, left, right))
+    for matrix, written in (
+        (A + x * a.T + b * x.T, whole + z * u.T + v * z.T),
+        (A + x * x.T, whole + z * z.T),
+    ):
+        names = [A, a, b, x]
+        found = symprop.compile(symprop.hessian(det(matrix), x), args=names, wrt=[])
+        expected = sp.hessian(written.det(), z).subs(dict.fromkeys(z, 0))
+        value = found(singular, left, right, np.zeros(n))
+        assert np.allclose(value, np.array(expected.tolist(), float), rtol=0, atol=1e-13)
+        written_as_on_paper(symprop.hessian(det(matrix), x))
+    assert symprop.hessian(det(A + x * a.T), x) == sp.ZeroMatrix(n, n)
+
+
 def test_one_by_one_results_are_scalars():
     value = inv(x.T * A * x)  # 1 x 1
     f = symprop.compile(tr(value) + det(x.T * x), args=[x, A])
