@@ -5,7 +5,8 @@ speed at which the processor fetches instructions, since it uses each of them on
 fraction of the time and is as quick to run: an instruction is a few words of 32 bits (what to do, and where
 in the workspace result and operands lie), and every operation of the program is one small native function,
 a *handler*, that does its work and jumps to the handler of the next instruction. Values keep a place of the
-workspace from their computation to their last use.
+workspace from their computation to their last use. Instructions of one operation that follow each other are
+one run, a loop in its handler; elementary functions of single values then go side by side in a vector.
 
 Handlers are written by the same functions as all other code (`symprop/emit/table.py`), so a tape gives the
 same bits as straight code.
@@ -14,19 +15,21 @@ same bits as straight code.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Type, Value, vector
+from symprop.emit.math import CALLS
 from symprop.emit.table import Lanes
 from symprop.schedule.ir import Buffer
 
 __all__ = ["Handlers", "Tape", "run_tape"]
 
-WINDOW = 512  # instructions among which the order may change
+WINDOW = 2048  # instructions among which the order may change
+LAST = 1 << 40  # behind all depths
 WORD = 4  # bytes of a word of the tape
 ARGUMENTS = "ptr %tape, ptr %workspace, ptr %block, i64 %row"
 TABLE, DATA = "@symprop.handlers", "@symprop.tape"
@@ -51,18 +54,42 @@ class Handlers:
         self.element = element
         self.words = words  # of the block: addresses of inputs and outputs, workspace, samples, stride
         self.names: list[str] = []
+        self.together = module.target.lanes(element)  # values of a vector
         self._known: dict[object, _Handler] = {}
+        self._wide: dict[int, tuple[object, Sequence[str], Any]] = {}
 
-    def get(self, lanes: int, key: object, operands: Sequence[str], words: int, write: Any) -> _Handler:
-        """The handler of that key; `write(code)` emits its work and gives the result, if it has one."""
-        found = self._known.get((lanes, key))
+    def get(
+        self, lanes: int, key: object, operands: Sequence[str], words: int, write: Any, together: int = 1
+    ) -> _Handler:
+        """The handler of that key; `write(code)` emits its work, for `together` instances of a run at a time,
+        and gives the result, if it has one."""
+        found = self._known.get((lanes, key, together))
         if found is None:
-            code = _Code(self.module, self.element, lanes, operands, words)
-            result = write(code)
+            b = Builder(self.module)
+            tape = Value("%tape", PTR)
+            count = b.convert("zext", b.load(b.element(tape, 1, I32), I32, True), I64)
+            with b.loop(b.const(0, I64), count, 1, [b.element(tape, 2, I32)]) as loop:
+                all_lanes = Lanes(b, self.element, lanes * together)
+                code = _Code(all_lanes, together, operands, loop.carried[0], words)
+                kind = code.keep(write(code))
+                loop.next = [code.end()]
+            jump(b, loop.results[0], "musttail ")
+            b.emit("ret void")
             name = f"{_PREFIX}.{len(self.names)}"
-            found = self._known[lanes, key] = _Handler(len(self.names), code.finish(name, result))
+            self.module.functions[name] = b.define(f"internal void @{name}({ARGUMENTS})")
+            found = self._known[lanes, key, together] = _Handler(len(self.names), kind)
             self.names.append(name)
+            if lanes == together == 1 and key[0] in CALLS and set(operands) == {"real"}:  # type: ignore[index]
+                self._wide[found.number] = key, operands, write
         return found
+
+    def wide(self, number: int) -> int | None:
+        """The handler that carries out several instances of an elementary function at a time."""
+        known = self._wide.get(number)
+        if known is None:
+            return None
+        key, operands, write = known
+        return self.get(1, key, operands, 0, write, self.together).number
 
     def table(self) -> None:
         """Write the table of the handlers, in the order of their numbers."""
@@ -71,24 +98,22 @@ class Handlers:
 
 
 class _Code:
-    """The body of one handler: the words of its instruction are the place of the result (where there is
-    one), the places of the operands, and `words` more.
+    """The body of one handler: the words of an instance are the place of the result, the places of the
+    operands, and `words` more. Of instances `together` the words follow each other.
     """
 
-    def __init__(self, module: Module, element: str, lanes: int, operands: Sequence[str], words: int) -> None:
-        self.b = b = Builder(module)
-        self.lanes = Lanes(b, element, lanes)
+    def __init__(self, lanes: Lanes, together: int, operands: Sequence[str], at: Value, words: int) -> None:
+        self.b = lanes.b
+        self.lanes = lanes
         self.block, self.row = Value("%block", PTR), Value("%row", I64)
-        self._operands, self._words = operands, words
-        self._tape = Value("%tape", PTR)
-        self._at = 2  # word 0 is the number of the handler, word 1 the place of the result
-        self.args = [self._load(self.word(), kind) for kind in operands]
+        self._together, self._size = together, 1 + len(operands) + words
+        self._tape, self._at = at, 1 + len(operands)
+        self.args = [self._operand(k, kind) for k, kind in enumerate(operands, 1)]
 
     def word(self) -> Value:
         """The next word of the instruction."""
-        slot = self.b.element(self._tape, self._at, I32)
         self._at += 1
-        return self.b.convert("zext", self.b.load(slot, I32, True), I64)
+        return self._word(self._at - 1)
 
     def bits(self) -> Value:
         """The next two words as one number."""
@@ -100,23 +125,40 @@ class _Code:
         """An address in the workspace."""
         return self.b.element(Value("%workspace", PTR), offset, I8)
 
-    def _load(self, offset: Value, kind: str) -> Value:
-        full = self.lanes.type_of(kind)
-        value = self.b.load(self.place(offset), _kept(full))
-        return _unpacked(self.b, value) if kind == "boolean" else value
-
-    def finish(self, name: str, result: Value | None) -> str:
-        """Keep the result, go on with the next instruction; gives the kind of the result."""
+    def keep(self, result: Value | None) -> str:
+        """Store the result; gives its kind."""
         b = self.b
-        kind = ""
-        if result is not None:
-            kind = {"i64": "integer", "i1": "boolean"}.get(result.type.element, "real")
-            where = b.convert("zext", b.load(b.element(self._tape, 1, I32), I32, True), I64)
-            b.store(_packed(b, result) if kind == "boolean" else result, self.place(where))
-        jump(b, b.element(self._tape, self._at, I32), "musttail ")
-        b.emit("ret void")
-        b.module.functions[name] = b.define(f"internal void @{name}({ARGUMENTS})")
+        if result is None:
+            return ""
+        kind = {"i64": "integer", "i1": "boolean"}.get(result.type.element, "real")
+        if self._together == 1:
+            b.store(_packed(b, result) if kind == "boolean" else result, self._place(0))
+        else:
+            for k in range(self._together):
+                b.store(b.extract(result, k), self._place(k * self._size))
         return kind
+
+    def end(self) -> Value:
+        """Where the words of the next instance begin."""
+        return self.b.element(self._tape, self._together * self._size, I32)
+
+    def _word(self, number: int) -> Value:
+        slot = self.b.element(self._tape, number, I32)
+        return self.b.convert("zext", self.b.load(slot, I32, True), I64)
+
+    def _place(self, number: int) -> Value:
+        return self.place(self._word(number))
+
+    def _operand(self, number: int, kind: str) -> Value:
+        b, full = self.b, self.lanes.type_of(kind)
+        if self._together == 1:
+            value = b.load(self._place(number), _kept(full))
+            return _unpacked(b, value) if kind == "boolean" else value
+        value = Value("poison", full)
+        for k in range(self._together):
+            one = b.load(self._place(k * self._size + number), vector(full.element))
+            value = b.insert(value, one, k)
+        return value
 
 
 def jump(b: Builder, tape: Value, how: str = "", block: str = "%block", row: str = "%row") -> None:
@@ -253,8 +295,9 @@ class Tape:
 
     def spread(self) -> None:
         """Put instructions that do not need each other side by side: the processor then works on several at
-        a time, while a chain of them waits for memory after each. Within a window the order is by depth;
-        windows keep values near to their use.
+        a time, while a chain of them waits for memory after each. Within a window the order is by depth, at
+        the same depth by operation, and what writes results comes last; windows keep values near to their
+        use.
         """
         depth = [0] * (len(self.kinds) + 1)  # the last is that of instructions without a result
         window: list[tuple[int, _Instruction]] = []
@@ -275,9 +318,9 @@ class Tape:
                     here = depth[operand]
             if result >= 0:
                 depth[result] = here + 1
-            if handler == self._end:
-                here = len(window)  # the end stays the end
-            window.append((here, instruction))
+            else:  # the end stays the end
+                here = LAST << (handler == self._end)
+            window.append((here << 20 | handler, instruction))
             if len(window) == WINDOW or handler == self._end:
                 flush()
         flush()
@@ -325,13 +368,36 @@ class Tape:
         """The words of the tape, and where its parts begin (in words)."""
         words: list[int] = []
         starts = [0]
-        for handler, result, operands, more in self.code:
-            words += (handler, places[result] if result >= 0 else 0)
-            words += [places[operand] for operand in operands]
-            words += more
-            if handler == self._end:
+        for run in self._runs():
+            number, more = run[0][0], len(run)
+            wide = self.handlers.wide(number) if more > 1 else None
+            if wide is not None:  # free lanes repeat the last instance
+                number, together = wide, self.handlers.together
+                more = -(-more // together)
+                run += [run[-1]] * (more * together - len(run))
+            words += (number, more)
+            for _, result, operands, extra in run:
+                words.append(places[result] if result >= 0 else 0)
+                words += [places[operand] for operand in operands]
+                words += extra
+            if number == self._end:
                 starts.append(len(words))
         return array("I", words), starts[:-1]
+
+    def _runs(self) -> Iterator[list[_Instruction]]:
+        """Instructions of the same handler that follow each other and do not need each other."""
+        run: list[_Instruction] = []
+        before, made = -1, set[int]()
+        for instruction in self.code:
+            number, result, operands, _ = instruction
+            if run and (number != before or number == self._end or not made.isdisjoint(operands)):
+                yield run
+                run, made = [], set()
+            run.append(instruction)
+            made.add(result)
+            before = number
+        if run:
+            yield run
 
 
 def run_tape(b: Builder, start: int, block: Value, row: Value) -> None:

@@ -68,6 +68,33 @@ def test_a_sample_has_the_same_bits_alone_and_among_others(seed, mode, monkeypat
                 np.testing.assert_array_equal(one[0], all_[n])
 
 
+@pytest.mark.parametrize("nested", [True, False])
+def test_runs_of_a_tape_have_the_bits_of_straight_code(nested, monkeypatch):
+    """Functions side by side in a vector, with lanes left over; or each needs the result before it."""
+    t, symbols = NodeTable(), sp.symbols("x:11")
+    x = [t.symbol(s) for s in symbols]
+    if nested:
+        roots = [t.make("sin", (x[0],))]
+        for _ in range(6):
+            roots = [t.make("sin", (roots[0],))]
+    else:
+        first = [t.make("tanh", (v,)) for v in x]
+        powers = [t.make("pow", (t.make("abs", (v,)), w)) for v, w in zip(x, first, strict=True)]
+        roots = [*first, *powers]
+    points = np.linspace(-2.5, 3.0, 11)
+    found = {}
+    for mode in ("unrolled", "tape"):
+        force(mode, monkeypatch)
+        executable = build(roots, list(symbols), dtype="float64")
+        assert executable.schedule.mode == mode
+        outputs = [executable.allocate(k, 1) for k in range(len(roots))]
+        executable.prepare([np.array(v) for v in points], [buffer for buffer, _ in outputs], 1)()
+        found[mode] = [float(view) for _, view in outputs]
+    assert found["tape"] == found["unrolled"]
+    if not nested:
+        np.testing.assert_allclose(found["tape"][:11], np.tanh(points), rtol=1e-15)
+
+
 def column(size, count):
     t = NodeTable()
     symbol = sp.MatrixSymbol("x", size, 1)
