@@ -33,6 +33,7 @@ _SEPARATE = 16  # gradients that have a plan each, whatever that costs
 _OVERHEAD = 30  # of an evaluation, in additions
 _TINY = mp.mpf(10) ** -24  # an entry that small beside the others of its gradient is compared absolutely
 _SLACK = mp.mpf(10) ** -20
+_CLOSER = 40  # binary digits by which the step is smaller that decides between two slopes
 _MOST_MORE = 4000  # digits that an alarm is confirmed with, beyond the first
 
 
@@ -315,19 +316,25 @@ def _check(
     digits = LEVELS[0] + (int(min(mp.log10(largest), _MOST_MORE)) if largest > 1 else 0)
     result = slope(phi, noise, size, floor, digits=digits, least=min(least, 0))
     check = Check(g, p, flat, number, result, found, found_error)
-    if not check.passed and result.finite and not result.kink:
+    if not check.passed and result.smooth:
         # confirm before raising an alarm with a much smaller step (slow convergence shows as a difference),
         # one in which the target changes by a small part of itself if the derived slope is right, and with as
         # many digits as it takes to see so small a slope after cancellation
         small = int(min(-2 * mp.log10(size), _MOST_MORE)) if size and size < 1 else 0
         start = STEP - 30
-        value_here = abs(problem.value(point, {}, LEVELS[1]))
+        value_here = abs(problem.trusted_value(point)[0])
         if size and value_here and mp.isfinite(value_here):
             start = max(min(start, int(mp.log(value_here / size, 2)) - 30), -4 * _MOST_MORE)
             digits += (STEP - 30 - start) * 3 // 10
-        again = slope(phi, noise, size, floor, start, digits + 10 + small, min(least, 0))
-        if again.finite and not again.kink:
-            spread = max(result.error, again.error, abs(result.value - again.value))
+        digits += 10 + small
+        again = slope(phi, noise, size, floor, start, digits, min(least, 0))
+        apart = abs(again.value - result.value)
+        if again.smooth and apart > result.error + again.error:  # of one the error was estimated too small
+            result = again
+            again = slope(phi, noise, size, floor, start - _CLOSER, digits + _CLOSER // 3, min(least, 0))
+            apart = abs(again.value - result.value)
+        if again.smooth:
+            spread = again.error if apart <= result.error + again.error else max(result.error, apart)
             result = Slope(again.value, spread, again.left, again.right, met=result.met, step=again.step)
         else:
             result = again

@@ -81,11 +81,20 @@ class Problem:
         return (exact.changed(changes, self.target) if changes else exact(self.target))[0][()]
 
     def noise(self, point: Point, digits: int) -> Any:
-        """The rounding error of the target at that many digits: seen against more, at least one unit."""
+        """The rounding error of the target at that many digits: seen against more, and against the value that
+        is trusted (all digits of both may cancel), at least one unit.
+        """
         low = self.value(point, {}, digits)
         high = self.value(point, {}, digits + 12)
+        trusted, known_to = self.trusted_value(point)
         with mp.workdps(digits + 12):
-            return 4 * abs(low - high) + abs(high) * mp.mpf(10) ** -digits
+            beyond = max(abs(low - trusted) - known_to, mp.mpf(0)) if mp.isfinite(trusted) else mp.mpf(0)
+            return 4 * max(abs(low - high), beyond) + abs(high) * mp.mpf(10) ** -digits
+
+    def trusted_value(self, point: Point) -> tuple[Any, Any]:
+        """The target at a point with as many digits as it takes, and its error."""
+        ((value, error),) = point.trusted(self.target)
+        return value[()], error[()]
 
     @property
     def limit(self) -> str:

@@ -52,6 +52,11 @@ class Slope:
     note: str = ""
     beside: tuple[Any, ...] = ()
 
+    @property
+    def smooth(self) -> bool:
+        """Whether there is one finite slope."""
+        return self.finite and not self.kink
+
 
 def slope(
     phi: Callable[[Any, int], Any],

@@ -1,9 +1,10 @@
 """Write the float64 tables of docs/accuracy.md: errors of elementary functions, activations and their
 derivatives, in ULP, and times. The rest of the page is left as it is.
 
-    python tests/tools/accuracy_table.py [--points 100000] [--output PAGE] [PART ...]
+    python tests/tools/accuracy_table.py [--points 100000] [--errors] [--output PAGE] [PART ...]
 
-Parts: elementary, fast, activations (default: all). Elementary functions are measured by `ulp_sweep.py`, at
+Parts: elementary, fast, activations (default: all); with `--errors` the times of the first two stay as they
+are. Elementary functions are measured by `ulp_sweep.py`, at
 the points of `adversarial.py` too. Activations are compiled with their derivatives and compared with formulas
 of mpmath written here, differentiated by mpmath: nothing is shared with symprop.
 """
@@ -27,9 +28,10 @@ from symprop.emit.math import ELEMENTARY, FAST
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from tools import adversarial, ulp_sweep  # noqa: E402
-from tools.pages import replace_part  # noqa: E402
+from tools.pages import part, replace_part, rows  # noqa: E402
 
 ROUNDS = 12  # of the search around the worst points
+Table = dict[str, list[str]]
 SLOW = 5000  # points of either kind where only mpmath has the function
 
 
@@ -82,8 +84,8 @@ def largest(library: ulp_sweep.Library, name: str, points: int) -> tuple[float, 
     return error, ", ".join(f"{v:.6g}" for v in at), len(args[0])
 
 
-def elementary(points: int) -> list[str]:
-    """One row for each function, its time and its float32 time beside it."""
+def elementary(points: int, known: Table) -> list[str]:
+    """One row for each function, its time and that of float32 beside it; times of known rows stay."""
     target = ulp_sweep.make_target("host")
     double, single = (
         ulp_sweep.Library(target, element, target.lanes(element)) for element in ("double", "float")
@@ -91,14 +93,15 @@ def elementary(points: int) -> list[str]:
     rows = []
     for name in ELEMENTARY:
         error, at, count = largest(double, name, points)
-        times = [f"{ulp_sweep.nanoseconds(library, name):.2f}" for library in (double, single)]
+        times = known[name][3:] if name in known else []
+        times = times or [f"{ulp_sweep.nanoseconds(library, name):.2f}" for library in (double, single)]
         rows.append("| " + " | ".join([name, f"{error:.3f}", at, f"{count:,}", *times]) + " |")
         print(rows[-1], flush=True)
     return rows
 
 
-def fast(points: int) -> list[str]:
-    """The functions of `accuracy="fast"` beside the precise ones."""
+def fast(points: int, known: Table) -> list[str]:
+    """The functions of `accuracy="fast"` beside the precise ones; times of rows that are known stay."""
     target = ulp_sweep.make_target("host")
     libraries = {
         (element, quick): ulp_sweep.Library(target, element, target.lanes(element), list(FAST), quick)
@@ -108,8 +111,8 @@ def fast(points: int) -> list[str]:
     rows = []
     for name in FAST:
         error, at, _ = largest(libraries["double", True], name, points)
-        cells = [name, f"{error:.3f}", at]
-        for element in ("double", "float"):
+        cells = [name, f"{error:.3f}", at, *known.get(name, [])[2:]]
+        for element in () if name in known else ("double", "float"):
             # one after the other, several times: the load of the machine changes
             pair = [libraries[element, quick] for quick in (False, True)]
             both = [[ulp_sweep.nanoseconds(library, name) for library in pair] for _ in range(4)]
@@ -160,16 +163,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", help="elementary, fast, activations")
     parser.add_argument("--points", type=int, default=100_000)
+    parser.add_argument("--errors", action="store_true", help="leave the times as they are")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/accuracy.md")
     options = parser.parse_args()
     target = ulp_sweep.make_target("host")
     make = {
-        "elementary": lambda: elementary(options.points),
-        "fast": lambda: fast(options.points),
-        "activations": activations,
+        "elementary": lambda known: elementary(options.points, known),
+        "fast": lambda known: fast(options.points, known),
+        "activations": lambda known: activations(),
     }
     for name in options.parts or make:
-        replace_part(options.output, name, "\n".join([HEADS[name], *make[name]()]))
+        known = rows(part(options.output, name)) if options.errors else {}
+        replace_part(options.output, name, "\n".join([HEADS[name], *make[name](known)]))
+    if options.errors:
+        return
     machine = f"Measured on LLVM's `{target.cpu}` with vectors of {target.vector_bits} bits."
     replace_part(options.output, "machine", machine)
 

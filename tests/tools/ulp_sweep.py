@@ -435,7 +435,7 @@ def worst_of(
     errors = errors_of(library, name, args, long)
     bits = np.int64 if library.element == "double" else np.int32
     random = np.random.default_rng(0)
-    digits, count = BITS[library.element], 60 if long and name in LONG else 4
+    digits, count = BITS[library.element], 60 if long and name in LONG else 10
     for turn in range(rounds):
         best = np.argsort(-errors)[:100]
         args, errors = tuple(a[best] for a in args), errors[best]

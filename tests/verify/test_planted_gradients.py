@@ -135,3 +135,13 @@ def test_a_slope_that_cancels_in_all_first_digits_is_no_false_alarm() -> None:
     assert verify(target, {x: 300.0}, gradients={x: slope}).passed
     wrong = verify(target, {x: 300.0}, gradients={x: slope * (1 + sp.Rational(1, 10**6))})
     assert failures(wrong) >= {("forward mode", "d/dx"), ("finite differences", "d/dx")}
+
+
+def test_a_value_of_which_50_digits_show_nothing_has_its_slope() -> None:
+    where = {x: 1.2345678e308, y: 710.0}  # the remainder of a quotient of 305 digits
+    (row,) = rows(verify(sp.Mod(x, y), where, wrt=[y]), "finite differences")
+    assert row.passed and float(row.expected) == pytest.approx(-1.738827887e305)
+    wrong = -sp.floor(x / y) * (1 + sp.Rational(1, 10**6))
+    assert failures(verify(sp.Mod(x, y), where, wrt=[y], gradients={y: wrong})) >= {
+        ("finite differences", "d/dy")
+    }
