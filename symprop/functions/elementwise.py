@@ -107,14 +107,17 @@ def _power(t: NodeTable, y: Node) -> list[Node | None]:
     number = constant_value(p)
     if number is not None:
         return [t.mul(p, t.pow(x, number - 1)), None]
-    # x**0 is constant, 0**p in p >= 0 too; without the choices the slopes were 0 * 0**-1, 0 * log(0): NaN
+    # 0**0 is constant in x, 0**p in p >= 0: without the choices the slopes were 0 * 0**-1, 0 * log(0), NaN.
+    # Only at x = 0: elsewhere p*x**(p - 1) is 0 at p = 0 too, and has a slope there
     zero = t.constant(0)
     by_base = t.mul(p, t.pow(x, t.sub(p, t.constant(1))))
     by_exponent = t.mul(y, t.call("log", x))
-    if not _is_declared_nonzero(p):
-        by_base = t.select(t.call("equal", p, zero), zero, by_base, y.shape)
     if not _is_declared_nonzero(x):
-        fixed = t.call("and", t.call("equal", x, zero), t.call("less_equal", zero, p))
+        at_zero = t.call("equal", x, zero)
+        if not _is_declared_nonzero(p):
+            lost = t.call("and", at_zero, t.call("equal", p, zero))
+            by_base = t.select(lost, zero, by_base, y.shape)
+        fixed = t.call("and", at_zero, t.call("less_equal", zero, p))
         by_exponent = t.select(fixed, zero, by_exponent, y.shape)
     return [by_base, by_exponent]
 

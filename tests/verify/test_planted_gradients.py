@@ -145,3 +145,9 @@ def test_a_value_of_which_50_digits_show_nothing_has_its_slope() -> None:
     assert failures(verify(sp.Mod(x, y), where, wrt=[y], gradients={y: wrong})) >= {
         ("finite differences", "d/dy")
     }
+
+
+@pytest.mark.parametrize(("base", "power"), [(2.0, 0.0), (0.5, 0.0), (3.0, 1.0), (-2.0, 3.0)])
+def test_a_power_has_its_mixed_derivative_at_exponent_zero_too(base: float, power: float) -> None:
+    wrt = [x] if base < 0 else [x, y]  # a negative base has no slope by its exponent
+    assert verify(x**y, {x: base, y: power}, wrt=wrt).passed
