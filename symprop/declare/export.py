@@ -249,7 +249,7 @@ _CONDITIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "not_equal": _relation(sp.Ne, sp.Ne),
     "and": _logic(sp.And),
     "or": _logic(sp.Or),
-    "not": _relation(sp.Not),
+    "not": lambda args: _unevaluated(sp.Not, args),
 }
 
 

@@ -25,6 +25,7 @@ __all__ = ["Graph", "as_graph"]
 Pair = tuple[sp.Basic, Any]
 MOST_DISPLAYED = 500  # equations that a notebook typesets; `str` and `latex()` have all of them
 _PICKLED = 50  # deepest expressions, and longest list of them, that are pickled beside their nodes
+_PICKLED_NODES = 200  # of all: sympy makes a wide maximum anew by comparing each pair of arguments
 
 
 class Graph:
@@ -273,10 +274,11 @@ class Graph:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        given = self._given
-        if given is not None and (len(given) > _PICKLED or any(depth(e) > _PICKLED for _, e in given)):
+        given, flat = self._given, self._flat()
+        long = len(flat["steps"]) > _PICKLED_NODES or (given is not None and len(given) > _PICKLED)
+        if given is not None and (long or any(depth(e) > _PICKLED for _, e in given)):
             given = None  # they are made anew from the nodes
-        return {**self._flat(), "given": given}
+        return {**flat, "given": given}
 
     @CollectorPaused()
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -162,3 +162,23 @@ def test_many_nests_are_written_into_functions_of_their_own():
         adjoint = w.T @ adjoint
     for found, wanted in zip(grads, [*reversed(right), adjoint], strict=True):
         assert_allclose(found, wanted, rtol=1e-9, atol=1e-13)
+
+
+def test_a_deep_maximum_is_written_out_twice():
+    """Equal expressions of that depth: sympy's cache would compare them by recursion."""
+    x, y = sp.symbols("x y")
+    here = x
+    for _ in range(400):  # sympy itself cannot build deeper ones
+        here = sp.Max(sp.sin(here, evaluate=False), y, evaluate=False)
+    for target in (here, symprop.Graph([(sp.Symbol("L"), here)])):
+        gradient = symprop.grad(target, x)
+        assert symprop.grad(gradient, y) is not None
+        assert symprop.compile(target).gradient[x] is not None
+
+
+def test_a_wide_maximum_is_pickled():
+    """sympy's own maximum of 300 symbols takes half a minute to make again."""
+    net = symprop.Graph([(sp.Symbol("L"), sp.Max(*sp.symbols("a:300"), evaluate=False))])
+    text = pickle.dumps(net)
+    assert b"Max" not in text
+    assert pickle.loads(text) == net
