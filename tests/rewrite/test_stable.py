@@ -373,3 +373,18 @@ def test_a_softmax_of_many_scalars_takes_linear_work(bench):
     after, report = optimise(t, roots)
     assert report.fired["weight among exponentials"] == 300
     assert count_operations(topological(after)).transcendental == 300
+
+
+@pytest.mark.parametrize("n", [-10, -3, -1, 2, 7, 10, 360, sp.Rational(1, 3)])
+@pytest.mark.parametrize("at", [1e-20, -1e-9, 0.05, 3.0, 1e200])
+def test_powers_less_one(bench, n, at):
+    """The growth of a sum at a rate, close to zero, and where the power overflows or vanishes."""
+    f, t = Formulas(bench), bench.table
+    after, _ = optimise(t, [t.add(t.pow(t.add(f.one, f.x), n), t.constant(-1))])
+    with np.errstate(over="ignore"):
+        found = float(evaluate(after, {sp.Symbol("x"): at})[0])
+    with mp.workdps(60):
+        power = mp.mpf(n.p) / n.q if isinstance(n, sp.Rational) else mp.mpf(n)
+        right = (1 + mp.mpf(at)) ** power - 1
+    units = 8 + 2 * abs(float(power * mp.log1p(at)))  # an exponent of that size is rounded
+    assert found == float(right) or abs(found - right) <= units * np.spacing(abs(float(right)))

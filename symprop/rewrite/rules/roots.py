@@ -155,8 +155,10 @@ def _growth(bound: Bindings, context: Context) -> Node:
     one = context.constant(1)
     y = t.add(one, x)
     if isinstance(number, int) and abs(number) <= LARGEST_EXPONENT:
-        value = _power_less_one(x, y, abs(number), context)
-        return value if number > 0 else t.mul(context.constant(-1), value, t.pow(y, number))
+        if number < 0:  # of 1/y, which does not overflow: 1/y - 1 = -x/y
+            y = t.pow(y, -1)
+            x = t.mul(context.constant(-1), x, y)
+        return _power_less_one(x, y, abs(number), context)
     near = t.make("expm1", (t.mul(bound["n"], t.make("log1p", (x,))),))
     if not isinstance(number, int):
         return near
