@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .builder import Value
-from .pack import Operand, Size, add, at, each, least, multiply, pack_columns, subtract
+from .builder import I8, I64, Value
+from .pack import Operand, Size, add, at, each, least, multiply, pack_columns, rest, subtract
 from .parallel import own_room, product_cost, share
 from .tiles import Following, Panel, Part, Segment
 from .tiling import Tiling
 
-__all__ = ["LONG", "STRIDE", "Copies"]
+__all__ = ["LONG", "STEPS", "Copies"]
 
 LONG = 32  # steps from which on memory is fetched in advance: about what that takes
 STRIDE = 48  # bytes of the following panel that a step fetches: less than a line, so that none is left out
+STEPS = 4  # steps of a turn of the loop over t on narrow vectors
 ROWS = 16  # rows of B that threads never split while they copy
 
 
@@ -113,13 +114,37 @@ class Copies(Tiling):
         """
         return multiply(self.b, subtract(self.b, j, first), add(self.b, part.k, 1))
 
-    def following(self, part: Part, panel: Panel, j: Size) -> Following | None:
-        """The columns of B that are turned after this panel, if they are one stretch of memory."""
+    def following(self, part: Part, panel: Panel, j: Size, rows: int) -> Following | None:
+        """The columns of B that are copied after this panel, during its tiles of so many rows."""
+        b, B, k, kind = self.b, part.B, part.k, self.kind
+        if not (isinstance(B.row, int) and isinstance(B.column, int)) or len(panel.pieces) < 2:
+            return None
+        if not self.narrow:
+            return self.following_stretch(part, panel, j, rows)
+        if B.row != 1 or (isinstance(k, int) and k < LONG):
+            return None
+        # Turn by turn of the loop over t, a tile fetches from some of the columns, the next one from others.
+        pointer = at(b, B.pointer, multiply(b, add(b, j, panel.width), B.column), kind)
+        column = B.column * self.size
+
+        def start(i: Size) -> Value:
+            turn = rest(b, i, rows * (panel.width // STEPS))
+            tile = turn // rows if isinstance(turn, int) else b.assign(I64, f"udiv i64 {turn}, {rows}")
+            return b.element(pointer, multiply(b, tile, STEPS * column), I8)
+
+        return Following(start, tuple(u * column for u in range(STEPS)), STEPS * self.size)
+
+    def following_stretch(self, part: Part, panel: Panel, j: Size, rows: int) -> Following | None:
+        """The same where it is one stretch of memory: each tile fetches from where the one before ended."""
         b, B, k = self.b, part.B, part.k
         if not (isinstance(k, int) and isinstance(B.column, int)) or B.row != 1 or k < LONG:
             return None
         most = panel.width * B.column * self.size - STRIDE * k
-        if most < 0 or 4 * B.column > 5 * k or len(panel.pieces) < 2:
+        if most < 0 or 4 * B.column > 5 * k:
             return None
         pointer = at(b, B.pointer, multiply(b, add(b, j, panel.width), B.column), self.kind)
-        return Following(pointer, most)
+
+        def start(i: Size) -> Value:
+            return b.element(pointer, least(b, multiply(b, i, STRIDE // rows * k), most), I8)
+
+        return Following(start, (0,), STRIDE)

@@ -14,22 +14,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import reduce
 
 from .builder import I8, I64, Builder, Value, vector
-from .copies import LONG, STRIDE, Copies
+from .copies import LONG, STEPS, Copies
 from .dots import emit_dots
 from .epilogue import Epilogue, Hint, store_to
-from .pack import Operand, Size, add, at, each, first_lanes, least, multiply, subtract, value
+from .pack import Operand, Size, add, at, each, first_lanes, least, multiply, rest, subtract, value
 from .parallel import share
 from .tiles import Following, Panel, Part, Piece, Segment
-from .tiling import DEEP, DEEP_APART, LARGE, Axis, Scratch, at_least
+from .tiling import Axis, Scratch, at_least
 from .vectors import narrow, read, widen, write
 
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
 
-TALL = 1020  # rows at a time of products that have any number of them: their A stays in the last cache
 CHUNK = 240  # rows or columns at a time of those deep products that have any number of them
 LINE = 64  # bytes of a line of the cache
+MOST = 10  # sums of a tile from which on it is one of those that take the time
 SHORT = 8  # products of at most so many steps are written without a loop over t
 
 Place = tuple[Size, Size, Piece, Value | None]  # a vector of C: its row, its first column, its mask
@@ -51,23 +52,43 @@ class _Product(Copies):
     # -- the nest ------------------------------------------------------------------------------------------
 
     def emit(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
+        """The product; two nests where the rows decide, when they are known, if panels of B are copied."""
+        depth = min(k, self.deepest(A)) if isinstance(k, int) else self.deepest(A)
+        optional = B.column == 1 and not isinstance(self.m, int)
+        if not (optional and self.pays(A, B, depth)):
+            self.parts(A, B, k, scratch)
+            return
+        b = self.b
+        few, many, done = (b.label(name) for name in ("few", "many", "done"))
+        b.branch(b.icmp("slt", value(b, self.m), b.const(self.repaid, I64)), few, many)
+        b.start(few)
+        lean = copy(self)
+        lean.few = True
+        lean.parts(A, B, k, scratch)
+        b.jump(done)
+        b.start(many)
+        self.parts(A, B, k, scratch)
+        b.jump(done)
+        b.start(done)
+
+    def parts(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
         """The product; a deep one in parts of t, and in chunks if its rows or columns are any number."""
         b, most = self.b, self.deepest(A)
         if (
             isinstance(k, int)
             and k <= most
-            and not (self.most[0] is None and at_least(LARGE, TALL, k, self.size))
+            and not (
+                self.most[0] is None
+                and at_least(self.caches.large, self.caches.tall(self.size * k), k, self.size)
+            )
         ):
             self.plan(A, B, k, scratch)
-            if self.optional and not isinstance(self.m, int):
-                self.with_few_rows(Part(A, B, k), k, scratch)
-            else:
-                self.nest(Part(A, B, k))
+            self.nest(Part(A, B, k))
         elif self.most[0] is None:
 
             def some_rows(i: Size) -> None:
                 part = self.chunk(i, 0, self.tall(k, most))
-                part.emit(A.moved(b, self.kind, i, 0), B, k, scratch)
+                part.parts(A.moved(b, self.kind, i, 0), B, k, scratch)
                 self.chosen = part.chosen
 
             each(b, 0, self.m, self.tall(k, most), some_rows)
@@ -75,7 +96,7 @@ class _Product(Copies):
 
             def some_columns(j: Size) -> None:
                 part = self.chunk(0, j)
-                part.emit(A, B.moved(b, self.kind, 0, j), k, scratch)
+                part.parts(A, B.moved(b, self.kind, 0, j), k, scratch)
                 self.chosen = part.chosen
 
             each(b, 0, self.n, CHUNK, some_columns)
@@ -84,32 +105,17 @@ class _Product(Copies):
                 most = -(-k // (-(-k // most) * 8)) * 8
             self.deep(A, B, k, most, scratch)
 
-    def with_few_rows(self, part: Part, k: int, scratch: Scratch) -> None:
-        """Two nests: one copies panels of B, one does not; the rows decide when they are known."""
-        b = self.b
-        few, many, done = (b.label(name) for name in ("few", "many", "done"))
-        b.branch(b.icmp("slt", value(b, self.m), b.const(self.repaid, I64)), few, many)
-        b.start(few)
-        lean = copy(self)
-        lean.few = True
-        lean.plan(part.A, part.B, k, scratch)
-        lean.nest(part)
-        b.jump(done)
-        b.start(many)
-        self.nest(part)
-        b.jump(done)
-        b.start(done)
-
     def deepest(self, A: Operand) -> int:
         """The steps after which sums are interrupted."""
-        apart = DEEP_APART * (2 if self.narrow else 1)
-        return (DEEP if A.column == 1 else apart) // self.size
+        return self.caches.deep(self.size, A.column == 1)
 
     def tall(self, k: Size, most: int) -> int:
         """Rows at a time, where their number comes at run time; few where sums wait in memory of our own."""
-        return TALL if (isinstance(k, int) and k <= most) or self.lent is not None else CHUNK
+        if not (isinstance(k, int) and k <= most) and self.lent is None:
+            return CHUNK
+        return self.caches.tall(self.size * (min(k, most) if isinstance(k, int) else most))
 
-    def chunk(self, i: Size, j: Size, tall: int = TALL) -> _Product:
+    def chunk(self, i: Size, j: Size, tall: int = CHUNK) -> _Product:
         """The product from (i, j) on of some rows, or columns, of those that come at run time."""
         b, m, n, most = self.b, self.m, self.n, list(self.most)
         if most[0] is None:
@@ -118,7 +124,7 @@ class _Product(Copies):
             n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
         inner = _Product(b, self.kind.element, m, n, self.start, self.store)
         inner.axis, inner.compact, inner.most, inner.lent = self.axis, self.compact, most, self.lent
-        inner.hint = self.hint
+        inner.hint, inner.few = self.hint, self.few
         inner.origin = (add(b, self.origin[0], i), add(b, self.origin[1], j))
         return inner
 
@@ -239,11 +245,9 @@ class _Product(Copies):
     ) -> None:
         """All tiles of one panel."""
         b = self.b
-        following = None
         if self.room_b is not None:
             if first is None:
                 self.pack_panel(part, panel, j, j)
-                following = self.following(part, panel, j)
             place = 0 if first is None else self.place(part, j, first)
             room = self.room_b if self.blocked else self.own(self.room_b, self.packed)
             right = Operand(at(b, room, place, self.kind), panel.packed, 1)
@@ -251,9 +255,11 @@ class _Product(Copies):
             pointer = at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind)
             right = Operand(pointer, part.B.row, part.B.column)
         for segment in tiles:
-            rows = segment.rows
+            rows, following = segment.rows, None
+            if self.room_b is not None and first is None:
+                following = self.following(part, panel, j, rows)
 
-            def one(i: Size, rows: int = rows) -> None:
+            def one(i: Size, rows: int = rows, following: Following | None = following) -> None:
                 if self.room_a is not None:
                     packed = at(b, self.room_a, multiply(b, subtract(b, i, origin), part.k), self.kind)
                     left = Operand(packed, 1, rows)
@@ -295,7 +301,7 @@ class _Product(Copies):
         def sums_of(state: list[Value]) -> list[Value]:
             return state[1 + len(lefts) : 1 + len(lefts) + rows * len(pieces)]
 
-        def step(state: list[Value]) -> list[Value]:
+        def step(state: list[Value], turn: int | None = None) -> list[Value]:
             pointer, groups, acc = state[0], state[1 : 1 + len(lefts)], sums_of(state)
             row = []
             for piece, offset in zip(pieces, ahead, strict=True):
@@ -308,18 +314,20 @@ class _Product(Copies):
                 for v, factor in enumerate(row, r * len(pieces)):
                     acc[v] = self.fma(spread, factor, acc[v])
             groups = [at(b, group, left.column, kind) for group in groups]
-            moved = [at(b, pointer, right.row, kind), *groups, *acc]
-            for ahead_ in state[1 + len(lefts) + rows * len(pieces) :]:
-                b.prefetch(ahead_, 2)
-                moved.append(b.element(ahead_, STRIDE, I8))
-            return moved
+            fetched = state[1 + len(lefts) + rows * len(pieces) :]
+            if following is not None and turn is not None:
+                b.prefetch(b.element(fetched[0], following.distances[turn], I8), 2)
+                if turn + 1 == len(following.distances):
+                    fetched = [b.element(fetched[0], following.advance, I8)]
+            return [at(b, pointer, right.row, kind), *groups, *acc, *fetched]
 
         def places() -> list[Place]:
             found = [(piece, add(b, j, piece.first), self.mask(panel, j, piece)) for piece in pieces]
             down = [add(b, i, r) for r in range(rows)]
             return [(ii, jj, piece, mask) for ii in down for piece, jj, mask in found]
 
-        if self.hint is not None and not (isinstance(k, int) and k < LONG):
+        short = isinstance(k, int) and k < LONG
+        if self.hint is not None and not short:
             for r in range(rows):
                 for piece in pieces:
                     if piece.first * self.size % LINE == 0:
@@ -327,18 +335,31 @@ class _Product(Copies):
         if part.first is not None:
             for ii, jj, piece, mask in places():  # sums that the next tile goes on with
                 b.prefetch(self.waiting(add(b, ii, rows), jj, piece, mask)[0].pointer)
+        if self.narrow and left.column == 1 and self.room_a is None and not short:
+            for r in range(rows):  # the next tile's rows of A begin where no stream of reads leads
+                row = at(b, lefts[r // 4], add(b, within[r % 4], multiply(b, left.row, rows)), kind)
+                b.prefetch(row)
+                b.prefetch(b.element(row, LINE, I8))
         state = [right.pointer, *lefts, *(widen(b, acc, lanes) for acc in self.begin(part, places()))]
+        turns, known = 1, all(isinstance(x, int) for x in (left.row, left.column, right.row))
+        if self.narrow and known and rows * len(pieces) >= MOST and not self.few:
+            turns = STEPS  # fewer instructions beside the multiply-adds; distances take no registers
+        if following is not None and len(following.distances) > turns:
+            following = None
         if following is not None:
-            assert isinstance(k, int)
-            offset = least(b, multiply(b, i, STRIDE // rows * k), following.most)
-            state.append(b.element(following.pointer, offset, I8))
+            state.append(following.start(i))
         if isinstance(k, int) and k <= SHORT:
             for _ in range(k):
                 state = step(state)
         else:
-            with b.loop(value(b, 0), value(b, k), 1, carry=state) as loop:
-                loop.next = step(loop.carried)
+            stop = subtract(b, k, rest(b, k, turns)) if turns > 1 else k
+            with b.loop(value(b, 0), value(b, stop), turns, carry=state) as loop:
+                loop.next = reduce(step, range(turns), loop.carried)
             state = loop.results
+            if stop != k:
+                with b.loop(value(b, stop), value(b, k), 1, carry=state) as loop:
+                    loop.next = step(loop.carried)
+                state = loop.results
         sums = sums_of(state)
         if part.last is None:
             self.end(panel, i, j, places(), sums)
@@ -493,7 +514,7 @@ def emit_matmul(
     `scratch(count)` gives room for `count` elements (a number, whatever comes at run time), best aligned to
     64 bytes; it may be called in a loop. C may overlap neither A nor B.
 
-    A product of more than `DEEP` bytes along t keeps its sums in memory in between: in that of `sums`, a
+    A deep product (`Caches.deep`) keeps its sums in memory in between: in that of `sums`, a
     matrix of the shape of C that the epilogue may overwrite at the same entry, or else in scratch memory.
     `hint(b, i, j)` is called before the sums of a tile for an entry of each line of the cache.
 

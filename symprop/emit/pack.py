@@ -28,6 +28,7 @@ __all__ += ["transpose", "value"]
 
 Size = int | Value
 
+AHEAD = 16  # steps between fetching a row of a panel and copying it
 FEW = 16  # blocks of at most so many steps are transposed in place, longer ones by a function
 
 
@@ -294,6 +295,10 @@ def _copy_columns(
 
     def copy(t: Size) -> None:
         source = at(b, m.pointer, multiply(b, t, m.row), kind)
+        if b.target.vector_bits < 512 and k != 1:  # short pieces, far apart: no stream that the core foresees
+            ahead = at(b, source, multiply(b, m.row, AHEAD), kind)
+            b.prefetch(ahead)
+            b.prefetch(at(b, ahead, width - 1, kind))
         target = at(b, panel, multiply(b, t, width), kind)
         for first, size in _groups(width, lanes):
             wide = vector(kind.element, size)

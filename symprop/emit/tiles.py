@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .builder import Value
@@ -56,9 +57,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """Memory that is read after the panel at hand. Every step of a tile fetches a few bytes of it, each tile
-    from where the one before it has ended; the last begin `most` bytes behind the pointer.
+    """Memory that is read after the panel at hand, fetched while its tiles are computed.
+
+    Every turn of the loop over t fetches at some distances (in bytes) from a pointer, which moves on by
+    `advance` bytes. `start(i)` is where the pointer begins for the tile of row i.
     """
 
-    pointer: Value
-    most: int
+    start: Callable[[Size], Value]
+    distances: tuple[int, ...]
+    advance: int

@@ -6,31 +6,20 @@ The costs behind the choices are told in docs/planner.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import gcd
 from typing import Literal
 
 from .builder import I64, Builder, Type, Value, vector
+from .caches import PAGE, WIDE, Caches
 from .pack import Operand, Size, rest, subtract, value
 from .tiles import Panel, Piece, Segment
 
-__all__ = ["DEEP", "DEEP_APART", "LARGE", "Axis", "Scratch", "Tiling", "at_least"]
+__all__ = ["Axis", "Scratch", "Tiling", "at_least"]
 
 Axis = Literal["n", "m"]
 Scratch = Callable[[int], Value]
 
-SECOND_LEVEL = 384 * 1024  # bytes of A that are kept in the second-level cache while B passes by
-LARGE = 512 * 1024  # bytes of A from which its rows are worked on in blocks of SECOND_LEVEL
-# Bytes along t after which sums are interrupted, where the entries of a row of A are neighbours, and where
-# they lie apart: then every step of a tile takes a line of the first-level cache.
-DEEP, DEEP_APART = 8192, 2048
-PACKED = 1024 * 1024  # bytes of copied panels of B at a time, where the rows of A come in blocks
 APART = 32 * 1024  # bytes of A whose entries lie apart, from which tiles are copied on narrow vectors
-PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
-WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
-WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
 FLAT = 128  # steps up to which writing C takes about as long as computing it, where it is not in a near cache
-# Rows that repay a copy of B that is not necessary: where it is read from far away, else.
-SOME, MANY = 32, 192
 # The most rows of a tile of 1, 2 ... 8 vectors, by the number of vector registers: sums that hide latency,
 # and room for a row of B and an entry of A that the register allocator really finds.
 TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
@@ -57,6 +46,7 @@ class Tiling:
         self.size = self.kind.bits // 8
         self.threads = b.module.threads if b.thread is None else 1  # that share this product
         self.narrow = b.target.vector_bits < 512
+        self.caches = Caches(self.narrow)
         self.masks = b.target.vector_bits > 128  # narrow vectors have no masked loads: their tails are scalar
         self.tallest = TALLEST[32 if b.target.registers >= 32 else 16]
 
@@ -65,26 +55,24 @@ class Tiling:
         n, size, (rows, columns) = self.n, self.size, self.most
         self.turned = B.column != 1  # its panels must be copied, and should not be large
         must = self.turned and (not isinstance(n, int) or n >= (2 if self.masks else self.lanes))
-        steps = k if A.column == 1 else 2 * k  # columns of A take as much of the caches as those of B
-        room = WAYS * (WAY // gcd(B.row * size, WAY)) if isinstance(B.row, int) else steps
-        self.repaid = SOME if steps > 4 * room else MANY
-        pays = at_least(self.repaid, rows) and (steps > room or at_least(WIDE, columns, steps, size))
-        pays = pays and not self.few
-        self.optional = pays and not must
-        self.pack_b = must or pays
-        large = rows is not None and rows * k * size >= LARGE and isinstance(self.m, int)
+        pays = self.pays(A, B, k)
+        self.pack_b = must or (pays and not self.few)
         # Tiles of A are copied where their rows collide in the first-level cache, and where entries lie apart
         # of which short tiles use only a few in every line.
         collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and at_least(PAGE, k, size)
         collide = collide and not self.b.target.cpu.startswith(ROOMY)
         apart = A.column != 1 and self.narrow and at_least(APART, rows, k, size)
         reused = at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and at_least(5, rows)
-        self.pack_a = reused and (collide or apart) and rows is not None
+        self.pack_a = reused and (collide or apart) and rows is not None and not (self.narrow and self.few)
         # Short sums are mostly stores: these go through C by rows.
-        self.row_by_row = not large and not self.pack_a and k <= FLAT and at_least(PAGE, columns, size)
-        together = self.row_by_row if must else pays and rows is not None and not self.pack_a
+        self.row_by_row = not self.pack_a and k <= FLAT and at_least(PAGE, columns, size)
+        large = rows is not None and rows * k * size >= self.caches.large and isinstance(self.m, int)
+        large = large and not self.row_by_row
+        together = self.row_by_row and self.pack_b
+        if not self.narrow:
+            together = self.row_by_row if must else self.pack_b and rows is not None and not self.pack_a
         self.blocked = columns is not None and (large or together)
-        self.block = max(1, SECOND_LEVEL // (k * size * 12)) * 12 if large else rows or 0
+        self.block = max(1, self.caches.block // (k * size * 12)) * 12 if large else rows or 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
         self.row_by_row = self.row_by_row and (self.blocked or not self.pack_b)
         # Tiles of packed rows, or rows in an outer loop, are the same for all panels.
@@ -103,7 +91,9 @@ class Tiling:
             widest = max(p.packed for p in self.panels)
             self.packed = (k + 1) * widest
             if self.blocked and columns is not None:
-                self.packed = max(self.packed, min(PACKED // size, (k + 1) * (columns + self.lanes)))
+                self.packed = max(
+                    self.packed, min(self.caches.packed // size, (k + 1) * (columns + self.lanes))
+                )
             self.room_b = scratch(self.packed * (1 if self.blocked else self.threads))
         self.chosen = self.words()
         wide = 0
@@ -112,13 +102,24 @@ class Tiling:
             wide += -(-(p.stop - p.start) // p.width) if known else FEW  # type: ignore[operator]
         self.by_rows = wide < min(FEW, 2 * self.threads)
 
+    def pays(self, A: Operand, B: Operand, k: int) -> bool:
+        """Whether copying panels of B pays, for as many rows as there may be; sets how many repay it."""
+        rows, columns = self.most
+        apart = A.column != 1  # columns of A take as much of the caches as those of B
+        far = self.caches.far(B.row if isinstance(B.row, int) else None, k, self.size, apart)
+        self.repaid = self.caches.repaid(far)
+        if self.narrow and not at_least(2 * self.lanes + 1, columns):
+            return False  # a panel as it is
+        wide = at_least(WIDE, columns, 2 * k if apart else k, self.size)
+        return at_least(self.repaid, rows) and (far > 0 or wide)
+
     def words(self) -> str:
         """What was chosen."""
         most = max((len(p.pieces) for p in self.panels), default=0)
         rows = max((t.rows for tiles in self.tiles for t in tiles), default=0)
         along = "columns" if self.axis == "n" else "rows"
         result = f"tiles of {rows} rows by {most} vectors along the {along}"
-        result += f", blocks of {self.block} rows" if self.blocked else ""
+        result += f", blocks of {self.block} rows" if self.blocked and self.block else ""
         copies = [name for name, used in (("tiles", self.pack_a), ("panels", self.pack_b)) if used]
         return f"{result}, {' and '.join(copies)} copied" if copies else result
 

@@ -19,13 +19,14 @@ from typing import Any
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "emit"))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "emit")]
 
 import llvmlite.binding as llvm  # noqa: E402
 import numpy as np  # noqa: E402
+from limits import multiply_adds  # noqa: E402
 from matmul_harness import ELEMENTS, POINTERS, SIZES, Compiled, Problem, known, machine, target  # noqa: E402
 
-from symprop.emit.builder import I64, PTR, Builder, Module, Value, vector  # noqa: E402
+from symprop.emit.builder import I64, Builder, Module, Value  # noqa: E402
 
 DEFAULT = "4,8,16,32,64,96,128,256,512,1x256x256,32x64x10,64x784x256,256x784x256,256x256x128,256x1024x1024"
 
@@ -52,31 +53,6 @@ def runner(text: str, name: str, arguments: list[int], count: int) -> Any:
     return lambda address, args, times: (function(address, *args, times), keep)[0]
 
 
-def peak(element: str) -> Any:
-    """A function that runs many independent multiply-adds, and how many operations that is."""
-    module = Module(target())
-    b = Builder(module)
-    lanes = module.target.lanes(element)
-    wide = vector(element, lanes)
-    chains = 12
-    start = [b.load(Value("%p", PTR), wide) for _ in range(chains)]
-    factor = b.splat(b.load(Value("%p", PTR), vector(element)), lanes)
-    with b.loop(Value("0", I64), Value("200000", I64), carry=start) as loop:
-        loop.next = [b.fma(x, factor, factor) for x in loop.carried]
-    total = loop.results[0]
-    for x in loop.results[1:]:
-        total = b.fadd(total, x)
-    b.store(total, Value("%p", PTR))
-    b.emit("ret void")
-    module.functions["peak"] = b.define("void @peak(ptr %p)")
-    engine = llvm.create_lljit_compiler(machine(target()))
-    tracker = llvm.JITLibraryBuilder().add_ir(module.text()).export_symbol("peak").link(engine, "peak")
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(tracker["peak"])
-    data = np.zeros(64)
-    keep = (engine, tracker, data)
-    return (lambda: (function(data.ctypes.data), keep)[0]), 200000 * chains * lanes * 2
-
-
 def main() -> None:
     """Print one line a product."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -93,7 +69,7 @@ def main() -> None:
     for name in options.dtype.split(","):
         dtype = np.dtype(name)
         element = ELEMENTS[dtype]
-        full, operations = peak(element)
+        limit = multiply_adds(name)
         for kind in options.kinds.split(","):
             for text in options.sizes.split(","):
                 shape = [int(s) for s in text.split("x")]
@@ -122,9 +98,9 @@ def main() -> None:
                     for _ in range(turns):
                         np.matmul(a, b, out=d)
                     t2 = clock()
-                    full()
+                    limit.call()
                     t3 = clock()
-                    spent = ((t1 - t0) / times, (t2 - t1) / turns, (t3 - t2) / operations * work)
+                    spent = ((t1 - t0) / times, (t2 - t1) / turns, (t3 - t2) / limit.amount * work)
                     best = [min(x, y) for x, y in zip(best, spent, strict=True)]
                 error = np.abs(c - d).max() / np.abs(d).max()
                 print(

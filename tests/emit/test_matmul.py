@@ -155,6 +155,24 @@ def test_blocks_have_the_bits_of_the_whole(dtype: Any, level: str) -> None:
                 assert (c == whole[i:ii, j:jj]).all()
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_rows_at_run_time_have_the_same_bits_with_copies_and_without(level: str) -> None:
+    """A few rows read B where it lies, many repay a copy of its panels; a depth that is interrupted too."""
+    rng = np.random.default_rng(11)
+    n, dtype = 72, np.float32
+    for k in (130, 2200):
+        a, b = rng.standard_normal((61, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+        results = []
+        for rows in (61, 24, 23, 1):
+            c = np.zeros((rows, n), dtype)
+            problem = replace(known(Problem("float"), a[:rows], b, c, STATIC), m=None)
+            compiled(problem, level)(a[:rows], b, c)
+            results.append(c)
+        check(a, b, results[0])
+        for c in results[1:]:
+            assert np.array_equal(c, results[0][: len(c)])
+
+
 def test_order_of_a_sum() -> None:
     """Products that round differently in any other order: ascending t, one rounding a step, from zero."""
     k = 40
