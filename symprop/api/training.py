@@ -107,7 +107,7 @@ class TrainingStep:
     >>> x, y, w = sp.symbols("x y w")
     >>> step = symprop.compile_step((w * x - y) ** 2, params=[w], batch=[x, y])
     >>> step.params, step.data
-    ((w,), (y, x))
+    ((w,), (x, y))
     """
 
     def __init__(self, declaration: Declaration, optimizer: Optimizer) -> None:

@@ -115,7 +115,7 @@ def test_a_root_less_its_limit_keeps_its_digits(name):
         if order < 2:
             assert error <= 16, (order, at, error)
     f = symprop.compile(ROOTS[name], args=[x], wrt=[])
-    assert {"root less its limit", "common denominator"} & set(f.report.fired)
+    assert {"root less its limit", "common denominator", "power less one"} & set(f.report.fired)
     assert not symprop.compile(ROOTS[name], args=[x], wrt=[], accuracy="as_written").report.fired.get(
         "root less its limit"
     )

@@ -467,16 +467,20 @@ def _kronecker(g: Grower) -> Node | None:
     return g.t.make("kronecker", (a, b))
 
 
-@_maker("inverse", "determinant", "log_determinant", "cofactor", "cofactor_slope")
+@_maker("inverse", "determinant", "log_determinant", "log_determinants", "cofactor", "cofactor_slope")
 def _linear_algebra(g: Grower) -> Node | None:
     a = g.square()
     if a is None:
         return None
-    name = g.pick(["inverse", "determinant", "log_determinant", "cofactor", "cofactor_slope"])
+    name = g.pick(
+        ["inverse", "determinant", "log_determinant", "log_determinants", "cofactor", "cofactor_slope"]
+    )
     if name == "cofactor_slope":
         return g.t.make(name, (a, a))
     if not g.chance(3):  # a matrix that is regular most of the time
         a = g.t.add(g.t.make("tanh", (a,)), g.t.mul(g.t.constant(2), g.t.make("eye", (), a.shape)))
+    if name == "log_determinants":
+        return g.t.make(name, (a, g.t.transpose(a)), (g.pick([1, 3]), g.pick([-1, 1])))
     return g.t.make(name, (a,), ("abs",) if name == "log_determinant" and g.chance(2) else ())
 
 
