@@ -13,7 +13,7 @@ __all__ = ["plan"]
 # holds
 WRITTEN_OUT = 6000
 # longer programs become a tape if loops would not make them this much shorter: machine code for each of their
-# steps takes LLVM 50 to 900 us a step and is at most 2 to 3 times quicker to run, not at all from 100,000
+# steps takes LLVM 40 to 900 us a step and is at most 2 to 3 times quicker to run, not at all from 100,000
 # steps on
 SHORTER = 2
 # the code of so many steps in loops takes LLVM about 8 s: then a tape it is, unless it would be this much
