@@ -39,19 +39,31 @@ def test_what_was_dropped_is_used_again():
     assert len(places) == 1
 
 
+def test_a_view_of_a_view_keeps_its_memory():
+    size = results.LARGE
+    view = results.memory(size)[7:].view(np.int8)[:9].reshape(3, 3).T
+    view[...] = 5
+    again = [results.memory(size) for _ in range(3)]
+    for piece in again:
+        piece[...] = 0
+    assert (view == 5).all()
+
+
 def test_sizes_that_are_not_kept():
-    before = list(results._pieces)
+    results._free.clear()
     for size in (0, 1, results.LARGE - 1, results.KEPT + 1):
         assert results.memory(size).size == size
-    assert list(results._pieces) == before
+    assert not results._free
 
 
 def test_no_more_is_kept_than_said():
-    results._pieces.clear()
+    results._free.clear()
     held = [results.memory(results.KEPT // 3) for _ in range(5)]
-    assert sum(p.size for p in results._pieces) <= results.KEPT
+    assert not results._free
     held.append(results.memory(results.KEPT))
     assert len({piece.ctypes.data for piece in held}) == 6
+    held.clear()
+    assert 0 < sum(piece.size for piece in results._free) <= results.KEPT
 
 
 def test_threads_never_share_a_result():
