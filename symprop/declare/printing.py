@@ -90,6 +90,8 @@ def symbols_as_written(
                 if id(part) in symbols:
                     found[symbols[id(part)]] = None
                 todo.extend(reversed(part.parts))
+        if len(found) == len(inputs):
+            break
         writer.names.setdefault(node.serial, writer.style.symbol(symbol))
     return tuple(dict.fromkeys([*found, *inputs.values()]))
 

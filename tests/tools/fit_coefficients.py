@@ -183,34 +183,25 @@ def exponential() -> Table:
     """exp(r) = 1 + r + r^2 EXP(r) on |r| <= ln(2)/2."""
     half = mpmath.log(2) / 2 * mpf("1.0005")
     ln2 = mpmath.log(2)
+
+    def near_zero(name: str, terms: int) -> dict[str, Any]:
+        return {
+            e: fit(
+                lambda r: (mpmath.expm1(r) - r) / r**2,
+                -half,
+                half,
+                range(terms if e == "double" else 5),
+                e,
+                lambda r: r**2 / mpmath.exp(r),
+                {0: mpf("0.5")} if e == "double" else None,
+                name,
+            )
+            for e in ELEMENTS
+        }
+
     return {
-        "EXP": {
-            e: fit(
-                lambda r: (mpmath.expm1(r) - r) / r**2,
-                -half,
-                half,
-                range(11 if e == "double" else 5),
-                e,
-                lambda r: r**2 / mpmath.exp(r),
-                {0: mpf("0.5")} if e == "double" else None,
-                "EXP",
-            )
-            for e in ELEMENTS
-        },
-        # the same with a term less, where that is enough
-        "EXP_SHORT": {
-            e: fit(
-                lambda r: (mpmath.expm1(r) - r) / r**2,
-                -half,
-                half,
-                range(10 if e == "double" else 5),
-                e,
-                lambda r: r**2 / mpmath.exp(r),
-                {0: mpf("0.5")} if e == "double" else None,
-                "EXP_SHORT",
-            )
-            for e in ELEMENTS
-        },
+        "EXP": near_zero("EXP", 11),
+        "EXP_SHORT": near_zero("EXP_SHORT", 10),  # a term less, where that is enough
         # the same on |r| <= ln(2)/16 (float: /32), between the powers in POWERS
         "EXP_NEAR": {
             e: fit(
