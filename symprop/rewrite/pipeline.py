@@ -11,7 +11,7 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.batch import batch_sums
 from symprop.rewrite.context import Context
 from symprop.rewrite.definitions import definitions
-from symprop.rewrite.exponents import exact_exponents
+from symprop.rewrite.exact_arguments import exact_arguments
 from symprop.rewrite.linear import linear_systems
 from symprop.rewrite.lowering import contractions, two_operands
 from symprop.rewrite.powers import powers
@@ -32,7 +32,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("batch sums", batch_sums),
     ("linear systems", linear_systems),
     ("simplify again", simplify),
-    ("exact exponents", exact_exponents),
+    ("exact arguments", exact_arguments),
     ("common parts", common_parts),
     ("powers", powers),
     ("two operands", two_operands),

@@ -11,7 +11,7 @@ import sympy as sp
 
 from symprop.graph.evaluate import evaluate
 from symprop.rewrite import optimise
-from symprop.rewrite.exponents import exact_exponents
+from symprop.rewrite.exact_arguments import exact_arguments
 from symprop.rewrite.factoring import FACTORS
 from symprop.rewrite.matching import show
 from symprop.rewrite.products import PRODUCTS
@@ -246,9 +246,9 @@ def test_divisors_are_taken_into_a_sum(bench):
 def test_exponents_of_products_and_sums_are_exact(bench, make, fires):
     t = bench.table
     x, y = bench.scalars("x y")
-    _, fired = bench.run(exact_exponents, t.call("exp", make(t, x, y)))
+    _, fired = bench.run(exact_arguments, t.call("exp", make(t, x, y)))
     assert bool(fired) is fires
-    _, fired = bench.run(exact_exponents, t.call("exp", make(t, x, y)), accuracy="as_written")
+    _, fired = bench.run(exact_arguments, t.call("exp", make(t, x, y)), accuracy="as_written")
     assert not fired
 
 
@@ -272,7 +272,7 @@ def test_arguments_keep_what_they_lost(bench, function, make, fires):
     x, y = bench.scalars("x y")
     root = t.call(function, make(t, x, y))
     for accuracy in ("precise", "fast", "as_written"):
-        _, fired = bench.run(exact_exponents, root, accuracy=accuracy)
+        _, fired = bench.run(exact_arguments, root, accuracy=accuracy)
         assert bool(fired) is (fires and accuracy == "precise")
 
 

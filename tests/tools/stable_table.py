@@ -15,7 +15,7 @@ from symprop.rewrite.rules import STABLE
 HEAD = "## Stabilised forms"
 TEXT = """{head}
 
-What the passes `stable forms` and `exact exponents` make of formulas, with any expression for `x`, in sums
+What the passes `stable forms` and `exact arguments` make of formulas, with any expression for `x`, in sums
 and products of other terms, on scalars and entry by entry on matrices, forward and backward alike. `f.report`
 names each that fired; `accuracy="as_written"` turns them off. `f.graph` and the printed gradients keep the
 formula of the user. Made by `python tests/tools/stable_table.py docs/accuracy.md`.

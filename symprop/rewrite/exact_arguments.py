@@ -16,7 +16,7 @@ import sympy as sp
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 
-__all__ = ["exact_exponents"]
+__all__ = ["exact_arguments"]
 
 MOST = 5  # operations of an argument that are taken apart
 LONGEST = 3  # terms of a sum (in an exponential, two elsewhere), factors of a product besides numbers
@@ -29,7 +29,7 @@ _VIEWS = frozenset({"index", "take", "slice", "reshape", "transpose", "broadcast
 _NEAR = ("sigmoid", "softplus", "sigmoid_prime", "tanh_prime", "sinh", "cosh", "expm1", "normal_cdf", "erfc")
 
 
-def exact_exponents(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
+def exact_arguments(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
     """`exp(a*b) --> exp_product(a, b)`, `exp(a - b) --> exp_sum(a, -b)`, `sigmoid(3*x) --> sigmoid_near(p,
     r)`, p = 3*x rounded and r what it lost, and likewise for softplus, the slopes of sigmoid and tanh, sinh,
     cosh, expm1, erfc and the normal distribution: the rounding of the exponent would be worth as many units
