@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -275,6 +276,15 @@ def test_no_epochs_and_going_on_with_the_step() -> None:
 # -- interruption ------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def python_handles_interrupts() -> Iterator[None]:
+    """Python's own handler, which a process started in the background of a shell does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_handles_interrupts")
 def test_an_interruption_keeps_what_was_reached() -> None:
     def press(result: symprop.FitResult) -> None:
         if len(result.history) == 2:
@@ -288,6 +298,7 @@ def test_an_interruption_keeps_what_was_reached() -> None:
     assert_array_equal(result.params[w], line(epochs=2).params[w])
 
 
+@pytest.mark.usefixtures("python_handles_interrupts")
 def test_an_interruption_within_an_epoch_ends_after_the_running_step(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = symprop.TrainingStep.__call__
