@@ -211,7 +211,7 @@ def _broadcast(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
 
 def _sum_of(style: Style, terms: Sequence[Piece]) -> Piece:
     """Positive terms first, compound ones before names before numbers; then what is subtracted."""
-    order = {0: 2, 1: 1, 2: 0, 3: 0}
+    order = {0: 2, 1: 1, 2: 0, 3: 0, 4: 0}
     positive = sorted((t for t in terms if t.positive is None), key=lambda t: order[t.rank])
     negative = [t for t in terms if t.positive is not None]
     parts: list[str | Piece] = []
@@ -220,7 +220,7 @@ def _sum_of(style: Style, terms: Sequence[Piece]) -> Piece:
     for term in negative:
         assert term.positive is not None
         parts += [" - " if parts else "-", style.at(term.positive, PRODUCT)]
-    return Piece(*parts, level=SUM, rank=3)
+    return Piece(*parts, level=SUM, rank=4)
 
 
 def _add(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
@@ -286,7 +286,9 @@ def _matrix_product(style: Style, factors: Sequence[Piece]) -> Piece:
 
 
 def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
-    """Number, scalars, matrices, each by rank; inverse powers below a fraction bar."""
+    """Number, scalars, matrices, each by rank, powers of names among the names; inverse powers below a
+    fraction bar.
+    """
     number = sp.S.One
     scalars: list[tuple[Node, Piece]] = []
     matrices: list[tuple[Node, Piece]] = []
@@ -307,7 +309,8 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
         number = sp.Integer(number.p)
     if number != 1:
         top.append(style.number(number))
-    for _, piece in sorted(scalars, key=lambda pair: pair[1].rank):
+    order = {0: 0, 1: 1, 2: 1, 3: 2, 4: 3}
+    for _, piece in sorted(scalars, key=lambda pair: order[pair[1].rank]):
         (top if piece.below is None else bottom).append(piece.below or piece)
     ordered = [piece for _, piece in sorted(matrices, key=lambda pair: pair[1].rank)]
     above = [p for p in ordered if p.below is None]

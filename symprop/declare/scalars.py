@@ -130,7 +130,26 @@ def _is_real_root(expression: Any) -> bool:
 def _product_parts(expression: Any) -> Sequence[Any]:
     if _is_real_root(expression):
         return (next(a for a in expression.args if isinstance(a, sp.sign)).args[0],)
-    return expression.args  # type: ignore[no-any-return]
+    return _names_in_order(expression.args)
+
+
+def _names_in_order(factors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The factors with names and powers of names in order of the names, as sympy prints a monomial.
+
+    (sympy keeps the names of `x**2*y` before the powers.)
+    """
+    places = {k: name for k, factor in enumerate(factors) if (name := _named(factor)) is not None}
+    result = list(factors)
+    for place, origin in zip(places, sorted(places, key=places.__getitem__), strict=True):
+        result[place] = factors[origin]
+    return tuple(result)
+
+
+def _named(factor: Any) -> str | None:
+    """The name of a symbol, or of the symbol that a factor is a power of; no factor below a fraction bar."""
+    if factor.is_Pow and not (factor.exp.is_Number and factor.exp.is_negative):
+        factor = factor.base
+    return factor.name if factor.is_Symbol else None
 
 
 def _product(intake: Intake, expression: Any, *factors: Node) -> Node:

@@ -28,7 +28,7 @@ class Piece:
     where it is one of the operands of an elementwise operation (`1` for a matrix of ones); `closed` is False
     for a product that needs parentheses among further factors, `leads` where it does not need them as the
     first one; `below` is what stands under the bar of `1/x`; `rank` orders terms and factors (0 numbers, 1
-    names, 2 functions and powers, 3 sums).
+    names, 2 powers of names, 3 functions and other powers, 4 sums).
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Piece:
         below: Piece | None = None,
         closed: bool = True,
         leads: bool = True,
-        rank: int = 2,
+        rank: int = 3,
     ) -> None:
         self.parts = parts
         self.level = level
@@ -92,6 +92,10 @@ def joined(separator: str, pieces: Sequence[str | Piece]) -> list[str | Piece]:
     return parts
 
 
+def _power_rank(base: Piece) -> int:
+    return 2 if base.rank == 1 else 3
+
+
 class Style:
     """Plain text."""
 
@@ -108,7 +112,7 @@ class Style:
 
     def parens(self, piece: Piece) -> Piece:
         """In parentheses."""
-        return Piece("(", piece, ")", rank=3)
+        return Piece("(", piece, ")", rank=4)
 
     def at(self, piece: Piece, level: int) -> Piece:
         """The piece where something of at least this level is expected."""
@@ -134,7 +138,7 @@ class Style:
         level = SUM if value.is_Add else PRODUCT if value.is_Mul else POWER if value.is_Pow else ATOM
         return Piece(str(value), level=level, closed=not value.is_Mul, rank=0)
 
-    def fraction(self, top: Piece, bottom: Piece, rank: int = 2) -> Piece:
+    def fraction(self, top: Piece, bottom: Piece, rank: int = 3) -> Piece:
         """top / bottom."""
         return Piece(
             self.at(top, PRODUCT), "/", self.at(bottom, POWER), level=PRODUCT, closed=False, rank=rank
@@ -142,11 +146,11 @@ class Style:
 
     def division(self, top: Piece, bottom: Piece) -> Piece:
         """top / bottom, entry by entry."""
-        return Piece(self.at(top, POWER), "⊘", self.at(bottom, POWER), level=PRODUCT, closed=False, rank=2)
+        return Piece(self.at(top, POWER), "⊘", self.at(bottom, POWER), level=PRODUCT, closed=False)
 
     def power(self, base: Piece, exponent: Piece) -> Piece:
         """base to the exponent."""
-        return Piece(self.at(base, ATOM), "**", self.at(exponent, ATOM), level=POWER)
+        return Piece(self.at(base, ATOM), "**", self.at(exponent, ATOM), level=POWER, rank=_power_rank(base))
 
     def entry_power(self, base: Piece, exponent: Piece) -> Piece:
         """base to the exponent, entry by entry."""
@@ -154,7 +158,7 @@ class Style:
 
     def root(self, base: Piece) -> Piece:
         """The square root."""
-        return self.call("sqrt", [base])
+        return Piece("sqrt(", base, ")", rank=_power_rank(base))
 
     def transpose(self, piece: Piece) -> Piece:
         """The transpose."""
@@ -242,7 +246,7 @@ class Latex(Style):
 
     def parens(self, piece: Piece) -> Piece:
         """In parentheses."""
-        return Piece(r"\left(", piece, r"\right)", rank=3)
+        return Piece(r"\left(", piece, r"\right)", rank=4)
 
     def constant(self, value: Any) -> Piece:
         """An irrational number."""
@@ -257,7 +261,7 @@ class Latex(Style):
             return Piece(r"\text{NaN}", rank=0)
         return super().number(value)
 
-    def fraction(self, top: Piece, bottom: Piece, rank: int = 2) -> Piece:
+    def fraction(self, top: Piece, bottom: Piece, rank: int = 3) -> Piece:
         """top / bottom."""
         return Piece(r"\frac{", top, "}{", bottom, "}", level=PRODUCT, rank=rank)
 
@@ -267,7 +271,7 @@ class Latex(Style):
 
     def power(self, base: Piece, exponent: Piece) -> Piece:
         """base to the exponent."""
-        return Piece(*_braced(self.at(base, ATOM)), "^{", exponent, "}", level=POWER)
+        return Piece(*_braced(self.at(base, ATOM)), "^{", exponent, "}", level=POWER, rank=_power_rank(base))
 
     def entry_power(self, base: Piece, exponent: Piece) -> Piece:
         """base to the exponent, entry by entry."""
@@ -275,7 +279,7 @@ class Latex(Style):
 
     def root(self, base: Piece) -> Piece:
         """The square root."""
-        return Piece(r"\sqrt{", base, "}")
+        return Piece(r"\sqrt{", base, "}", rank=_power_rank(base))
 
     def transpose(self, piece: Piece) -> Piece:
         """The transpose."""

@@ -22,8 +22,10 @@ def test_default_arguments_are_the_inputs_in_order_of_first_use():
 
 
 def test_default_arguments_are_in_the_order_of_the_printed_formula():
-    """sympy keeps the terms of these sums in another order: y, x**2 and b, a*x."""
+    """sympy keeps the terms of these sums in another order: y, x**2 and b, a*x; and factors as y, x**2."""
     f, g, u, v = sp.symbols("f g u v")
+    assert symprop.compile(u**2 * v)(3, 1) == 9
+    assert symprop.compile(sp.sin(f * sp.sqrt(g) * u / v)).args == (f, g, u, v)
     assert symprop.compile(u**2 + g)(3, 1) == 10
     assert symprop.compile(f * u + g).args == (f, u, g)
     assert symprop.compile(symprop.Graph([(v, 1 / u + g), (c, v * f + u)])).args == (u, g, f)
