@@ -29,7 +29,7 @@ from symprop.declare.styles import (
 )
 from symprop.functions.symbols import printed_arguments
 from symprop.graph import Node, NodeTable, topological, users
-from symprop.graph.nodes import constant_value
+from symprop.graph.nodes import constant_value, joined_numbers
 
 __all__ = ["equations", "latex", "latex_equations", "symbols_as_written", "text"]
 
@@ -289,17 +289,23 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     """Number, scalars, matrices, each by rank, powers of names among the names; inverse powers below a
     fraction bar.
     """
-    number = sp.S.One
-    scalars: list[tuple[Node, Piece]] = []
-    matrices: list[tuple[Node, Piece]] = []
+    number: sp.Expr = sp.S.One
+    scalars: list[Piece] = []
+    matrices: list[Piece] = []
     for arg, piece in zip(node.args, args, strict=True):
         value = constant_value(arg)
+        inner = joined_numbers(number, piece.product[0]) if piece.product is not None else None
         if value is not None and value.is_Number and value.is_finite:
             number = number * value
+        elif piece.product is not None and inner is not None:  # 12*a*(4*b): one number in front
+            number = inner
+            scalars += piece.product[1]
+            matrices += piece.product[2]
         elif arg.shape and piece.entry is None:
-            matrices.append((arg, piece))
+            matrices.append(piece)
         else:
-            scalars.append((arg, piece.entry or piece))
+            scalars.append(piece.entry or piece)
+    product = (number, scalars, matrices)
     negative = bool(number.is_negative)
     number = -number if negative else number
     top: list[Piece] = []
@@ -310,9 +316,9 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     if number != 1:
         top.append(style.number(number))
     order = {0: 0, 1: 1, 2: 1, 3: 2, 4: 3}
-    for _, piece in sorted(scalars, key=lambda pair: order[pair[1].rank]):
+    for piece in sorted(scalars, key=lambda piece: order[piece.rank]):
         (top if piece.below is None else bottom).append(piece.below or piece)
-    ordered = [piece for _, piece in sorted(matrices, key=lambda pair: pair[1].rank)]
+    ordered = sorted(matrices, key=lambda piece: piece.rank)
     above = [p for p in ordered if p.below is None]
     below = [p.below for p in ordered if p.below is not None]
     if below:
@@ -326,9 +332,14 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
         result = style.fraction(result, under)
         if not top:
             result.below = under
-    if not matrices and node.shape:  # scalars and constants only, in every entry
+    filled = not matrices and bool(node.shape)  # scalars and constants only, in every entry
+    if filled:
         result = _filled(style, result, node)
-    return _negative(style, result) if negative else result
+    if negative:
+        result = _negative(style, result)
+    if product[0] != 1 and not filled:
+        result.product = product
+    return result
 
 
 def _one(style: Style, node: Node) -> Piece:

@@ -21,6 +21,9 @@ LONG = 10**12  # an exact fraction with a larger denominator is shown as the nea
 CONDITION, SUM, PRODUCT, POWER, ATOM = range(5)  # from loose to tight
 
 
+Product = tuple[sp.Expr, "list[Piece]", "list[Piece]"]
+
+
 class Piece:
     """A text in parts; `level` says how tightly it binds.
 
@@ -42,6 +45,7 @@ class Piece:
         "level",
         "parts",
         "positive",
+        "product",
         "rank",
         "source",
     )
@@ -70,6 +74,7 @@ class Piece:
             tuple[int, Piece, int]
         ] = []  # of a product: numbers of its factors, and their powers
         self.block: Piece | None = None  # of a block among zeros: the block
+        self.product: Product | None = None  # of a product with a number: the number, scalars, matrices
         self.length: int = sum(len(p) if isinstance(p, str) else p.length for p in parts)
 
     def __str__(self) -> str:

@@ -205,7 +205,7 @@ class NodeTable:
             while factor.op == "broadcast" and not factor.args[0].shape:
                 factor = factor.args[0]
             if factor.op == "mul" and factor.args[0].op == "constant" and len(factor.args) <= 4:
-                joined = _joined(number, factor.args[0].attrs[0])  # (-a) * b: one constant in front
+                joined = joined_numbers(number, factor.args[0].attrs[0])  # (-a) * b: one constant in front
                 if joined is not None:
                     number = joined
                     factor = factor.args[1] if len(factor.args) == 2 else self.make("mul", factor.args[1:])
@@ -426,7 +426,7 @@ _MAY_FOLD = frozenset(("constant", "broadcast", "mul"))  # an operand that add o
 _MASKS = frozenset(("select", "broadcast"))  # an operand that is or may hold a mask
 
 
-def _joined(a: sp.Expr | None, b: sp.Expr) -> sp.Expr | None:
+def joined_numbers(a: sp.Expr | None, b: sp.Expr) -> sp.Expr | None:
     """The product of the constants of nested products, where it stays a short number: a sign, or a small
     fraction.
 

@@ -215,6 +215,19 @@ def test_names():
     assert text(t.mul(inner, inner), {inner.serial: sp.Symbol("s")}) == "s*s"
 
 
+def test_nested_products_have_one_number_in_front():
+    t = NodeTable()
+    x, y, half = t.symbol(a), t.symbol(b), t.constant(sp.Rational(1, 2))
+    inner = t.make("mul", (t.constant(-4), x))
+    outer = t.make("mul", (t.constant(3), t.make("mul", (inner, t.call("cos", y)))))
+    assert text(outer) == "-12*a*cos(b)"
+    assert text(t.make("mul", (y, inner))) == "-4*b*a"
+    assert text(t.make("mul", (inner, half))) == "-2*a"
+    assert text(outer, {inner.serial: sp.Symbol("s")}) == "3*s*cos(b)"
+    decimal = t.make("mul", (t.constant(sp.Float(0.1)), t.make("mul", (t.constant(sp.Float(0.3)), x))))
+    assert text(decimal) == "0.1*0.3*a"
+
+
 def test_a_graph():
     z, L = sp.MatrixSymbol("z", 4, 1), sp.Symbol("L")
     net = Graph([(h, named("tanh", [W1 * x + b1])), (z, W2 * h), (L, z.T * z)])
