@@ -85,16 +85,17 @@ class Guards:
         mask = mask_of(partial)
         if mask is None and guard is None:
             return self._times(upstream, partial)
-        condition = None
-        if mask is not None:
+        condition, outer = None, mask_of(upstream)
+        if outer is not None and constant_value(outer[1]) is not None:  # a number is no work to repeat
+            result = self._masked(outer, self.product(outer[1], partial))
+        elif mask is not None:
             condition = mask[0] if mask[2] else table.call("not", mask[0])
             result = upstream if constant_value(mask[1]) is sp.S.One else self.product(upstream, mask[1])
-            branches = (result, table.constant(0)) if mask[2] else (table.constant(0), result)
-            result = table.select(mask[0], *branches)
+            result = self._masked(mask, result)
         elif guard is None or self._is_finite(partial):
             result = self._times(upstream, partial)
         else:
-            outer, zero = mask_of(upstream), table.constant(0)
+            zero = table.constant(0)
             if outer is not None and not outer[2] and guard.op == "not" and guard.args[0] is outer[0]:
                 result = table.select(outer[0], zero, self._times(outer[1], partial))
             else:
@@ -105,6 +106,15 @@ class Guards:
             guard = table.call("and", guard, condition) if guard is not condition else guard
         self.note(result, condition if guard is None else guard)
         return result
+
+    def _masked(self, mask: tuple[Node, Node, bool], value: Node) -> Node:
+        """The value where the mask lets it through; of two masks one, as long as a number stands within."""
+        table, zero = self._table, self._table.constant(0)
+        inner = mask_of(value)
+        if inner is not None and constant_value(inner[1]) is not None:
+            conditions = [c if taken else table.call("not", c) for c, _, taken in (inner, mask)]
+            return table.select(table.call("and", *conditions), inner[1], zero)
+        return table.select(mask[0], *((value, zero) if mask[2] else (zero, value)))
 
     def _is_finite(self, partial: Node) -> bool:
         known = self._finite.get(partial.serial)
@@ -260,9 +270,12 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
     for key, total_number in counts.items():
         number, term = shortest[key]
         if total_number != 0:
-            ratio = sp.sympify(total_number) / number
             if number != 1 and term.op == "matmul":  # the numbers that stand inside would meet that in front
-                term, ratio = _without_numbers(table, term), sp.sympify(total_number)
+                bare = _without_numbers(table, term)
+                left, same = _split(bare)
+                if same == key:
+                    term, number = bare, left
+            ratio = sp.sympify(total_number) / number
             parts.append(table.broadcast(table.mul(table.constant(ratio), term), term.shape))
     return table.add(*parts) if parts else None
 
@@ -422,7 +435,7 @@ def _without_numbers(table: NodeTable, product: Node) -> Node:
             done[node.serial] = table.matmul(*[done[a.serial] for a in node.args])
         elif node.op == "mul" and len(matrices := [a for a in node.args if a.shape]) == 1:
             inner = matrices[0]
-            if inner.op == "matmul" and inner.serial not in done:
+            if inner.op in ("matmul", "mul") and inner.serial not in done:
                 todo += [node, inner]
                 continue
             scalars = [a for a in node.args if not a.shape and a.op != "constant"]

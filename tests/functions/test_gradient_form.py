@@ -84,6 +84,24 @@ def test_kinks(expression, point, slope, value_and_gradients):
     assert float(value_and_gradients(expression, {a: point}, [a])[1][0]) == slope
 
 
+@pytest.mark.parametrize(
+    "expression", [nn.elu(a), nn.celu(a), nn.celu(a, 2), nn.hardtanh(a), nn.relu(a)], ids=str
+)
+def test_second_derivatives_at_kinks(expression, value_and_gradients):
+    """Zero, as torch has them (float64, differentiated twice)."""
+    slope = gradient(expression, a)
+    found = value_and_gradients(slope, {a: 0.0}, [a]) if slope.free_symbols else (0, [0])
+    assert float(found[1][0]) == 0
+
+
+def test_masks_of_numbers_become_one():
+    """A factor goes into a mask of a number, and two masks become one condition."""
+    second = gradient(gradient(nn.hardswish(a), a), a)
+    assert second == sp.Piecewise((sp.Rational(1, 3), (a < 3) & (a > -3)), (0, True))
+    scaled = gradient(gradient(nn.selu(a), a), a)
+    assert len(scaled.atoms(sp.Piecewise)) == 1 and scaled.args[0] == (0, a > 0)
+
+
 def test_maxout_at_ties(value_and_gradients):
     m = sp.MatrixSymbol("m", 2, 4)
     at = {m: np.array([[1.0, 3.0, 3.0, 2.0], [5.0, 5.0, 5.0, 4.0]])}
