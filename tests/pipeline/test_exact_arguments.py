@@ -56,11 +56,12 @@ def test_arguments_are_not_rounded(name):
 def test_exponentials_in_exponents():
     """Gumbel's distribution and its density, where the inner exponential is large and where it overflows."""
     f = symprop.compile(E(-E(-x)), args=[x], batch=[x], wrt=[x])
-    points = np.concatenate([np.random.default_rng(2).uniform(-6.5, 40, 300), [-800.0, -1e6, 800.0]])
+    # the last two are zero: that is not left to mpmath, which takes a million digits for exp(exp(1e6))
+    points = np.concatenate([np.random.default_rng(2).uniform(-6.5, 40, 300), [800.0, -800.0, -1e6]])
     value, (slope,) = f.value_and_grad(points)
-    assert np.isfinite(value).all() and np.isfinite(slope).all()
+    assert not value[-2:].any() and not slope[-2:].any()
     with mp.workdps(40):
-        for point, *pair in zip(points, value, slope, strict=True):
+        for point, *pair in zip(points[:-2], value, slope, strict=False):
             right = mp.exp(-mp.exp(-mp.mpf(point)))
             for found, true in zip(pair, (right, right * mp.exp(-mp.mpf(point))), strict=True):
                 if true > SMALLEST_NORMAL:

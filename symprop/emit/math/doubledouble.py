@@ -69,6 +69,9 @@ def fused(b: Builder, x: Value, y: Value, z: Value) -> Value:
     if b.target.fma:
         return b.fma(x, y, z)
     product, low = two_product(b, x, y)
+    # next to subnormal numbers the halves of the product have no digits left
+    least = number(b, x, 2.0 ** (-960 if x.type.element == "double" else -100))
+    low = b.select(b.fcmp("olt", b.fabs(product), least), number(b, x, 0.0), low)
     total, rest = two_sum(b, z, product)
     return b.fadd(total, b.fadd(rest, low))
 

@@ -1,6 +1,6 @@
 """erf, erfc and the normal distribution function.
 
-erf: a polynomial in x^2 - 1/2 up to 1, beyond it 1 - 2^(p - 3) of a polynomial p. erfc and normal_cdf:
+erf: a polynomial in x^2, shifted, up to 1, beyond it 1 - 2^(p - 3) of a polynomial p. erfc and normal_cdf:
 exp(-y^2) as a pair, exact also in the far tail, times a polynomial in t = (y - a)/(y + a) over 1 + 2y or
 1 + y. Coefficients: `coefficients.py`.
 """
@@ -37,18 +37,21 @@ __all__ = ["erf", "erfc"]
 
 
 def erf(b: Builder, x: Value) -> Value:
-    """The error function: x + x ERF_SMALL(x^2 - 1/2) up to 1, else 1 - 2^(ERF_LARGE(|x| - 1) - 3)."""
+    """The error function: x + x ERF_SMALL(x^2 - ERF_MIDDLE) up to 1, else
+    1 - 2^(ERF_LARGE(|x| - 1) - 3)."""
     element, one = x.type.element, number(b, x, 1.0)
-    shifted = fused(b, x, x, number(b, x, -0.5))
-    near = mul_add(b, x, polynomial(b, shifted, table.ERF_SMALL[element]), x)
     # the result is 1 from 5.93 (float32: 3.92) on
     size = at_most(b, b.fabs(x), 5.95 if is_double(x) else 3.95)
+    first, *others = table.ERF_SMALL[element]
+    shifted = fused(b, size, size, number(b, x, -table.ERF_MIDDLE[element]))
+    part = fused(b, shifted, polynomial(b, shifted, others), number(b, x, first))
+    near = fused(b, size, part, size)
     power = polynomial(b, b.fsub(size, one), table.ERF_LARGE[element])
     n, bits = whole_and_bits(b, power, 1.0, bias(x.type) - 3)
     r = b.fsub(power, n)
-    part = mul_add(b, r, polynomial(b, r, table.EXP2[element]), one)
-    far = b.copysign(negative_mul_add(b, part, power_of_two(b, bits, x.type), one), x)
-    return b.select(b.fcmp("olt", size, one), near, far)
+    fraction = mul_add(b, r, polynomial(b, r, table.EXP2[element]), one)
+    far = negative_mul_add(b, fraction, power_of_two(b, bits, x.type), one)
+    return b.copysign(b.select(b.fcmp("olt", size, one), near, far), x)
 
 
 def scaled_tail(b: Builder, square: Pair, factor: Pair, size: Value) -> Value:

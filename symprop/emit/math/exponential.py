@@ -37,11 +37,13 @@ __all__ = ["exp", "exp2", "exp_pair", "expm1", "expm1_pair"]
 __all__ += ["near", "outwards", "power", "power_pair", "small_rest"]
 
 
-def reduce(b: Builder, x: Value, n: Value) -> Value:
-    """x - n ln 2, rounded once."""
-    high, low = table.LN2[x.type.element]
-    rest = negative_mul_add(b, n, number(b, x, high), x)
-    return negative_mul_add(b, n, number(b, x, low), rest)
+def reduce(b: Builder, x: Value, n: Value, less: Value | None = None) -> Value:
+    """x - less - n ln 2, rounded once; `less` is far below x."""
+    high, low = (number(b, x, c) for c in table.LN2[x.type.element])
+    rest = negative_mul_add(b, n, high, x)
+    if less is None:
+        return negative_mul_add(b, n, low, rest)
+    return b.fsub(rest, mul_add(b, n, low, less))
 
 
 def reduce_pair(b: Builder, x: Value, n: Value) -> Pair:
@@ -75,11 +77,7 @@ def near(b: Builder, x: Value, less: Value | None = None, relative: bool = False
     shifted = mul_add(b, x, number(b, x, table.LOG2E[element][0]), middle)
     n = b.fsub(shifted, middle)  # a multiple of 1/8
     index = b.bitcast(shifted, x.type.integer)
-    first, second = table.LN2[element]
-    r = negative_mul_add(b, n, number(b, x, first), x)
-    if less is not None:
-        r = b.fsub(r, less)
-    r = negative_mul_add(b, n, number(b, x, second), r)
+    r = reduce(b, x, n, less)
     terms = table.EXPM1_NEAR if relative else table.EXP_NEAR
     series = estrin(b, r, terms[element])
     return Near(look_up(b, high, index), look_up(b, low, index), r, b.fmul(r, r), series, n)
@@ -93,11 +91,7 @@ def power_pair(b: Builder, x: Value, less: Value | None = None) -> tuple[Pair, V
         p = mul_add(b, square, series, r)
         return product_plus(b, high, p, (high, low)), exponent
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
-    first, second = table.LN2[x.type.element]
-    r = negative_mul_add(b, n, number(b, x, first), x)
-    if less is not None:
-        r = b.fsub(r, less)
-    r = negative_mul_add(b, n, number(b, x, second), r)
+    r = reduce(b, x, n, less)
     start = fast_two_sum(b, number(b, x, 1.0), r)
     series = estrin(b, r, table.EXP_SHORT[x.type.element])
     return product_plus(b, b.fmul(r, r), series, start), bits
@@ -105,15 +99,13 @@ def power_pair(b: Builder, x: Value, less: Value | None = None) -> tuple[Pair, V
 
 def power(b: Builder, x: Value, more: Value | None = None) -> Value:
     """exp(x + more), below 1 ULP, of an x in the range where that is a number; `more` is far below x."""
+    less = None if more is None else b.fneg(more)
     if has_native(b):
-        less = None if more is None else b.fneg(more)
         high, low, r, square, series, exponent = near(b, x, less)
         p = mul_add(b, square, series, r)
         return scaled(b, b.fadd(high, mul_add(b, high, p, low)), exponent)
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
-    r = reduce(b, x, n)
-    if more is not None:
-        r = b.fadd(r, more)
+    r = reduce(b, x, n, less)
     part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP_SHORT[x.type.element]), r)
     return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
 
