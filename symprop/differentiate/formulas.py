@@ -164,9 +164,9 @@ def hvp(target: Any, wrt: Any, vector: Any, *, as_graph: bool = False) -> Any:
 def jacobian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     """The matrix of all derivatives: `jacobian(y, x)[i, j]` is dy_i/dx_j.
 
-    `target` and `wrt` are columns, scalars, or lists or matrices of scalars (their entries in row-major
-    order). Of a column by a column the result is a matrix expression, of lists a `Matrix` of scalars, of
-    scalars a scalar.
+    `target` and `wrt` are columns, scalars, lists of them, or matrices of scalars (their entries in row-major
+    order). Of a column by a column the result is a matrix expression, of lists of scalars a `Matrix` of
+    scalars, of lists with columns a matrix of blocks, of scalars a scalar.
 
     >>> x, A = sp.MatrixSymbol("x", 3, 1), sp.MatrixSymbol("A", 2, 3)
     >>> jacobian(A * x, x)
@@ -181,7 +181,7 @@ def jacobian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
 @CollectorPaused()
 def hessian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
     """The matrix of second derivatives of a scalar: (n, n) for a column of n, a `Matrix` for a list of n
-    scalars.
+    scalars, a matrix of blocks for a list with columns.
 
     >>> x, A = sp.MatrixSymbol("x", 3, 1), sp.MatrixSymbol("A", 3, 3)
     >>> hessian(sp.Trace(x.T * A * x), x)
@@ -196,13 +196,12 @@ def hessian(target: Any, wrt: Any, *, as_graph: bool = False) -> Any:
 def _jacobian(problem: _Problem, rows: Sequence[Node], several_rows: bool) -> Node:
     """One node for the Jacobian of the rows with respect to the variables of the problem."""
     columns = [node for _, node in problem.variables]
-    for what, nodes, several in (("target", rows, several_rows), ("wrt", columns, problem.several)):
-        if any(node.shape and (several or node.shape[1] != 1) for node in nodes):
+    for what, nodes in (("wrt", columns), ("target", rows)):
+        if any(node.shape and node.shape[1] != 1 for node in nodes):
             shapes = ", ".join(str(node.shape) for node in nodes)
             raise ShapeError(
-                f"a Jacobian or Hessian takes columns, scalars, or a list of scalars; {what} has the shape "
-                f"{shapes}; use jvp, vjp or "
-                "hvp, which take every shape, or write the matrix as a column"
+                f"a Jacobian or Hessian takes columns and scalars, or a list of them; {what} has the shape "
+                f"{shapes}; use jvp, vjp or hvp, which take every shape, or write the matrix as a column"
             )
     if not several_rows and not problem.several:
         return jacobian_node(problem.table, rows[0], columns[0])

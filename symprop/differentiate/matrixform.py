@@ -65,12 +65,19 @@ def jacobian_node(table: NodeTable, target: Node, x: Node) -> Node:
 
 
 def jacobian_entries(table: NodeTable, rows: Sequence[Node], columns: Sequence[Node]) -> Node:
-    """The Jacobian of scalars (or one column) by scalars (or one column), put together from its entries."""
+    """The Jacobian of scalars and columns by scalars and columns, one below and beside the other."""
+    if len(rows) == 1 and len(columns) == 1 and columns[0].shape:
+        return jacobian_node(table, rows[0], columns[0])
     shape = (sum(map(_number, rows)), sum(map(_number, columns)))
-    if len(columns) == 1 and columns[0].shape:
-        return _stack(table, [jacobian_node(table, row, columns[0]) for row in rows], shape, 0)
-    if len(rows) == 1 and rows[0].shape:
-        return _stack(table, [jacobian_node(table, rows[0], c) for c in columns], shape, 1)
+    if any(node.shape for node in [*rows, *columns]):
+        blocks, below = [], 0
+        for row in rows:
+            beside = 0
+            for column in columns:
+                blocks.append((jacobian_node(table, row, column), (below, beside)))
+                beside += _number(column)
+            below += _number(row)
+        return _placed(table, blocks, shape)
     entries: dict[tuple[int, int], Node | None] = {}
     if len(rows) < len(columns):
         for i, row in enumerate(rows):
@@ -97,18 +104,23 @@ def _number(node: Node) -> int:
     )
 
 
-def _stack(table: NodeTable, blocks: Sequence[Node], shape: tuple[int, int], axis: int) -> Node:
-    """Rows (axis 0) or columns (axis 1) as one matrix."""
-    terms, start = [], 0
+def _placed(table: NodeTable, blocks: Sequence[tuple[Node, tuple[int, int]]], shape: tuple[int, int]) -> Node:
+    """One matrix of blocks, each with the place of its first entry."""
+    terms = []
     entries: dict[tuple[int, int], Node] = {}
-    for block in blocks:
+    single = all(block.op == "place" or block.shape in ((), (1, 1)) for block, _ in blocks)
+    for block, (below, beside) in blocks:
+        if constant_value(block) == 0:
+            continue
         if block.op == "place":
             for (i, j), value in zip(block.attrs[1], block.args, strict=True):  # type: ignore[call-overload]
                 if constant_value(value) != 0:
-                    entries[(i + start, j) if axis == 0 else (i, j + start)] = value
-        elif constant_value(block) != 0:
-            terms.append(table.make("pad", (block,), (shape, (start, 0) if axis == 0 else (0, start))))
-        start += int(block.shape[axis])
+                    entries[i + below, j + beside] = value
+        elif single:
+            entries[below, beside] = table.reshape(block, ())
+        else:
+            block = block if block.shape else table.reshape(block, (1, 1))
+            terms.append(table.make("pad", (block,), (shape, (below, beside))))
     if entries:
         ordered = dict(sorted(entries.items()))
         terms.append(table.make("place", tuple(ordered.values()), (shape, tuple(ordered))))
@@ -123,7 +135,7 @@ def _by_columns(table: NodeTable, target: Node, x: Node) -> Node:
         unit = table.make("place", (table.constant(1),), (x.shape, ((j, 0),)))
         found = tangents(table, [target], {x.serial: unit})[target.serial]
         columns.append(table.full(0, (m, 1)) if found is None else table.reshape(found, (m, 1)))
-    return _stack(table, columns, (m, n), 1)
+    return _placed(table, [(c, (0, j)) for j, c in enumerate(columns)], (m, n))
 
 
 def _by_rows(table: NodeTable, target: Node, x: Node) -> Node:
@@ -136,7 +148,7 @@ def _by_rows(table: NodeTable, target: Node, x: Node) -> Node:
             unit = table.make("place", (unit,), (target.shape, ((i, 0),)))
         found = adjoints(table, target, [x], unit)[x.serial]
         rows.append(table.full(0, (1, n)) if found is None else table.transpose(found))
-    return _stack(table, rows, (m, n), 0)
+    return _placed(table, [(r, (i, 0)) for i, r in enumerate(rows)], (m, n))
 
 
 def _carry(table: NodeTable, target: Node, x: Node) -> Terms | None:

@@ -209,6 +209,30 @@ def test_the_hessian_of_entries_is_one_matrix_of_entries():
     assert found == expected
 
 
+def test_columns_and_scalars_together_give_blocks():
+    target = s * sp.Trace(u.T * A * u) + sp.sin(s) + sp.Trace(u.T * v)
+    found = hessian(target, [u, s, v])
+    graph = str(hessian(target, [u, s, v], as_graph=True))
+    assert graph == (
+        "H = BlockMatrix([[s*A + s*A.T, A.T*u + A*u, I], [u.T*A + u.T*A.T, -sin(s), 0], [I, 0, 0]])"
+    )
+    entries = [*sp.Matrix(u), s, *sp.Matrix(v)]
+    written = (
+        s * (sp.Matrix(u).T * sp.Matrix(A) * sp.Matrix(u))[0, 0]
+        + sp.sin(s)
+        + sum(u[i, 0] * v[i, 0] for i in range(3))
+    )
+    numbers = np.random.default_rng(5).normal(size=(5, 3))
+    at = {u: numbers[:1].T, v: numbers[1:2].T, A: numbers[2:], s: 0.7}
+    values = {s: 0.7, **{m[i, j]: at[m][i, j] for m in (u, v, A) for i, j in np.ndindex(m.shape)}}
+    expected = np.array(sp.hessian(written, entries).subs(values).tolist(), float)
+    np.testing.assert_allclose(number(found, at), expected, rtol=1e-14)
+    assert hessian(sp.Trace(u.T * A * u), [u]) == A + A.T
+    several = jacobian([A * u, s**2, s * v], [v, s])
+    assert several.shape == (7, 4)
+    np.testing.assert_allclose(number(several, at)[3:], np.block([[0, 0, 0, 1.4], [0.7 * np.eye(3), at[v]]]))
+
+
 def test_symbolic_sizes_in_matrix_form():
     n, m = sp.symbols("n m", integer=True, positive=True)
     M, c, d = sp.MatrixSymbol("M", m, n), sp.MatrixSymbol("c", n, 1), sp.MatrixSymbol("d", m, 1)
