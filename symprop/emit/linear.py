@@ -8,6 +8,7 @@ product of `Rows.subtract_product`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from symprop.emit.builder import I1, I32, I64, Builder, Value
@@ -16,6 +17,7 @@ from symprop.emit.pack import value
 from symprop.emit.parallel import share
 from symprop.emit.rows import Rows
 from symprop.emit.table import NATIVE
+from symprop.functions.elimination import signed_permutations
 from symprop.schedule.ir import Kernel
 
 __all__ = ["emit_kernel"]
@@ -360,26 +362,36 @@ def _cofactor(k: _Kernel) -> None:
 
 
 def _cofactor_slope(k: _Kernel) -> None:
-    """The derivative of cof(D) in the direction L**-1 W U**-1, between L**-T and U**-T."""
-    b, n = k.b, k.kernel.output.shape[0]
+    """The derivatives of cof(D) in the directions L**-1 W U**-1, between L**-T and U**-T."""
+    b, n, count = k.b, k.kernel.output.shape[0], len(k.inputs) - 1
     found, zero, size = k.reveal(n), b.const(0, I64), b.const(n, I64)
-    inner, middle = (_Matrix(k.emitter.scratch(n * n), n) for _ in range(2))
-    direction = _Matrix(k.inputs[1], n)
-    with b.loop(zero, size) as i:
-        row = k.whole(k.get(found.order, 0, i.index))
-        with b.loop(zero, size) as j:
-            column = k.whole(k.get(found.order, 1, j.index))
-            k.put(k.get(direction, row, column), inner, i.index, j.index)
-    k.solve(found.work, n, inner, n, lower=True, unit=True)
-    with b.loop(zero, size) as i:
-        k.solve_one(found.work.turned, n, k.at(inner, i.index, 0), lower=True, unit=True)
+    *inner, middle = (_Matrix(k.emitter.scratch(n * n), n) for _ in range(count + 1))
+    for pointer, moved in zip(k.inputs[1:], inner, strict=True):
+        direction = _Matrix(pointer, n)
+        with b.loop(zero, size) as i:
+            row = k.whole(k.get(found.order, 0, i.index))
+            with b.loop(zero, size) as j:
+                column = k.whole(k.get(found.order, 1, j.index))
+                k.put(k.get(direction, row, column), moved, i.index, j.index)
+        k.solve(found.work, n, moved, n, lower=True, unit=True)
+        with b.loop(zero, size) as i:
+            k.solve_one(found.work.turned, n, k.at(moved, i.index, 0), lower=True, unit=True)
     k.clear(middle, n)
-    with b.loop(zero, size) as i, b.loop(zero, size) as j, b.when(b.icmp("ne", i.index, j.index)):
-        rest = k.others(found.work, n, i.index, j.index)
-        k.put(b.fneg(b.fmul(k.get(inner, j.index, i.index), rest)), middle, i.index, j.index)
-        before = k.get(middle, j.index, j.index)
-        value = b.fma(k.get(inner, i.index, i.index), rest, before)
-        k.put(value, middle, j.index, j.index)
+    with ExitStack() as loops:
+        rows: list[Value] = []
+        for _ in range(count + 1):  # distinct rows, one of each direction and the last of the result
+            index = loops.enter_context(b.loop(zero, size)).index
+            for other in rows:
+                loops.enter_context(b.when(b.icmp("ne", index, other)))
+            rows.append(index)
+        rest = k.others(found.work, n, *rows)
+        for sign, order in signed_permutations(count + 1):
+            value = rest if sign > 0 else b.fneg(rest)
+            for at, moved in enumerate(inner[:-1]):
+                value = b.fmul(value, k.get(moved, rows[at], rows[order[at]]))
+            before = k.get(middle, rows[count], rows[order[count]])
+            last = k.get(inner[-1], rows[count - 1], rows[order[count - 1]])
+            k.put(b.fma(value, last, before), middle, rows[count], rows[order[count]])
     k.around(found, middle, n)
 
 

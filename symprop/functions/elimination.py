@@ -5,6 +5,7 @@ Every function takes the attributes of a node first, as `Operation.reference` do
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any, NamedTuple
 
 import mpmath as mp
@@ -13,6 +14,7 @@ import numpy as np
 __all__ = [
     "cofactor",
     "cofactor_slope",
+    "cycles",
     "determinant",
     "inverse",
     "kronecker",
@@ -20,6 +22,7 @@ __all__ = [
     "lu",
     "lu_determinant",
     "lu_solve",
+    "signed_permutations",
 ]
 
 Array = Any
@@ -217,20 +220,47 @@ def cofactor(attrs: Any, a: Array) -> Array:
     return _around(found, middle)
 
 
-def cofactor_slope(attrs: Any, a: Array, w: Array) -> Array:
-    """The derivative of the cofactor matrix in the direction w."""
+def cofactor_slope(attrs: Any, a: Array, *directions: Array) -> Array:
+    """The derivative of the cofactor matrix, once in each direction.
+
+    For a diagonal matrix the coefficient of s*t*...*z in det(D + s*V + t*W + ... + z*Z) takes a row from each
+    direction, and the columns of the same numbers in any order; the derivative by an entry of Z is the
+    entry of the result. The other rows give their entries of D.
+    """
     found = _reveal(a)
-    size = len(found.d)
-    inner = _lower_solve(found.lower, _copy(w)[np.ix_(found.rows, found.columns)])
-    inner = _lower_solve(found.upper.T, inner.T).T
+    size, count = len(found.d), len(directions)
+    inner = []
+    for w in directions:
+        left = _lower_solve(found.lower, _copy(w)[np.ix_(found.rows, found.columns)])
+        inner.append(_lower_solve(found.upper.T, left.T).T)
     middle = _zeros((size, size), found.d)
-    for i in range(size):
-        for j in range(size):
-            if i != j:
-                rest = _others(found.d, i, j)
-                middle[i, j] = -inner[j, i] * rest
-                middle[j, j] = middle[j, j] + inner[i, i] * rest
+    for rows in permutations(range(size), count + 1):
+        rest = _others(found.d, *rows)
+        for sign, order in signed_permutations(count + 1):
+            value = rest * sign
+            for k in range(count):
+                value = value * inner[k][rows[k], rows[order[k]]]
+            middle[rows[count], rows[order[count]]] += value
     return _around(found, middle)
+
+
+def signed_permutations(count: int) -> list[tuple[int, tuple[int, ...]]]:
+    """All orders of the numbers below `count`, with their signs."""
+    return [((-1) ** (count - len(cycles(order))), order) for order in permutations(range(count))]
+
+
+def cycles(order: tuple[int, ...]) -> list[list[int]]:
+    """The cycles of a permutation, each as k, order[k], ...; the last one begins with the last number."""
+    left, found = set(range(len(order))), []
+    for start in reversed(range(len(order))):
+        cycle, k = [], start
+        while k in left:
+            left.remove(k)
+            cycle.append(k)
+            k = order[k]
+        if cycle:
+            found.append(cycle)
+    return found[::-1]
 
 
 def kronecker(attrs: Any, a: Array, b: Array) -> Array:

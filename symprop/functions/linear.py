@@ -257,8 +257,10 @@ def _with_powers(args: Sequence[Any]) -> list[tuple[Any, Any]]:
 # -- cofactors ------------------------------------------------------------------------------------------
 
 
-def _slope(t: T, node: N, direction: N) -> N:
-    return t.make("cofactor_slope", (*node.args[:1], direction))
+def _slope(t: T, node: N, *directions: N) -> N:
+    """The derivatives of a determinant are symmetric in their directions."""
+    a, *known = node.args
+    return t.make("cofactor_slope", (a, *sorted([*known, *directions], key=lambda n: n.serial)))
 
 
 _declare(
@@ -276,36 +278,28 @@ define_formula("cofactor", lambda a: sp.Determinant(a) * sp.Inverse(a).T)
 
 def _slope_shape(args: Args, attrs: Any) -> tuple[Shape, str]:
     shape = _size("cofactor_slope", args)
-    if args[1].shape != shape:
-        raise ShapeError(f"cofactor_slope takes two matrices of one shape, found {shape}, {args[1].shape}")
+    if len(args) < 2 or any(w.shape != shape for w in args):
+        raise ShapeError(
+            f"cofactor_slope takes a matrix and directions of its shape, found {[a.shape for a in args]}"
+        )
     return shape, "real"
 
 
+def _in_place_of(t: T, node: N, k: int, direction: N) -> N:
+    """The slope with another direction in the place of argument k; the matrix has one more."""
+    if k == 0:
+        return _slope(t, node, direction)
+    others = [w for i, w in enumerate(node.args) if i != k]
+    return t.make("cofactor_slope", (others[0], *sorted([*others[1:], direction], key=lambda n: n.serial)))
+
+
 def _slope_vjp(t: T, node: N, upstream: N) -> list[N | None]:
-    a, w = node.args
-    return [_curvature(t, a, w, upstream), t.make("cofactor_slope", (a, upstream))]
+    return [_in_place_of(t, node, k, upstream) for k in range(len(node.args))]
 
 
 def _slope_jvp(t: T, node: N, tangents: Tangents) -> N | None:
-    (a, w), (da, dw) = node.args, tangents
-    terms = [] if dw is None else [t.make("cofactor_slope", (a, dw))]
-    if da is not None:
-        terms.append(_curvature(t, a, w, da))
+    terms = [_in_place_of(t, node, k, w) for k, w in enumerate(tangents) if w is not None]
     return t.add(*terms) if terms else None
-
-
-def _curvature(t: T, a: N, v: N, w: N) -> N:
-    """The third derivative of det, in two directions: the derivative of det(A) (tr(P) tr(Q) - tr(P Q)) with
-    P = A**-1 V, Q = A**-1 W, for a regular matrix A.
-    """
-    inverse = t.make("inverse", (a,))
-    p, q = t.matmul(inverse, v), t.matmul(inverse, w)
-    trace_p, trace_q, trace_pq = t.trace(p), t.trace(q), t.trace(t.matmul(p, q))
-    both = t.add(t.matmul(p, q), t.matmul(q, p))
-    first = t.sub(t.mul(trace_p, trace_q), trace_pq)
-    eye = t.make("eye", (), a.shape)
-    inner = t.add(t.mul(first, eye), t.neg(t.mul(trace_q, p)), t.neg(t.mul(trace_p, q)), both)
-    return t.mul(t.make("determinant", (a,)), t.transpose(t.matmul(inner, inverse)))
 
 
 _declare(
@@ -316,14 +310,25 @@ _declare(
     jvp=_slope_jvp,
     latex=r"\operatorname{cof}'\left({0}\right)\left[{1}\right]",
     summary="cofactor_slope(A, W): the derivative of cofactor(A) in the direction W, "
-    "det(A) (tr(A**-1 W) A**-T - (A**-1 W A**-1)**T) where A is regular",
+    "det(A) (tr(A**-1 W) A**-T - (A**-1 W A**-1)**T) where A is regular; of more directions V, W, ... "
+    "the derivative in each, also where A is singular",
     source="Magnus and Neudecker, Matrix Differential Calculus, section 8.4",
 )
 
 
-def _slope_formula(a: Any, w: Any) -> Any:
+def _slope_formula(a: Any, *directions: Any) -> Any:
+    """The sum over the orders of the directions and the entry derived by: a trace for each cycle, and for
+    that of the entry the transposed product.
+    """
     inverse = sp.Inverse(a)
-    return sp.Determinant(a) * (sp.Trace(inverse * w) * inverse.T - (inverse * w * inverse).T)
+    terms = []
+    for sign, order in elimination.signed_permutations(len(directions) + 1):
+        *closed, (_, *around) = elimination.cycles(order)
+        traces = [sp.Trace(sp.MatMul(*[inverse * directions[k] for k in cycle])) for cycle in closed]
+        terms.append(
+            sign * sp.Mul(*traces) * sp.MatMul(*[inverse * directions[k] for k in around], inverse).T
+        )
+    return sp.Determinant(a) * sp.MatAdd(*terms)
 
 
 define_formula("cofactor_slope", _slope_formula)

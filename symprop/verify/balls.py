@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import combinations
 from math import factorial
+from operator import mul
 from typing import Any
 
 import mpmath as mp
@@ -18,6 +19,7 @@ import numpy as np
 import sympy as sp
 
 from symprop.errors import MissingExtraError, UnsupportedExpressionError
+from symprop.functions.elimination import cycles, signed_permutations
 from symprop.graph import OPERATIONS, Node
 
 __all__ = ["REFUSED", "Balls", "flint"]
@@ -349,7 +351,7 @@ class Balls:
             "determinant": lambda node, a: self._determinant(a),
             "log_determinant": self._log_determinant,
             "cofactor": lambda node, a: self._cofactor(a),
-            "cofactor_slope": lambda node, a, w: self._cofactor_slope(a, w),
+            "cofactor_slope": lambda node, *args: self._cofactor_slope(*args),
         }
         return rules
 
@@ -398,23 +400,31 @@ class Balls:
                 result[i, j] = self._determinant(minor)[()] * (-1) ** (i + j)
         return result
 
-    def _cofactor_slope(self, a: Any, w: Any) -> Any:
-        size = len(a)
+    def _cofactor_slope(self, a: Any, *directions: Any) -> Any:
+        size, count = len(a), len(directions)
+        orders = signed_permutations(count + 1)
+        result = np.full(a.shape, self.arb(0), object)
         if size > _MINORS:
             inverse = self._inverse(a)
-            inner = self._product(inverse, w)
-            trace = sum(inner.diagonal()[1:], inner[0, 0])
-            return self._determinant(a)[()] * (trace * inverse - self._product(inner, inverse)).T
-        result = np.full(a.shape, self.arb(0), object)
-        # the derivative of the minor without (i, j) by the entry (k, l) is that without both rows and columns
-        for rows in combinations(range(size), 2):
-            for columns in combinations(range(size), 2):
+            inner = [self._product(inverse, w) for w in directions]
+            for sign, order in orders:
+                *closed, (_, *around) = cycles(order)
+                term = reduce(self._product, [inner[k] for k in around] + [inverse]).T
+                for cycle in closed:
+                    product = reduce(self._product, [inner[k] for k in cycle])
+                    term = term * sum(product.diagonal()[1:], product[0, 0])
+                result = result + sign * term
+            return self._determinant(a)[()] * result
+        # the minor without some rows and columns, times a determinant with a row of each direction
+        for rows in combinations(range(size), count + 1):
+            for columns in combinations(range(size), count + 1):
                 minor = np.delete(np.delete(a, rows, 0), columns, 1)
                 value = self._determinant(minor)[()] * (-1) ** (sum(rows) + sum(columns))
-                for i, k in (rows, rows[::-1]):
-                    for j, l in (columns, columns[::-1]):  # noqa: E741
-                        sign = 1 if (i < k) == (j < l) else -1
-                        result[i, j] = result[i, j] + sign * value * w[k, l]
+                for sign, down in orders:
+                    for other, across in orders:
+                        places = [(rows[i], columns[j]) for i, j in zip(down, across, strict=True)]
+                        factors = [w[at] for w, at in zip(directions, places[:-1], strict=True)]
+                        result[places[-1]] = result[places[-1]] + sign * other * reduce(mul, factors, value)
         return result
 
 

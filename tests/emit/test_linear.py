@@ -137,6 +137,23 @@ def test_cofactor_slope(n, singular):
     assert close(found, expected, 1e-11) and close(meant, expected, 1e-11)
 
 
+@pytest.mark.parametrize("directions", [1, 2, 3])
+@pytest.mark.parametrize(("n", "rank"), [(2, 1), (3, 0), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3), (4, 4)])
+def test_cofactor_slopes_of_every_order(n, rank, directions):
+    """Against the coefficient of s*t*... in the exact cofactors of A + s*V + t*W + ..., of whole numbers."""
+    rng = np.random.default_rng(4 + n)
+    a = rng.integers(-3, 4, (n, rank)) @ rng.integers(-3, 4, (rank, n))
+    along = [rng.integers(-3, 4, (n, n)) for _ in range(directions)]
+    names = sp.symbols(f"t:{directions}")
+    moved = sp.Matrix(a) + sum((t * sp.Matrix(w) for t, w in zip(names, along, strict=True)), sp.zeros(n, n))
+    exact = [sp.Poly(e, *names).coeff_monomial(sp.prod(names)) for e in moved.cofactor_matrix()]
+    expected = np.array(exact, float).reshape(n, n)
+    arrays = {f"M{k}": np.array(v, float) for k, v in enumerate([a, *along])}
+    found, meant, _ = run(lambda t, *xs: t.make("cofactor_slope", xs), arrays)
+    assert np.abs(found - expected).max() <= 1e-11 * max(1, np.abs(expected).max())
+    assert np.abs(meant - expected).max() <= 1e-11 * max(1, np.abs(expected).max())
+
+
 @pytest.mark.parametrize("shapes", [((2, 3), (4, 2)), ((3, 1), (1, 5)), ((7, 2), (9, 11))])
 def test_kronecker(shapes):
     rng = np.random.default_rng(2)

@@ -12,15 +12,15 @@ from symprop.functions.symbols import named
 from symprop.graph import OPERATIONS, NodeTable
 from symprop.graph.evaluate import evaluate
 
-A, B = sp.MatrixSymbol("A", 3, 3), sp.MatrixSymbol("B", 3, 3)
+A, B, C = (sp.MatrixSymbol(name, 3, 3) for name in "ABC")
 ENTRIES = np.array([[0.5, 2.25, -1.0], [3.0, 0.125, 1.5], [-0.75, 1.0, 4.0]])
 OTHER = np.array([[1.0, -2.0, 0.5], [0.25, 3.0, 1.0], [2.0, 0.0, -1.5]])
 
 
 def values(name, attrs=(), exact=False, arrays=(ENTRIES,)):
     table = NodeTable()
-    node = table.make(name, [table.symbol(s) for s in (A, B)[: len(arrays)]], attrs)
-    return evaluate([node], dict(zip((A, B), arrays, strict=False)), exact)[0]
+    node = table.make(name, [table.symbol(s) for s in (A, B, C)[: len(arrays)]], attrs)
+    return evaluate([node], dict(zip((A, B, C), arrays, strict=False)), exact)[0]
 
 
 @pytest.mark.parametrize("name", ["inverse", "determinant", "cofactor"])
@@ -86,5 +86,8 @@ def test_formulas():
     assert np.allclose(
         np.array(formula.tolist(), float), values("cofactor_slope", arrays=(ENTRIES, OTHER)), rtol=1e-12
     )
+    twice = named("cofactor_slope", [A, B, C]).doit().subs({A: at[0], B: at[1], C: at[1].T}).doit()
+    numbers = values("cofactor_slope", arrays=(ENTRIES, OTHER, OTHER.T))
+    assert np.allclose(np.array(twice.tolist(), float), numbers, rtol=1e-12)
     for name in ("inverse", "determinant", "log_determinant", "cofactor", "cofactor_slope", "kronecker"):
         assert OPERATIONS[name].summary and OPERATIONS[name].source

@@ -256,6 +256,27 @@ def test_second_derivatives_where_the_determinant_is_zero():
     assert np.allclose(curved(singular, direction), expected, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("matrix", ["one less", "two less"])
+def test_third_and_fourth_derivatives_where_the_determinant_is_zero(matrix):
+    """Directional derivatives against the exact polynomial det(A + r*V + s*W + ...)."""
+    singular = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
+    if matrix == "two less":
+        singular[2] = singular[0]
+    v, w = sp.MatrixSymbol("v", n, n), sp.MatrixSymbol("w", n, n)
+    along = np.arange(9.0).reshape(3, 3) - 3, np.array([[1.0, 0, 2], [-1, 3, 1], [0, 2, -2]])
+    target = symprop.jvp(symprop.jvp(det(X) ** 2, [X], [v]), [X], [w])
+    f = symprop.compile(symprop.jvp(target, [X], [v]), args=[X, v, w], wrt=[X])
+    value, gradient = f.value_and_grad(singular, *along)
+    across = np.array([[2.0, -1, 0], [1, 1, -3], [0, 1, 1]])
+    parts = [sp.Matrix(m.astype(int)) for m in (singular, *along, along[0], across)]
+    names = sp.symbols("q:4")
+    moved = parts[0] + sum((q * m for q, m in zip(names, parts[1:], strict=True)), sp.zeros(n, n))
+    square = sp.Poly(moved.det() ** 2, *names)
+    third, fourth = (float(square.coeff_monomial(sp.prod(names[:k]))) for k in (3, 4))
+    assert value == pytest.approx(third, rel=1e-12)
+    assert np.vdot(gradient, across) == pytest.approx(fourth, rel=1e-12)
+
+
 def test_hessians_by_a_column_where_the_determinant_is_zero():
     """Against exact second derivatives; where the determinant is linear in the column, zero is written."""
     singular = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 1.0, 1.0]])
