@@ -8,6 +8,10 @@ sum; where these are not all of one sign, one term must be left of it, so that n
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import sympy as sp
+
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_nonnegative
@@ -62,7 +66,15 @@ def _times(
     powers = dict(a[1])
     for serial, (base, exponent) in b[1].items():
         powers[serial] = base, powers.get(serial, (base, 0))[1] + exponent
-    return a[0] * b[0], _reduced({s: p for s, p in powers.items() if p[1]}, context)
+    number = a[0] * b[0]
+    for base, exponent in list(powers.values()):  # the square of a root of two is two
+        if base.op != "constant" or not isinstance(exponent, int):
+            continue
+        value = sp.sympify(base.attrs[0]) ** exponent
+        if value.is_Rational:
+            number *= Fraction(int(value.p), int(value.q))
+            del powers[base.serial]
+    return number, _reduced({s: p for s, p in powers.items() if p[1]}, context)
 
 
 def _reduced(powers: Monomial, context: Context) -> Monomial:

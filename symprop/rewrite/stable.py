@@ -8,6 +8,7 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.factoring import FACTORS, factored
+from symprop.rewrite.leading import LEADING
 from symprop.rewrite.log_sums import log_sum_less_exponent
 from symprop.rewrite.matching import LONGEST, Rule, candidates
 from symprop.rewrite.products import LOOKED_AT, distributed, normalised
@@ -48,9 +49,9 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     if context.fired:  # sums that stood in each other are one sum where the simplification opens them
         opened = simplify(table, after, context)
         after = after if opened == after else Sweep(context, opened, rules).run()
-    if present.isdisjoint(RATIONAL):
-        return after
-    return Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()
+    if not present.isdisjoint(RATIONAL):
+        after = Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()
+    return Sweep(context, after, LEADING).run() if "pow" in present else after
 
 
 class _Limit:

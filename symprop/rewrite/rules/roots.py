@@ -63,7 +63,7 @@ def _root_of_number(number: Number, context: Context) -> Node:
 
 def _is_half(bound: Bindings, context: Context) -> bool:
     power = context.number(bound["n"])
-    return power is not None and power % 1 == HALF and magnitude(power) <= 4
+    return power is not None and power % 1 == HALF and magnitude(power) <= 8
 
 
 def _under_root(bound: Bindings, context: Context) -> bool:
