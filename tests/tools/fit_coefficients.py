@@ -409,16 +409,13 @@ def roots() -> Table:
 def error() -> Table:
     """erf(x) = x + x ERF_SMALL(x^2 - ERF_MIDDLE) for |x| <= 1; erfc(a) = 2^(ERF_LARGE(a - 1) - 3) beyond."""
 
-    # the shifts keep the numbers that are rounded small beside the result; of float64 at this one the two
-    # largest coefficients are closest to doubles, of all multiples of 1/256 from 0.44 to 0.58
-    middle = {"double": mpf(124) / 256, "float": mpf("0.5")}
+    # the shifts keep the numbers that are rounded small beside the result; at this one the two largest
+    # coefficients of float64 are close to doubles, as at few of the multiples of 1/256 from 0.44 to 0.58
+    middle = mpf(124) / 256
 
-    def small(element: str) -> Callable[[Number], Number]:
-        def value(z: Number) -> Number:
-            root = mpmath.sqrt(z + middle[element])
-            return mpmath.erf(root) / root - 1
-
-        return value
+    def small(z: Number) -> Number:
+        root = mpmath.sqrt(z + middle)
+        return mpmath.erf(root) / root - 1
 
     def large(d: Number) -> Number:
         return mpmath.log(mpmath.erfc(1 + d), 2) + 3
@@ -434,9 +431,7 @@ def error() -> Table:
     return {
         "ERF_MIDDLE": middle,
         "ERF_SMALL": {
-            e: fit(
-                small(e), near - middle[e], one - middle[e], range(terms[e][0]), e, flat, None, "ERF_SMALL"
-            )
+            e: fit(small, near - middle, one - middle, range(terms[e][0]), e, flat, None, "ERF_SMALL")
             for e in ELEMENTS
         },
         "ERF_LARGE": {

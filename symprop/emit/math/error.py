@@ -43,7 +43,7 @@ def erf(b: Builder, x: Value) -> Value:
     # the result is 1 from 5.93 (float32: 3.92) on
     size = at_most(b, b.fabs(x), 5.95 if is_double(x) else 3.95)
     first, *others = table.ERF_SMALL[element]
-    shifted = fused(b, size, size, number(b, x, -table.ERF_MIDDLE[element]))
+    shifted = fused(b, size, size, number(b, x, -table.ERF_MIDDLE))
     part = fused(b, shifted, polynomial(b, shifted, others), number(b, x, first))
     near = fused(b, size, part, size)
     power = polynomial(b, b.fsub(size, one), table.ERF_LARGE[element])
