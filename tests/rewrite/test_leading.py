@@ -77,6 +77,26 @@ def test_parameters_in_the_variable():
         np.testing.assert_allclose(slopes, [-2 / far, 2 / far, 1 / 0.25], rtol=rtol)
 
 
+@pytest.mark.parametrize("form", ["product", "sum"])
+def test_norms(form):
+    """sqrt(z.T*z), z/sqrt(z.T*z) and their slopes, where the squares overflow and where they vanish."""
+    z, k = sp.MatrixSymbol("z", 3, 1), sp.Symbol("k", integer=True)
+    norm = sp.sqrt(symprop.scalar(z.T * z) if form == "product" else sp.Sum(z[k, 0] ** 2, (k, 0, 2)))
+    v = np.array([1.0, -2.0, 3.0])
+    length = symprop.compile(norm, args=[z], wrt=[z])
+    assert sum(n for rule, n in length.report.fired.items() if rule.startswith("norm")) <= 2
+    for scale in (1e-300, 1e-200, 1.0, 1e200, 1e300):
+        value, (slope,) = length.value_and_grad(v * scale)
+        assert value == pytest.approx(np.sqrt(14) * scale, rel=1e-15)
+        np.testing.assert_allclose(slope, v / np.sqrt(14), rtol=1e-15)
+    part = symprop.compile(z[1, 0] / norm, args=[z], wrt=[z])
+    for scale in (1e-140, 1.0, 1e140):
+        value, (slope,) = part.value_and_grad(v * scale)
+        assert value == pytest.approx(-2 / np.sqrt(14), rel=1e-15)
+        right = (np.array([0.0, 1.0, 0.0]) + v * 2 / 14) / np.sqrt(14) / scale
+        np.testing.assert_allclose(slope, right, rtol=1e-14)
+
+
 def fired(expression):
     names: set[str] = set()
     for e in (expression, symprop.grad(expression, x)):

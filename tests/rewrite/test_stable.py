@@ -180,6 +180,11 @@ CASES = {
         lambda f: f.t.pow(f.t.sum(f.t.pow(f.v, 3)), -f.half),
         1e200,
     ),
+    "norm of a column": (
+        lambda f: f.t.pow(f.t.reshape(f.t.matmul(f.t.transpose(f.v), f.v), ()), -f.half),
+        lambda f: f.t.pow(f.t.reshape(f.t.matmul(f.t.transpose(f.v), f.u), ()), -f.half),
+        1e200,
+    ),
     "difference of roots": (
         lambda f: f.t.sub(f.t.pow(f.t.add(f.x, f.one), f.half), f.t.pow(f.x, f.half)),
         lambda f: f.t.sub(f.t.pow(f.t.add(f.x, f.y), f.half), f.t.pow(f.x, f.half)),

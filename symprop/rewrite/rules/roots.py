@@ -82,19 +82,34 @@ def _scaled_root(bound: Bindings, context: Context) -> Node:
     return _raised(context.table.make("root_of_squares", sides), bound, context)
 
 
+def _squared(total: Node) -> Node | None:
+    """v of sum(v**2) and of the 1 x 1 product v.T*v."""
+    if total.op == "sum" and (not total.shape or total.attrs[1]):
+        inner = total.args[0]
+        return inner.args[0] if inner.op == "pow" and inner.args[0].op != "broadcast" else None
+    product = total.args[0] if total.op == "reshape" and not total.shape else None
+    if product is None or product.op != "matmul":
+        return None
+    left, right = product.args
+    if left.op == "transpose" and left.args[0] is right:
+        return right
+    return left if right.op == "transpose" and right.args[0] is left else None
+
+
 def _is_norm(bound: Bindings, context: Context) -> bool:
     total = bound["s"]
-    if not _is_half(bound, context) or total.op != "sum" or (total.shape and not total.attrs[1]):
+    if not _is_half(bound, context) or _squared(total) is None:
         return False
-    inner = total.args[0]
-    return inner.op == "pow" and context.is_number(inner.args[1], 2) and inner.args[0].op != "broadcast"
+    return total.op != "sum" or context.is_number(total.args[0].args[1], 2)
 
 
 def _scaled_norm(bound: Bindings, context: Context) -> Node:
     """With a power of two where a square would overflow or underflow: exact."""
     t, total = context.table, bound["s"]
-    v = total.args[0].args[0]
-    top = t.make("reduce_max", (t.make("abs", (v,)),), total.attrs)
+    v = _squared(total)
+    assert v is not None
+    over = total.attrs if total.op == "sum" else (tuple(range(len(v.shape))), False)
+    top = t.make("reduce_max", (t.make("abs", (v,)),), over)
     far, down = context.constant(2**500), context.constant(Fraction(1, 2**600))
     near = context.constant(Fraction(1, 2**500))
     large, small = t.make("less", (far, top)), t.make("less", (top, near))
@@ -103,7 +118,7 @@ def _scaled_norm(bound: Bindings, context: Context) -> Node:
     back = t.make("select", (large, context.constant(2**600), t.make("select", (small, near, one))))
     wide = scale if not scale.shape else t.broadcast(scale, v.shape)
     square = t.make("pow", (t.make("mul", (v, wide)), context.constant(2)))
-    root = t.make("pow", (t.make("sum", (square,), total.attrs), context.constant(HALF)))
+    root = t.make("sqrt", (t.make("sum", (square,), over),))  # not to be looked at again
     return _raised(t.make("mul", (root, back)), bound, context)
 
 
@@ -194,6 +209,15 @@ ROOTS: tuple[Rule, ...] = (
         _is_norm,
         "(sqrt(sum((c*v)**2))/c)**(2*n), s = sum(v**2), c a power of two, n half a whole number",
         frozenset({"sum", "constant"}),
+    ),
+    Rule(
+        "norm of a column",
+        ("pow", "s", "n"),
+        _scaled_norm,
+        "the squares overflow at 1e154 and underflow at 1e-154",
+        _is_norm,
+        "(sqrt(sum((c*v)**2))/c)**(2*n), s = v.T*v, c a power of two, n half a whole number",
+        frozenset({"reshape", "constant"}),
     ),
     Rule(
         "difference of roots",
