@@ -4,18 +4,22 @@
     python tests/tools/fuzz.py --minimise 45 [--checks batch]
 
 Every number from `--seed` on makes one network; the checks that always run and one of the others in turn are
-done for it. A network that fails is printed with its number; `--minimise` makes that network as small as it
-can be while the same check fails, and prints it with the choices that make it. See docs/fuzzing.md.
+done for it. A network that fails is printed with its number, and so is one that takes longer than `--limit`
+seconds of processor time; `--minimise` makes that network as small as it can be while the same check fails,
+and prints it with the choices that make it. `--log` writes a line for every network. See docs/fuzzing.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -25,7 +29,32 @@ from random_networks import Case, Random, Recorded, network
 from symprop.errors import UnsupportedExpressionError
 
 ALWAYS = ("mpmath", "numpy", "float32", "batch", "verify")
+LIMIT = 60.0  # seconds of processor time for one network: a hundred times what one takes
+OUT_OF_TIME = "not finished within"
 IN_TURN = tuple(name for name in CHECKS if name not in ALWAYS)
+
+
+class TimeLimitReached(BaseException):
+    """Not an `Exception`: nothing that is checked may take it for one of its own."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises `TimeLimitReached` in the block when the process has computed for so long.
+
+    Processor time: a busy machine makes no network fail.
+    """
+
+    def reached(signum: int, frame: FrameType | None) -> None:
+        raise TimeLimitReached
+
+    before = signal.signal(signal.SIGPROF, reached)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def names_for(number: int) -> list[str]:
@@ -33,19 +62,28 @@ def names_for(number: int) -> list[str]:
     return [*ALWAYS, IN_TURN[number % len(IN_TURN)]]
 
 
-def failure(case: Case, names: Sequence[str]) -> tuple[str, str] | None:
-    """(the check, what it says) of the first check that fails; any error is a failure of its check."""
-    truth = None
-    for name in names:
-        try:
-            truth = truth or Truth(case)
-            check(case, [name], truth)
-        except UnsupportedExpressionError:
-            return None
-        except MismatchError as error:
-            return name, str(error)
-        except Exception as error:
-            return name, f"{type(error).__name__}: {error}"
+def failure(
+    case: Case, names: Sequence[str], limit: float = LIMIT, compared: Counter[str] | None = None
+) -> tuple[str, str] | None:
+    """(the check, what it says) of the first check that fails; any error is a failure of its check, and so is
+    more processor time than the limit for all of them. `compared` counts the checks that compared something.
+    """
+    name = "truth"
+    try:
+        with time_limit(limit):
+            truth = Truth(case)
+            for name in names:
+                done = check(case, [name], truth)
+                if compared is not None:
+                    compared.update(done)
+    except UnsupportedExpressionError:
+        return None
+    except MismatchError as error:
+        return name, str(error)
+    except TimeLimitReached:
+        return name, f"{OUT_OF_TIME} {limit:g} s of processor time"
+    except Exception as error:
+        return name, f"{type(error).__name__}: {error}"
     return None
 
 
@@ -106,30 +144,44 @@ def minimise(number: int, names: Sequence[str], seconds: float) -> None:
     print(f"network {number}, {name}\n{case}\nchoices {best}\n{(failure(case, [name]) or ('', 'passes'))[1]}")
 
 
-def run(first: int, count: int, names: Sequence[str] | None, seconds: float) -> int:
-    """Check networks; returns how many failed."""
-    start, done, failed = time.monotonic(), Counter[str](), 0
+def run(
+    first: int, count: int, names: Sequence[str] | None, seconds: float, limit: float, log: Path | None
+) -> int:
+    """Check networks; returns how many failed or did not end."""
+    start, spent, failed, unfinished = time.monotonic(), 0.0, 0, 0
+    compared: Counter[str] = Counter()
     number = first
-    for number in range(first, first + count):
-        if time.monotonic() - start > seconds:
-            break
+    while number < first + count and time.monotonic() - start < seconds:
+        before = time.process_time()
         chosen = list(names) if names else names_for(number)
-        case = network(Random(number))
-        found = failure(case, chosen)
-        done["networks"] += 1
+        found = failure(network(Random(number)), chosen, limit, compared)
+        result = "passed"
         if found is not None:
-            failed += 1
+            late = found[1].startswith(OUT_OF_TIME)
+            unfinished, failed = unfinished + late, failed + (not late)
+            result = f"{'unfinished' if late else 'failed'} {found[0]}"
             shown = found[1] if found[0] != "verify" else failed_lines(found[1])
             print(f"{number} {found[0]}: {shown}", flush=True)
-        if done["networks"] % 100 == 0:
-            spent = time.monotonic() - start
-            print(f"{done['networks']} networks, {spent:.0f} s", file=sys.stderr, flush=True)
-    print(f"{done['networks']} networks from {first} on, {failed} failed; next is {first + done['networks']}")
-    return failed
+        taken = time.process_time() - before
+        spent += taken
+        if log is not None:
+            with log.open("a") as lines:
+                lines.write(f"{number} {taken:.2f} s {result}\n")
+        number += 1
+        if (number - first) % 100 == 0:
+            print(f"{number - first} networks, {spent:.0f} s", file=sys.stderr, flush=True)
+    print(
+        f"{number - first} networks from {first} on, {failed} failed, {unfinished} unfinished, "
+        f"{spent:.0f} s of processor time; next is {number}"
+    )
+    print("compared: " + ", ".join(f"{name} {compared[name]}" for name in CHECKS))
+    return failed + unfinished
 
 
 def failed_lines(report: str) -> str:
-    """The rows of a report that failed."""
+    """The rows of a report that failed; another message as it is."""
+    if "FAILED" not in report:
+        return report
     return "\n  ".join(["", *[line for line in report.splitlines() if "FAILED" in line][:4]])
 
 
@@ -141,6 +193,8 @@ def main() -> None:
     parser.add_argument("--graphs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="the number of the first network")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after that time")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="processor time for one network")
+    parser.add_argument("--log", type=Path, default=None, help="a file that gets a line for every network")
     parser.add_argument("--checks", default="", help=f"some of {', '.join(CHECKS)}")
     parser.add_argument("--minimise", type=int, default=None, metavar="NUMBER")
     options = parser.parse_args()
@@ -152,7 +206,9 @@ def main() -> None:
         seconds = min(options.seconds, 120)
         minimise(options.minimise, names or names_for(options.minimise), seconds)
         return
-    sys.exit(1 if run(options.seed, options.graphs, names, options.seconds) else 0)
+    sys.exit(
+        1 if run(options.seed, options.graphs, names, options.seconds, options.limit, options.log) else 0
+    )
 
 
 if __name__ == "__main__":
