@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 
 from symprop.functions.composite import below, declare_elementwise, maximum, minimum, one_minus, where
-from symprop.functions.elementwise import elementwise
+from symprop.functions.elementwise import elementwise, exact_erfc, real
 from symprop.functions.symbols import define_formula
 from symprop.graph import Node, NodeTable
 from symprop.graph.nodes import constant_value
@@ -49,7 +49,7 @@ elementwise(
     "normal_cdf",
     lambda t, y: [_density(t, y.args[0])],
     lambda x: 0.5 * _exact_erfc(-np.asarray(x, float) / np.sqrt(2.0)),
-    lambda x: mp.erfc(-x / mp.sqrt(2)) / 2,
+    real(lambda x: exact_erfc(-x / mp.sqrt(2)) / 2),
     latex=r"\Phi\left({0}\right)",
     summary="the distribution function of the standard normal distribution, (1 + erf(x/sqrt(2)))/2",
 )

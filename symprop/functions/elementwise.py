@@ -19,7 +19,7 @@ from symprop.errors import ShapeError
 from symprop.graph import Node, NodeTable, Operation, Shape, register
 from symprop.graph.nodes import broadcast_shapes, constant_value
 
-__all__ = ["elementwise"]
+__all__ = ["REACH", "elementwise", "exact_erfc", "exact_exp", "is_beyond", "real"]
 
 Partials = Callable[[NodeTable, Node], Sequence[Node | None]]
 
@@ -127,18 +127,26 @@ def _is_declared_nonzero(node: Node) -> bool:
     return node.op == "symbol" and bool(getattr(node.attrs[0], "is_nonzero", None))
 
 
-def _real_power(x: Any, p: Any) -> Any:
-    value = mp.power(x, p) if not (x == 0 and p < 0) else mp.inf
-    return mp.nan if isinstance(value, mp.mpc) and value.imag != 0 else mp.re(value)
+# binary digits before the point of an argument beyond which mpmath is not asked: it needs as many digits
+# more. An exponential of what is within has an exponent of that many bits; four times the range of a double
+REACH = 4096
+_PERIODIC_REACH = (
+    2**17
+)  # of sin, cos and tan, whose values stay small: pi to that many bits takes milliseconds
+_BY_SQUARING = 32  # bits of an exponent up to which a power is a chain of squares
 
 
-def real(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The mpmath function with NaN where the value is not real, and where there is none."""
+def real(function: Callable[..., Any], reach: int | None = REACH) -> Callable[..., Any]:
+    """The mpmath function with NaN where the value is not real, where there is none, and where it is not
+    known: for an argument with more binary digits before the point than `reach` (None: of any size).
+    """
 
     def value(*numbers: Any) -> Any:
+        if reach is not None and any(is_beyond(v, reach) for v in numbers):
+            return mp.nan
         try:
             result = function(*numbers)
-        except (ValueError, ZeroDivisionError):
+        except (ValueError, ArithmeticError, mp.NoConvergence):
             return mp.nan
         if isinstance(result, mp.mpc):
             return result.real if result.imag == 0 else mp.nan
@@ -147,13 +155,36 @@ def real(function: Callable[..., Any]) -> Callable[..., Any]:
     return value
 
 
+def is_beyond(value: Any, reach: int = REACH) -> bool:
+    """Whether a number has more binary digits before the point."""
+    if not isinstance(value, mp.mpf):
+        return False
+    _, mantissa, exponent, bits = value._mpf_
+    return bool(mantissa) and exponent + bits > reach
+
+
+exact_exp = real(mp.exp)
+
+
+def _real_power(x: Any, p: Any) -> Any:
+    if x == 0 and p < 0:
+        return mp.inf
+    if x == 0 or not mp.isfinite(x) or not mp.isfinite(p) or not is_beyond(p, _BY_SQUARING):
+        return mp.power(x, p)
+    if is_beyond(p, REACH) or (x < 0 and p != mp.floor(p)):
+        return mp.nan
+    with mp.extraprec(int(mp.mag(p)) + _BY_SQUARING):
+        size, half = exact_exp(p * mp.log(abs(x))), p / 2
+    return -size if x < 0 and half != mp.floor(half) else +size
+
+
 elementwise(
     "add", _one_each, lambda *v: reduce(operator.add, v), lambda *v: mp.fsum(v), commutative=True, whole=True
 )
 elementwise(
     "mul", _others, lambda *v: reduce(operator.mul, v), lambda *v: mp.fprod(v), commutative=True, whole=True
 )
-elementwise("pow", _power, np.power, _real_power)
+elementwise("pow", _power, np.power, real(_real_power, None))
 
 # -- comparison and choice -------------------------------------------------------------------------------
 
@@ -265,13 +296,33 @@ def _sigmoid(x: Any) -> Any:
 
 
 def _exact_sigmoid(x: Any) -> Any:
-    if mp.isinf(x):
-        return mp.mpf(x > 0)
-    return 1 / (1 + mp.exp(-x)) if x >= 0 else mp.exp(x) / (1 + mp.exp(x))
+    if x > mp.mp.prec:
+        return mp.mpf(1)
+    return 1 / (1 + exact_exp(-x)) if x >= 0 else exact_exp(x) / (1 + exact_exp(x))
 
 
 def _exact_softplus(x: Any) -> Any:
-    return max(x, mp.mpf(0)) + mp.log1p(mp.exp(-abs(x))) if not mp.isnan(x) else mp.nan
+    return x if x > mp.mp.prec else max(x, mp.mpf(0)) + mp.log1p(exact_exp(-abs(x)))
+
+
+def _one_far_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An odd function that is 1 - O(exp(-x)): 1 where that is below the last digit."""
+    return lambda x: mp.sign(x) if abs(x) > mp.mp.prec else function(x)
+
+
+def exact_erfc(x: Any) -> Any:
+    """The complementary error function; far out by its asymptotic series (DLMF 7.12.1), for which mpmath
+    takes log2(x) digits more.
+    """
+    if not x > 2**_BY_SQUARING or mp.isinf(x):
+        return mp.erfc(x)
+    square = mp.fmul(x, x, exact=True)
+    term = total = mp.mpf(1)
+    k = 0
+    while abs(term) > mp.eps:
+        term *= -(2 * k + 1) / (2 * square)
+        total, k = total + term, k + 1
+    return exact_exp(-square) * total / (x * mp.sqrt(mp.pi))
 
 
 def _log(x: Any) -> Any:
@@ -297,7 +348,7 @@ _ELEMENTARY: list[tuple[str, Derivative | None, Callable[..., Any], Callable[...
     ("atan", lambda t, x, y: _inverse(t, _one_plus(t, _square(t, x))), np.arctan, mp.atan),
     ("sinh", lambda t, x, y: t.call("cosh", x), np.sinh, mp.sinh),
     ("cosh", lambda t, x, y: t.call("sinh", x), np.cosh, mp.cosh),
-    ("tanh", lambda t, x, y: _one_minus(t, _square(t, y)), np.tanh, mp.tanh),
+    ("tanh", lambda t, x, y: _one_minus(t, _square(t, y)), np.tanh, _one_far_out(mp.tanh)),
     ("asinh", lambda t, x, y: t.pow(_one_plus(t, _square(t, x)), _RSQRT), np.arcsinh, mp.asinh),
     (
         "acosh",
@@ -308,8 +359,8 @@ _ELEMENTARY: list[tuple[str, Derivative | None, Callable[..., Any], Callable[...
         mp.acosh,
     ),
     ("atanh", lambda t, x, y: _inverse(t, _one_minus(t, _square(t, x))), np.arctanh, mp.atanh),
-    ("erf", _gauss(2 / sp.sqrt(sp.pi)), _zero_free(mp.erf), mp.erf),
-    ("erfc", _gauss(-2 / sp.sqrt(sp.pi)), _zero_free(mp.erfc), mp.erfc),
+    ("erf", _gauss(2 / sp.sqrt(sp.pi)), _zero_free(mp.erf), _one_far_out(mp.erf)),
+    ("erfc", _gauss(-2 / sp.sqrt(sp.pi)), _zero_free(mp.erfc), exact_erfc),
     ("cbrt", lambda t, x, y: _inverse(t, t.mul(t.constant(3), _square(t, y))), np.cbrt, None),  # type: ignore[list-item]
     ("sigmoid", lambda t, x, y: t.mul(y, _one_minus(t, y)), _sigmoid, _exact_sigmoid),
     ("softplus", lambda t, x, y: t.call("sigmoid", x), lambda x: np.logaddexp(0, x), _exact_softplus),
@@ -318,6 +369,12 @@ _ELEMENTARY: list[tuple[str, Derivative | None, Callable[..., Any], Callable[...
     ("floor", None, np.floor, mp.floor),
     ("ceiling", None, np.ceil, mp.ceil),
 ]
+
+
+# sin, cos and tan reach far, and what does not grow or repeat has a value of any size at little cost
+_REACHES: dict[str, int | None] = dict.fromkeys(("sin", "cos", "tan"), _PERIODIC_REACH)
+_REACHES |= dict.fromkeys(("log", "log1p", "atan", "asinh", "acosh", "tanh", "erf", "cbrt"))
+_REACHES |= dict.fromkeys(("sigmoid", "softplus", "abs", "sign", "floor", "ceiling"))
 
 
 def _exact_cbrt(x: Any) -> Any:
@@ -337,7 +394,7 @@ for _name, _derivative, _numpy, _exact in _ELEMENTARY:
         _name,
         _unary(_derivative),
         _numpy,
-        real(_exact_cbrt if _name == "cbrt" else _exact),
+        real(_exact_cbrt if _name == "cbrt" else _exact, _REACHES.get(_name, REACH)),
         kinks=_kink_at_zero if _name in ("abs", "sign") else None,
     )
 
@@ -348,13 +405,13 @@ def _angle(t: NodeTable, y: Node) -> list[Node | None]:
     return [t.mul(a, r), t.neg(t.mul(b, r))]
 
 
-elementwise("atan2", _angle, np.arctan2, real(mp.atan2))
+elementwise("atan2", _angle, np.arctan2, real(mp.atan2, None))
 
 # -- forms that only the rewriting for code generation makes ---------------------------------------------
 
 
 elementwise("sub", None, np.subtract, lambda a, b: a - b, whole=True, lowered=True)
-elementwise("div", None, np.divide, real(lambda a, b: a / b), lowered=True)
+elementwise("div", None, np.divide, real(lambda a, b: a / b, None), lowered=True)
 elementwise("neg", None, np.negative, lambda a: -a, whole=True, lowered=True)
-elementwise("sqrt", None, np.sqrt, real(mp.sqrt), lowered=True)
+elementwise("sqrt", None, np.sqrt, real(mp.sqrt, None), lowered=True)
 elementwise("fma", None, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, whole=True, lowered=True)

@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 
 from symprop.functions import special  # noqa: F401  (declares normal_cdf)
-from symprop.functions.elementwise import elementwise, real
+from symprop.functions.elementwise import elementwise, exact_exp, real
 from symprop.functions.symbols import define_formula, formula_of
 from symprop.graph import OPERATIONS, Node, NodeTable
 
@@ -93,14 +93,14 @@ def _product_partials(t: T, y: N) -> list[N | None]:
 _declare(
     "exp_product",
     _product_partials,
-    lambda e, *v: mp.exp((1 + e) * mp.fprod(v)),
+    lambda e, *v: exact_exp((1 + e) * mp.fprod(v)),
     lambda e, *v: sp.exp((1 + e) * sp.Mul(*v)),
     summary="exp((1 + e) a b ...) of the unrounded product; e is what a rounded constant among them lost",
 )
 _declare(
     "exp_sum",
     lambda t, y: [y, y],
-    lambda a, b: mp.exp(a + b),
+    lambda a, b: exact_exp(a + b),
     lambda a, b: sp.exp(a + b),
     summary="exp(a + b) of the unrounded sum; derivative exp(a + b)",
 )

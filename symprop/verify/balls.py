@@ -34,6 +34,7 @@ REFUSED = {
     "lu_determinant": "a step of an algorithm with row exchanges; `determinant` has an enclosure",
 }
 _LOWERED = "a form that only compiled programs have"
+_WHOLE = 2**64  # exponents of powers up to which they are taken as whole numbers: flint aborts at huge ones
 _MINORS = 6  # matrices up to this size have their cofactors as determinants of minors
 
 
@@ -249,7 +250,7 @@ class Balls:
         return self.arb(0) if x == 0 else x.sqrt()
 
     def _power(self, x: Any, p: Any) -> Any:
-        if p.is_exact() and p.is_integer():
+        if p.is_exact() and p.is_integer() and abs(p) < _WHOLE:
             if x == 0 and p < 0:
                 return self._inf
             return x ** self.fmpz(p.unique_fmpz())

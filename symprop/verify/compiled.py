@@ -56,7 +56,7 @@ class Comparison:
     """Compiled results for some samples, next to what they are compared with.
 
     `found`, `expected` and `bound` hold one array for each port: with a leading axis of samples where
-    `port.per_sample`.
+    `port.per_sample`. `unknown` says for each port why its NaN may be a value that is not known, if so.
     """
 
     ports: Sequence[Port]
@@ -65,6 +65,7 @@ class Comparison:
     found: Sequence[Any]
     expected: Sequence[Any]
     bound: Sequence[Any]
+    unknown: Sequence[str]
 
     def claims(self, weight: Any) -> list[Claim]:
         """The results as claims to be certified; those that are reduced are sums times `weight`."""
@@ -118,7 +119,13 @@ def compare(
                 stacked, runs, extra = (stacked.sum(axis=0), [r.sum(axis=0) for r in runs], extra.sum(axis=0))
         expected.append(np.asarray(stacked, object))
         bounds.append(_bound(np.asarray(stacked, object), runs, np.asarray(extra, object), dtype))
-    return Comparison(ports, points, dtype, found, expected, bounds)
+    unknown = [
+        next((text for point in points if (text := problem.unknown(point, port.node))), "")
+        if any(mp.isnan(v) for v in value.flat)
+        else ""
+        for port, value in zip(ports, expected, strict=True)
+    ]
+    return Comparison(ports, points, dtype, found, expected, bounds, unknown)
 
 
 def _bound(expected: Any, runs: Sequence[Any], extra: Any, dtype: str) -> Any:
@@ -144,11 +151,18 @@ def compiled_rows(comparison: Comparison) -> list[tuple[Row, tuple[int, int]]]:
     any); with each row the numbers of the port and of the entry.
     """
     rows = []
-    for number, (port, found, expected, bound) in enumerate(
-        zip(comparison.ports, comparison.found, comparison.expected, comparison.bound, strict=True)
+    for number, (port, found, expected, bound, unknown) in enumerate(
+        zip(
+            comparison.ports,
+            comparison.found,
+            comparison.expected,
+            comparison.bound,
+            comparison.unknown,
+            strict=True,
+        )
     ):
         entries = [
-            _entry(f, e, b, comparison.dtype)
+            (mp.mpf(0), mp.mpf(0), e, True) if unknown and mp.isnan(e) else _entry(f, e, b, comparison.dtype)
             for f, e, b in zip(np.asarray(found).flat, expected.flat, bound.flat, strict=True)
         ]
         if not entries:
@@ -169,6 +183,7 @@ def compiled_rows(comparison: Comparison) -> list[tuple[Row, tuple[int, int]]]:
             bound=limit,
             unit=unit,
             passed=passed,
+            note=unknown,
         )
         rows.append((row, (number, flat)))
     return rows

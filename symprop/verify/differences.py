@@ -318,14 +318,17 @@ def _check(
     check = Check(g, p, flat, number, result, found, found_error)
     if not check.passed and result.smooth:
         # confirm before raising an alarm with a much smaller step (slow convergence shows as a difference),
-        # one in which the target changes by a small part of itself if the derived slope is right, and with as
-        # many digits as it takes to see so small a slope after cancellation
+        # one in which the target changes by a small part of itself if the derived slope is right and no
+        # number on the way by more than a small part of one (sin(exp(x)) swings within any step else), and
+        # with as many digits as it takes to see so small a slope after cancellation
         small = int(min(-2 * mp.log10(size), _MOST_MORE)) if size and size < 1 else 0
         start = STEP - 30
         value_here = abs(problem.trusted_value(point)[0])
         if size and value_here and mp.isfinite(value_here):
-            start = max(min(start, int(mp.log(value_here / size, 2)) - 30), -4 * _MOST_MORE)
-            digits += (STEP - 30 - start) * 3 // 10
+            start = min(start, int(mp.log(value_here / size, 2)) - 30)
+        speed = problem.speed(point, move, [problem.target], STEP - 30, digits)
+        start = max(min(start, -speed - 30), -4 * _MOST_MORE)
+        digits += (STEP - 30 - start) * 3 // 10
         digits += 10 + small
         again = slope(phi, noise, size, floor, start, digits, min(least, 0))
         apart = abs(again.value - result.value)
@@ -431,6 +434,8 @@ def _row(problem: Problem, method: str, gradient: Gradient, check: Check, notes:
     )
     if not check.slope.finite:
         notes = [*notes, check.slope.note or "the target has no finite value around the point"]
+        if mp.isnan(problem.trusted_value(problem.points[check.point])[0]):
+            notes = [*notes, problem.unknown(problem.points[check.point], problem.target)]
     return Row(
         method=method,
         name=gradient.name,

@@ -159,13 +159,17 @@ def _gradient_difference(problem: Problem, point: Point, vectors: Sequence[Seque
     wrt = [g.wrt for g in problem.gradients]
     along, weights = vectors
 
-    def phi(t: Any, digits: int) -> Any:
-        exact = point.trusted.at(digits)
+    def move(t: Any, digits: int) -> dict[int, Any]:
         changes = {}
         with mp.workdps(digits):
             for w, v in zip(wrt, along, strict=True):
-                base = np.array(exact(w)[0], object)
+                base = np.array(point.trusted.at(digits)(w)[0], object)
                 changes[w.serial] = base + t * _numbers(v, base.shape)
+        return changes
+
+    def phi(t: Any, digits: int) -> Any:
+        exact, changes = point.trusted.at(digits), move(t, digits)
+        with mp.workdps(digits):
             values = exact.changed(changes, *nodes)
             return mp.fsum(
                 a * mp.mpf(float(b))
@@ -180,9 +184,13 @@ def _gradient_difference(problem: Problem, point: Point, vectors: Sequence[Seque
     size = abs(found[0])
     result = slope(phi, noise, size)
     if not abs(found[0] - result.value) <= found[1] + result.error + _RELATIVE * size and result.finite:
-        # with as many digits as it takes to see so small a slope after cancellation
+        # with as many digits as it takes to see so small a slope after cancellation, and a step in which no
+        # number on the way changes by more than a small part of one
         small = int(min(-2 * mp.log10(size), _MOST_MORE)) if size and size < 1 else 0
-        result = slope(phi, noise, size, start=STEP - 30, digits=LEVELS[1] + small)
+        speed = problem.speed(point, move, nodes, STEP - 30, LEVELS[1])
+        start = max(min(STEP - 30, -speed - 30), -4 * _MOST_MORE)
+        digits = LEVELS[1] + small + (STEP - 30 - start) * 3 // 10
+        result = slope(phi, noise, size, start=start, digits=digits)
     name, entry = problem.target_name, point.where("random direction")
     method = "finite differences of the gradient"
     if result.kink or not result.finite:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import mpmath as mp
 import numpy as np
 
+from symprop.functions.elementwise import REACH, is_beyond
 from symprop.graph import Node, NodeTable
-from symprop.verify.exact import Definitions, Exact, Trusted, operation_cost, shape_of
+from symprop.verify.exact import LEVELS, Definitions, Exact, Trusted, operation_cost, shape_of
 from symprop.verify.kinks import Kink, find_kinks
 from symprop.verify.naming import node_name
 
@@ -95,6 +96,36 @@ class Problem:
         """The target at a point with as many digits as it takes, and its error."""
         ((value, error),) = point.trusted(self.target)
         return value[()], error[()]
+
+    def speed(
+        self,
+        point: Point,
+        move: Callable[[Any, int], dict[int, Any]],
+        roots: Sequence[Node],
+        binary: int,
+        digits: int,
+    ) -> int:
+        """The binary exponent of the slope of the number that changes most on the way to some nodes, by a
+        step of 2**binary; `move(t, digits)` gives the inputs at distance t.
+        """
+        exact = point.trusted.at(digits)
+        with mp.workdps(digits):
+            step = mp.ldexp(1, binary)
+            changes = move(step, digits)
+            nodes = [n for n in self.definitions.affected(changes, roots) if n.kind == "real"]
+            pairs = zip(exact(*nodes), exact.changed(changes, *nodes), strict=True)
+            moved = [abs(v) for a, b in pairs for v in np.asarray(b - a, object).flat]
+            return int(mp.mag(max((v for v in moved if v and mp.isfinite(v)), default=step) / step))
+
+    def unknown(self, point: Point, root: Node) -> str:
+        """Why a value is not known at a point: it needs a function of a number of too many digits."""
+        exact = point.trusted.at(LEVELS[0])
+        exact(root)
+        for node in self.definitions.order([root]):
+            if any(is_beyond(v) for v in np.asarray(exact.known[node.serial], object).flat):
+                name = self.name_of(node)
+                return f"not known: {name} has more than {REACH} binary digits before the point"
+        return ""
 
     @property
     def limit(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fuzz import OUT_OF_TIME, failure
 from fuzz_checks import CHECKS, check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -78,3 +79,9 @@ def test_choices_that_are_played_back_make_the_same_network() -> None:
     first = Random(12)
     case = network(first)
     assert str(network(Recorded(first.made))) == str(case)
+
+
+def test_a_network_that_takes_too_long_is_named() -> None:
+    found = failure(network(Random(3)), ["mpmath", "verify"], limit=1e-3)
+    assert found is not None and found[1].startswith(OUT_OF_TIME)
+    assert failure(network(Random(4)), ["mpmath"]) is None  # the limit ends with the network

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
@@ -12,10 +15,10 @@ from symprop import nn
 from symprop.declare import Graph
 from symprop.differentiate.accumulate import Guards
 from symprop.functions.symbols import named
-from symprop.graph import NodeTable
+from symprop.graph import OPERATIONS, NodeTable
 from symprop.verify import verify
 
-x, y, L = sp.symbols("x y L")
+x, y, z, L = sp.symbols("x y z L")
 
 
 def test_conditions_shared_by_all_samples_of_a_batch() -> None:
@@ -130,3 +133,72 @@ def test_a_scalar_adjoint_with_factors_times_an_array() -> None:
     v = table.symbol(sp.MatrixSymbol("v", 3, 1))
     product = Guards(table).product(table.mul(a, b), table.call("exp", v))
     assert product.shape == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "at"),
+    [
+        (sp.sin(sp.exp(sp.gamma(x))), {x: 37.0}),  # needs 1e41 digits of pi
+        (x ** sp.exp(sp.exp(x)), {x: 12.0}),
+        (x ** (y**z), {x: 3.0, y: 2.0, z: 1e12}),
+    ],
+)
+@pytest.mark.parametrize("certify", [False, True])
+def test_a_verification_ends_where_no_value_can_be_computed(target: Any, at: Any, certify: bool) -> None:
+    if certify:
+        pytest.importorskip("flint")
+    inputs = list(at)
+    f = symprop.compile(target, args=inputs)
+    report = verify(target, at, function=f, certify=certify)
+    assert not any(row.passed is False for row in report.rows if not row.method.startswith("certified"))
+    for method in ("finite differences", "compiled value"):
+        assert all("not known" in row.note for row in report.rows if row.method == method)
+
+
+def exact(name: str, *values: Any) -> Any:
+    return OPERATIONS[name].exact((), *[mp.mpf(v) for v in values])  # type: ignore[misc]
+
+
+@mp.workdps(50)
+def test_values_of_huge_numbers_that_are_known() -> None:
+    """What does not grow or repeat has a value of any size; what does has none, at once."""
+    huge = mp.ldexp(3, 10**40)
+    assert mp.almosteq(exact("log", huge), mp.log(3) + 10**40 * mp.log(2), 1e-45)
+    assert [exact(name, huge) for name in ("tanh", "erf", "sigmoid", "sign")] == [1, 1, 1, 1]
+    assert exact("tanh", -huge) == -1 and exact("softplus", huge) == huge == exact("floor", huge)
+    assert mp.almosteq(exact("atan", huge), mp.pi / 2)
+    names = ("exp", "sin", "cosh", "gamma", "loggamma", "digamma", "trigamma", "j0", "sinc", "erfc", "exp2")
+    assert all(mp.isnan(exact(name, huge)) for name in names)
+    tiny = 1 / huge
+    assert exact("exp", tiny) == exact("cos", tiny) == exact("erfc", -tiny) == exact("sinc", tiny) == 1
+    assert exact("sin", tiny) == exact("tanh", tiny) == tiny
+
+
+@mp.workdps(50)
+@pytest.mark.parametrize("base", [1 + mp.ldexp(1, -40), -1 - mp.ldexp(1, -40), mp.mpf(2) / 3])
+@pytest.mark.parametrize("exponent", [2**34, 2**34 + 1, -(2**34) - 1])
+def test_powers_with_long_exponents(base: Any, exponent: int) -> None:
+    """Beyond 32 bits they are exponentials of logarithms, and not chains of squares."""
+    with mp.workdps(100):
+        expected = mp.power(base, exponent)
+    assert mp.almosteq(exact("pow", base, exponent), expected, 1e-48)
+
+
+@mp.workdps(50)
+def test_the_complementary_error_function_far_out() -> None:
+    at = mp.mpf(2) ** 32 * mp.mpf("1.25")
+    with mp.workdps(80):
+        expected = mp.erfc(at)
+    assert mp.almosteq(exact("erfc", at), expected, 1e-47)
+
+
+@pytest.mark.parametrize(
+    ("target", "at"),
+    [(sp.sin(sp.exp(x)) + sp.exp(x), 100.0), (sp.cos(sp.exp(sp.exp(x))) + sp.exp(sp.exp(x)), 6.0)],
+)
+def test_swings_within_the_first_step(target: sp.Expr, at: float) -> None:
+    """The difference quotient saw the exponential alone: the slope of the sine was said to be wrong."""
+    report = verify(target, {x: at})
+    assert report.passed, str(report)
+    wrong = sp.diff(target, x) * (1 + sp.Rational(1, 10**6))
+    assert not verify(target, {x: at}, gradients={x: wrong}).passed
