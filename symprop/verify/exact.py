@@ -18,6 +18,7 @@ from symprop.graph import OPERATIONS, Node, NodeTable
 from symprop.graph.evaluate import node_value
 
 __all__ = [
+    "BELOW_ALL",
     "LEVELS",
     "Definitions",
     "Exact",
@@ -31,6 +32,8 @@ __all__ = [
 
 # working digits of successive evaluations: an evaluation is trusted when the next level agrees with it
 LEVELS = (50, 80, 160, 320, 640)
+# what is smaller is zero: to the last level beside a one, and in every floating-point type
+BELOW_ALL = mp.mpf(10) ** -LEVELS[-1]
 _BELOW_FLOATS = 400
 _AGREE = mp.mpf(10) ** -30  # relative agreement of two levels that counts as the same value
 _MOVES = frozenset(["reshape", "transpose", "broadcast", "slice", "pad", "index", "diag", "diagonal"])
