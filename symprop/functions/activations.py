@@ -18,7 +18,6 @@ from symprop.functions.composite import below, declare_elementwise, maximum, min
 from symprop.functions.elementwise import elementwise, exact_erfc, real
 from symprop.functions.symbols import define_formula
 from symprop.graph import Node, NodeTable
-from symprop.graph.nodes import constant_value
 
 __all__: list[str] = []
 
@@ -99,29 +98,18 @@ _two_slopes("leaky_relu", sp.Rational(1, 100), TORCH + "leaky_relu")
 _two_slopes("prelu", None, TORCH + "prelu; He et al. 2015")
 
 
-def _not_negative(t: T, y: N) -> N:
-    return t.make("less_equal", (t.constant(0), y.args[0]))
-
-
-def _right_of_zero(t: T, y: N) -> N:
-    """The side of elu that is x. The slope at zero is α as in torch; where that is 1 anyway zero belongs to
-    this side, as torch's second derivative there is zero.
-    """
-    return _not_negative(t, y) if constant_value(y.args[1]) == 1 else _is_positive(t, y)
-
-
 def _elu_slopes(t: T, y: N) -> Slopes:
     x, alpha = y.args
-    right = _right_of_zero(t, y)
+    positive = _is_positive(t, y)
     return [
-        where(t, right, 1, t.mul(alpha, t.call("exp", x))),
-        where(t, right, 0, t.call("expm1", x)),
+        where(t, positive, 1, t.mul(alpha, t.call("exp", x))),
+        where(t, positive, 0, t.call("expm1", x)),
     ]
 
 
 declare_elementwise(
     "elu",
-    lambda t, y: where(t, _right_of_zero(t, y), y.args[0], t.mul(y.args[1], t.call("expm1", y.args[0]))),
+    lambda t, y: where(t, _is_positive(t, y), y.args[0], t.mul(y.args[1], t.call("expm1", y.args[0]))),
     _elu_slopes,
     lambda x, alpha: sp.Piecewise((x, x > 0), (alpha * (sp.exp(x) - 1), True)),
     parameters={1: 1},
@@ -133,22 +121,22 @@ declare_elementwise(
 
 def _celu_slopes(t: T, y: N) -> Slopes:
     x, alpha = y.args
-    right, ratio = _not_negative(t, y), t.div(x, alpha)
+    positive, ratio = _is_positive(t, y), t.div(x, alpha)
     power = t.call("exp", ratio)
     by_alpha = t.sub(t.call("expm1", ratio), t.mul(ratio, power))
-    return [where(t, right, 1, power), where(t, right, 0, by_alpha)]
+    return [where(t, positive, 1, power), where(t, positive, 0, by_alpha)]
 
 
 declare_elementwise(
     "celu",
     lambda t, y: where(
-        t, _not_negative(t, y), y.args[0], t.mul(y.args[1], t.call("expm1", t.div(y.args[0], y.args[1])))
+        t, _is_positive(t, y), y.args[0], t.mul(y.args[1], t.call("expm1", t.div(y.args[0], y.args[1])))
     ),
     _celu_slopes,
     lambda x, alpha: sp.Piecewise((x, x > 0), (alpha * (sp.exp(x / alpha) - 1), True)),
     parameters={1: 1},
     kinks=_kink_at_zero,
-    summary="x for x > 0, else α (exp(x/α) - 1); derivative 1 for x >= 0, else exp(x/α)",
+    summary="x for x > 0, else α (exp(x/α) - 1); derivative 1 for x > 0, else exp(x/α)",
     source=TORCH + "celu; Barron 2017",
 )
 
