@@ -33,6 +33,9 @@ _EXACT = {
     *("eye", "diag", "diagonal", "select", "maximum", "minimum", "abs", "sign", "floor", "ceiling", "neg"),
     *("less", "less_equal", "equal", "not_equal", "and", "or", "not"),
 }
+# eliminations, whose errors are those of a change of the matrix: small beside its largest entry, not beside
+# each entry of the result (Higham, Accuracy and Stability of Numerical Algorithms, theorem 9.3)
+_ELIMINATIONS = frozenset(["cofactor", "cofactor_slope"])
 
 
 def ulp(value: Any, dtype: str) -> Any:
@@ -103,6 +106,13 @@ def _some_runs(
                 done[node.serial] = np.broadcast_to(found, (len(found), *node.shape))
                 continue
             args = [done[a.serial] for a in node.args]
+            if node.op in _ELIMINATIONS:
+                sizes = [np.abs(a).max(axis=(-2, -1), keepdims=True, initial=0) for a in args]
+                args = [
+                    a
+                    + random.uniform(-1, 1, (runs, *a.shape[1:])) * np.where(np.isfinite(size), eps * size, 0)
+                    for a, size in zip(args, sizes, strict=True)
+                ]
             value = _of_each(node, args, lambda *one, n=node: node_value(n, list(one), {}, False))
             if node.kind == "real" and node.op not in _EXACT and not _representable(node):
                 scale = _magnitude(node, args, value)

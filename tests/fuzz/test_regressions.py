@@ -210,3 +210,20 @@ def test_slopes_below_all_digits_of_a_softmax_that_is_one_hot() -> None:
     powers = u.applyfunc(lambda v: v**12)
     report = verify(nn.cross_entropy(powers, nn.softmax(powers)), {u: [0.5, 1.0, -3.0, -0.4]})
     assert report.passed, str(report)
+
+
+def test_entries_of_an_elimination_that_cancel() -> None:
+    """The bound of rounding was relative to each entry; an elimination is right beside its largest one."""
+    S = sp.MatrixSymbol("S", 4, 4)
+    table = NodeTable()
+    s = table.symbol(S)
+    target = table.sum(table.make("cofactor_slope", (s, s)))
+    f = symprop.compile(Graph.from_nodes(table, [(L, target)]), args=[S], dtype="float32")
+    at = [
+        *[0.6135239601135254, -0.5, 6.0, -0.3258127272129059],
+        *[0.6672987341880798, 0.2798270285129547, -1.141836404800415, 0.09030759334564209],
+        *[0.7748645544052124, -2.0569705963134766, 1.1799403429031372, -1.0235400199890137],
+        *[-0.1655440777540207, 0.22708900272846222, 2.1528706550598145, 1.4155218601226807],
+    ]
+    report = f.verify(np.reshape(at, (4, 4)))
+    assert report.passed, str(report)
