@@ -139,9 +139,13 @@ def _product(node: Node, sweep: Sweep) -> Node | None:
                     constants += 1
                 if len(inner) == 1 or _joins(factor, sweep):
                     todo.extend(reversed(inner))
-                else:  # a sign moves outwards, the product with other uses stays
-                    todo.append(table.make("mul", inner))
-                continue
+                    continue
+                # a sign moves outwards, the product with other uses stays
+                whole = table.make("mul", inner)
+                sweep.uses[whole.serial] = max(
+                    sweep.uses.get(whole.serial, 0), sweep.uses.get(factor.serial, 1)
+                )
+                factor = whole
         base, exponent = integer_power(factor, context)
         same = powers.setdefault((base.serial, exponent > 0), [])
         if same and abs(same[-1][1] + exponent) <= LARGEST_EXPONENT:

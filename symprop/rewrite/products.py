@@ -17,7 +17,7 @@ from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
 from symprop.rewrite.rules.normal import is_density_exponent, over_distribution
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
-__all__ += ["distributed", "even_argument", "normalised", "read"]
+__all__ += ["distributed", "even_argument", "normalised", "read", "shared_products"]
 
 LONGEST = 32
 _WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf"})
@@ -444,6 +444,11 @@ def _is_looked_at(node: Node) -> bool:
     return below
 
 
+def shared_products(node: Node, sweep: Sweep) -> frozenset[int]:
+    """The products among the factors that others use as well."""
+    return frozenset([a.serial for a in node.args if a.op == "mul" and not sweep.single(a)])
+
+
 def normalised(node: Node, sweep: Sweep) -> Node | None:
     """The product (or power) after the rules of `PRODUCTS`, or None where none applies.
 
@@ -452,7 +457,7 @@ def normalised(node: Node, sweep: Sweep) -> Node | None:
     """
     if len(node.args) > LONGEST or not _is_looked_at(node):
         return None
-    closed = frozenset([a.serial for a in node.args if a.op == "mul" and not sweep.single(a)])
+    closed = shared_products(node, sweep)
     if closed:
         result = _normalised(node, Reading(node, sweep.context, closed), sweep)
         if result is not None:

@@ -9,14 +9,15 @@ overflows, and no digit is lost far from zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import gcd
+from math import gcd, lcm
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.context import Context, Number, Sweep, magnitude
 from symprop.rewrite.exponential_forms import Argument, Key, in_decay, written
+from symprop.rewrite.products import Reading, shared_products
 from symprop.rewrite.products import read as read_product
 from symprop.rewrite.quotients import (
     HIGHEST,
@@ -40,21 +41,19 @@ _BOUNDED = frozenset({"tanh", "sigmoid", "tanh_prime", "sigmoid_prime"})
 _FUNCTIONS = RATIONAL | _BOUNDED
 READ = _FUNCTIONS | {"add"}
 
-Place = tuple[Fraction, Fraction]  # growth of a factor: its logarithm over x, for x towards +oo and -oo
+Place = tuple[Number, Number]  # growth of a factor: its logarithm over x, at both ends
 
 
 # -- reading products ------------------------------------------------------------------------------------
 
 
-_Terms = dict[Fraction, Number]
-_Scale = (
-    Fraction | tuple[tuple[Fraction, Number], ...]
-)  # of the argument; of a sum exponents and coefficients
+_Terms = dict[Number, Number]
+_Scale = Number | tuple[tuple[Number, Number], ...]  # of the argument; of a sum exponents and coefficients
 _Reading = tuple[Argument, str, _Scale]
 Member = tuple[str, _Scale, int, Node]  # operation, scale, exponent, base
 
 
-def _argument(x: Node, context: Context) -> tuple[Argument, Fraction] | None:
+def _argument(x: Node, context: Context) -> tuple[Argument, Number] | None:
     """x as a multiple of a value, sums without a common factor."""
     number, factors = context.split(x)
     inner = factors[0] if len(factors) == 1 else None
@@ -62,32 +61,27 @@ def _argument(x: Node, context: Context) -> tuple[Argument, Fraction] | None:
         if inner is not None and inner.op == "constant":
             return None
         key = tuple(f.serial for f in factors)
-        return _interned(key, ((1, tuple(factors)),), context), Fraction(number)
+        return _interned(key, ((1, tuple(factors)),), context), number
     terms: list[tuple[Number, tuple[Node, ...]]] = []
     for term in inner.args:
         value = context.number(term)
         terms.append((value, ()) if value is not None else context.split(term))
-    content = _content([Fraction(c) for c, _ in terms])  # 3*x + 2 stays, 2*x + 2 is 2*(x + 1)
-    reduced = tuple((_short(c / content), tuple(f)) for c, f in terms)
+    content = _content([c for c, _ in terms])  # 3*x + 2 stays, 2*x + 2 is 2*(x + 1)
+    reduced = tuple((c if content == 1 else _short(c / content), tuple(f)) for c, f in terms)
     parts: Key = tuple((c, tuple(n.serial for n in f)) for c, f in reduced)
-    return _interned(parts, reduced, context), number * content
+    return _interned(parts, reduced, context), _short(number * content)
 
 
-def _content(numbers: Sequence[Fraction]) -> Fraction:
+def _content(numbers: Sequence[Number]) -> Fraction:
     """What the numbers are whole multiples of without a common factor, with the sign of the first."""
     unit = _greatest(numbers)
     return unit if numbers[0] > 0 else -unit
 
 
-def _greatest(numbers: Iterable[Fraction]) -> Fraction:
+def _greatest(numbers: Sequence[Number]) -> Fraction:
     """The largest step of which all numbers are whole multiples."""
-    unit = Fraction(0)
-    for s in numbers:
-        unit = Fraction(
-            gcd(unit.numerator * s.denominator, s.numerator * unit.denominator),
-            unit.denominator * s.denominator,
-        )
-    return unit
+    below = lcm(*[s.denominator for s in numbers])
+    return Fraction(gcd(*[s.numerator * (below // s.denominator) for s in numbers]), below)
 
 
 def _interned(key: Key, terms: tuple[tuple[Number, tuple[Node, ...]], ...], context: Context) -> Argument:
@@ -118,7 +112,7 @@ def _found(base: Node, context: Context, depth: int) -> _Reading | None:
         p = _product(term, context, depth - 1)
         if p is None or p.others or len(p.members) > 1:
             return None
-        made: _Terms = {Fraction(0): p.number}
+        made: _Terms = {0: p.number}
         for found, members in p.members.items():
             if argument is not None and argument != found:
                 return None
@@ -139,7 +133,7 @@ def _found(base: Node, context: Context, depth: int) -> _Reading | None:
     return argument, "sum", tuple(sorted(total.items()))
 
 
-def _times(a: _Terms, b: Iterable[tuple[Fraction, Number]]) -> _Terms:
+def _times(a: _Terms, b: Iterable[tuple[Number, Number]]) -> _Terms:
     result: _Terms = {}
     for e, c in b:
         for f, d in a.items():
@@ -147,11 +141,11 @@ def _times(a: _Terms, b: Iterable[tuple[Fraction, Number]]) -> _Terms:
     return result
 
 
-def _terms(op: str, m: Fraction) -> list[tuple[Fraction, Number]]:
+def _terms(op: str, m: Number) -> list[tuple[Number, Number]]:
     half = Fraction(1, 2)
-    found: dict[str, list[tuple[Fraction, Number]]] = {
+    found: dict[str, list[tuple[Number, Number]]] = {
         "exp": [(m, 1)],
-        "expm1": [(m, 1), (Fraction(0), -1)],
+        "expm1": [(m, 1), (0, -1)],
         "sinh": [(m, half), (-m, -half)],
         "cosh": [(m, half), (-m, half)],
     }
@@ -176,15 +170,17 @@ def _product(node: Node, context: Context, depth: int = DEEPEST) -> _Product | N
     return found
 
 
-def _read_product(node: Node, context: Context, depth: int) -> _Product | None:
-    factors = read_product(node, context)
+def _read_product(
+    node: Node, context: Context, depth: int, reading: Reading | None = None
+) -> _Product | None:
+    factors = read_product(node, context) if reading is None else reading
     if factors.clashes:
         return None
     found = _Product(factors.number, {}, {})
     todo = [p for p in factors.powers.values() if p[1]]
     while todo:
         base, exponent = todo.pop(0)
-        if base.op == "mul" and isinstance(exponent, int):  # (2*cosh(x))**-1
+        if base.op == "mul" and isinstance(exponent, int) and exponent != 1:  # (2*cosh(x))**-1
             inner = read_product(base, context)
             if inner.clashes or any(b.op == "mul" for b, _ in inner.powers.values()):
                 return None
@@ -206,19 +202,20 @@ def _growth(member: Member) -> Place:
     if isinstance(scale, tuple):
         low, high = scale[0][0], scale[-1][0]
     else:
-        m, zero = scale, Fraction(0)
-        size = abs(m)
-        low, high = {
-            "exp": (m, m),
-            "expm1": (min(m, zero), max(m, zero)),
-            "sinh": (-size, size),
-            "cosh": (-size, size),
-            "tanh": (zero, zero),
-            "sigmoid": (max(m, zero), min(m, zero)),
-            "sigmoid_prime": (size, -size),
-            "tanh_prime": (2 * size, -2 * size),
-        }[op]
-    return (high * exponent, low * exponent) if exponent else (Fraction(0), Fraction(0))
+        low, high = _ENDS[op](scale)
+    return high * exponent, low * exponent
+
+
+_ENDS: dict[str, Callable[[Number], Place]] = {  # of a multiple of x: growth towards -oo and +oo
+    "exp": lambda m: (m, m),
+    "expm1": lambda m: (m, 0) if m < 0 else (0, m),
+    "sinh": lambda m: (-magnitude(m), magnitude(m)),
+    "cosh": lambda m: (-magnitude(m), magnitude(m)),
+    "tanh": lambda m: (0, 0),
+    "sigmoid": lambda m: (0, m) if m < 0 else (m, 0),
+    "sigmoid_prime": lambda m: (magnitude(m), -magnitude(m)),
+    "tanh_prime": lambda m: (2 * magnitude(m), -2 * magnitude(m)),
+}
 
 
 def _clash(argument: Argument, members: Sequence[Member], context: Context) -> bool:
@@ -234,7 +231,7 @@ def _clash(argument: Argument, members: Sequence[Member], context: Context) -> b
 
 def _unit(members: Iterable[Member]) -> Fraction | None:
     """The largest step of which all exponents are whole multiples."""
-    steps: list[Fraction] = []
+    steps: list[Number] = []
     for op, scale, _, _ in members:
         steps.extend(
             [e for e, _ in scale] if isinstance(scale, tuple) else [scale * (2 if "tanh" in op else 1)]
@@ -315,13 +312,24 @@ def _is_looked_at(node: Node) -> bool:
 
 
 def rational_product(node: Node, sweep: Sweep) -> Node | None:
-    """A product in which an exponential overflows while another factor vanishes, or None."""
+    """A product in which an exponential overflows while another factor vanishes, or None.
+
+    Products among the factors that others use stay whole where that is enough, as in `products.normalised`.
+    """
     if len(node.args) > LONGEST or not _is_looked_at(node):
         return None
+    closed = shared_products(node, sweep)
+    if closed:
+        whole = _read_product(node, sweep.context, DEEPEST, Reading(node, sweep.context, closed))
+        result = None if whole is None else _without_clash(node, whole, sweep)
+        if result is not None:
+            return result
+    read = _product(node, sweep.context)
+    return None if read is None else _without_clash(node, read, sweep)
+
+
+def _without_clash(node: Node, read: _Product, sweep: Sweep) -> Node | None:
     context, table = sweep.context, sweep.table
-    read = _product(node, context)
-    if read is None:
-        return None
     for argument, members in read.members.items():
         if len(members) < 2 or not _clash(argument, members, context):
             continue

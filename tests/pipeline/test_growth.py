@@ -37,6 +37,12 @@ def logistic(count):
     return chained(count, lambda s, v: 1 / (1 + sp.exp(sp.Mul(s, v, evaluate=False), evaluate=False)))
 
 
+def tied(count):
+    """A recurrence with the same weights in every step."""
+    w, b = sp.symbols("w b")
+    return chained(count, lambda s, v: 1 / (1 + sp.exp(-w * s - b, evaluate=False)))
+
+
 def switched(count):
     return chained(count, lambda s, v: sp.Piecewise((s * v, s > 0), (s + v, True), evaluate=False))
 
@@ -104,7 +110,8 @@ def derived(graph):
 SMALL = {
     sines: 40,
     horner: 40,
-    logistic: 20,
+    logistic: 12,
+    tied: 8,
     switched: 20,
     fibonacci: 30,
     nested: 40,
@@ -128,3 +135,10 @@ def check(make, work, size):
     work(graphs[0])  # what is done once
     few, many = (lines_of(lambda g=g: work(g)) for g in graphs[1:])
     assert many < 5 * STEADY * few
+
+
+@pytest.mark.parametrize(("make", "most"), [(tied, 9), (logistic, 8)])
+def test_the_adjoints_of_a_recurrence_stay_whole(make, most):
+    """Operations for each step, value and gradients: an adjoint that others use is not multiplied out."""
+    few, many = (symprop.compile(make(n)).cost.operations for n in (20, 30))
+    assert (many - few) / 10 <= most
