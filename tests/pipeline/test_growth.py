@@ -6,6 +6,7 @@ import pytest
 import sympy as sp
 
 import symprop
+from symprop.rewrite.context import Context
 
 STEADY = 1.1  # lines for each node, of the larger graph beside the smaller one; quadratic work would give 5
 
@@ -74,6 +75,12 @@ def nested(count):
     return symprop.Graph([(sp.Symbol("L"), here)])
 
 
+def mixture(count):
+    """The logarithm of one weighted sum of exponentials."""
+    terms = [v * sp.exp(x) for v, x in zip(names("v", count), names("x", count), strict=True)]
+    return symprop.Graph([(sp.Symbol("L"), sp.log(sp.Add(*terms, evaluate=False)))])
+
+
 def rosenbrock(count):
     x = names("x", count + 1)
     terms = [100 * (x[k + 1] - x[k] ** 2) ** 2 + (1 - x[k]) ** 2 for k in range(count)]
@@ -110,7 +117,7 @@ def derived(graph):
 SMALL = {
     sines: 40,
     horner: 40,
-    logistic: 12,
+    logistic: 20,
     tied: 8,
     switched: 20,
     fibonacci: 30,
@@ -142,3 +149,18 @@ def test_the_adjoints_of_a_recurrence_stay_whole(make, most):
     """Operations for each step, value and gradients: an adjoint that others use is not multiplied out."""
     few, many = (symprop.compile(make(n)).cost.operations for n in (20, 30))
     assert (many - few) / 10 <= most
+
+
+def test_a_sum_of_exponentials_is_looked_at_once(monkeypatch):
+    """Terms that are read, for weighted sums of 40 and of 200 exponentials."""
+    counted = []
+    real = Context.split
+    monkeypatch.setattr(Context, "split", lambda self, node: counted.append(1) or real(self, node))
+
+    def reads(count):
+        before = len(counted)
+        symprop.compile(mixture(count))
+        return len(counted) - before
+
+    few, many = reads(40), reads(200)
+    assert many < 5 * STEADY * few

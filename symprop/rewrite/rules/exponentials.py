@@ -196,6 +196,13 @@ def _found_powers(total: Node, context: Context) -> list[_Power] | None:
 
 def has_weights(total: Node, context: Context) -> bool:
     """True for a sum of exponentials, with factors of several values: of one it is a polynomial."""
+    key = ("has weights", total.serial)
+    if key not in context.memo:  # asked for each of its terms
+        context.memo[key] = _have_weights(total, context)
+    return bool(context.memo[key])
+
+
+def _have_weights(total: Node, context: Context) -> bool:
     found = _powers(total, context)
     if found is None or all(p.scale == 1 and p.factor is None for p in found):
         return found is not None
