@@ -25,6 +25,7 @@ _INEXACT = frozenset(
     {"mul", "pow", "constant", "exp", "exp_near"}
 )  # terms of which the rounding would remain
 _VIEWS = frozenset({"index", "take", "slice", "reshape", "transpose", "broadcast"})
+_EXTREMES = frozenset({"reduce_max", "maximum", "minimum"})
 # functions that lose more than a few units by the rounding of their argument; tanh for the sake of its slope
 _NEAR = ("sigmoid", "softplus", "sigmoid_prime", "tanh_prime", "sinh", "cosh", "expm1", "normal_cdf", "erfc")
 
@@ -137,13 +138,26 @@ def _exact_argument(node: Node, sweep: Sweep) -> Node | None:
     (x,) = node.args
     context, table = sweep.context, sweep.table
     inner = x.args[0] if x.op == "broadcast" else x
-    if inner.op not in ("add", "mul", "pow"):
+    if inner.op not in ("add", "mul", "pow") or _is_shifted(inner):
         return None
     pair = _pair(inner, node.op == "exp", context)
     if pair is None:
         return None
     sweep.fire("argument with what it lost")
     return table.broadcast(table.make(f"{node.op}_near", pair), node.shape)
+
+
+def _is_shifted(x: Node) -> bool:
+    """True for z - max(z): zero at the largest entry, on which logarithms of sums of exponentials build.
+
+    With what z lost, and max(z) did not, the largest exponential would not be one.
+    """
+    terms = [f for term in x.args if x.op == "add" for f in (term.args if term.op == "mul" else (term,))]
+    for k, term in enumerate(terms):
+        while term.op in _VIEWS:
+            term = term.args[0]
+        terms[k] = term
+    return any(term.op in _EXTREMES for term in terms)
 
 
 def _pair(x: Node, any_leaf: bool, context: Context) -> tuple[Node, Node] | None:

@@ -227,3 +227,14 @@ def test_entries_of_an_elimination_that_cancel() -> None:
     ]
     report = f.verify(np.reshape(at, (4, 4)))
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("logits", [lambda v: 3 * v, lambda v: v.applyfunc(sp.exp)])
+def test_the_largest_of_shifted_exponentials_is_one(dtype: str, logits: Any) -> None:
+    """The exponentials came with what the logits lost by rounding, the shift did not: losses below zero."""
+    v, k = sp.MatrixSymbol("v", 4, 1), sp.Symbol("k", integer=True)
+    f = symprop.compile(nn.cross_entropy(logits(v), k), args=[v, k], dtype=dtype)
+    random = np.random.default_rng(0)
+    losses = [f([*random.uniform(-1, 4, 3), 6 + random.uniform()], 3) for _ in range(40)]
+    assert min(losses) >= 0
