@@ -311,6 +311,7 @@ def _check(
     bases = gradient.base(point.trusted.at(LEVELS[0]))
     moved = [abs(v) for _, base in bases for k, v in enumerate(base.flat) if gradient.along or k in direction]
     least = min((int(mp.frexp(v)[1]) for v in moved if v and mp.isfinite(v)), default=0)
+    least = max(least, -4 * _MOST_MORE)  # of a number smaller than that the digits of a step have no end
     # a step must be seen beside the largest number that is moved
     largest = max((v for v in moved if mp.isfinite(v)), default=mp.mpf(0))
     digits = LEVELS[0] + (int(min(mp.log10(largest), _MOST_MORE)) if largest > 1 else 0)
@@ -362,7 +363,8 @@ def _check(
         note = f"{result.note}: {note}"
     # where several kinks meet, the one-sided slopes along a direction do not bound the sum of their
     # conventions
-    skipped = result.kink and (flat is None or bool(gradient.along)) and len(met) != 1
+    several = flat is None or gradient.direction or bool(gradient.along)
+    skipped = result.kink and several and len(met) != 1
     return Check(g, p, flat, number, result, found, found_error, note, skipped)
 
 

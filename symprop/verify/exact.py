@@ -346,7 +346,9 @@ def settled(values: Callable[[int], Sequence[Any]]) -> list[tuple[Any, Any]]:
 
 def _difference(a: Any, b: Any) -> Any:
     def entry(x: Any, y: Any) -> Any:
-        return mp.mpf(0) if x == y or (mp.isnan(x) and mp.isnan(y)) else abs(x - y)
+        if x == y or (mp.isnan(x) and mp.isnan(y)):
+            return mp.mpf(0)
+        return abs(x - y) if mp.isfinite(x) and mp.isfinite(y) else mp.inf
 
     return np.array(np.frompyfunc(entry, 2, 1)(a, b), object)
 
@@ -355,7 +357,7 @@ def _agree(values: Any, errors: Any) -> bool:
     # entries that vanish beside the others are zero but for rounding: they need no further digits
     largest = max((abs(v) for v in values.flat if mp.isfinite(v)), default=mp.mpf(0))
     return all(
-        e <= _AGREE * abs(v) or e <= _AGREE**2 * largest or not mp.isfinite(e)
+        e <= _AGREE * abs(v) or e <= _AGREE**2 * largest or not mp.isfinite(v)
         for v, e in zip(values.flat, errors.flat, strict=True)
     )
 

@@ -27,6 +27,7 @@ class Gradient:
     node: Node
     name: str
     along: tuple[tuple[Node, Any], ...] = ()  # `wrt` moves these inputs along directions, all at once
+    direction: bool = False  # `wrt` is a number that moves the entries of an argument
 
     def base(self, exact: Exact) -> list[tuple[Node, Any]]:
         """The inputs that are moved, with their values at a point."""

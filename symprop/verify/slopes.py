@@ -120,7 +120,7 @@ def slope(
                     continue
                 return Slope(
                     (left + right) / 2,
-                    max(left_error, right_error) + rounding if not jumps else mp.mpf(0),
+                    rounding + (max(left_error, right_error) if not jumps else 0),
                     _infinite(left, values[3], centre, -1) if jumps else left,
                     _infinite(right, values[2], centre, 1) if jumps else right,
                     kink=True,
@@ -137,7 +137,7 @@ def slope(
                 if binary > nearest:
                     binary, digits = nearest, max(digits, _digits_for(nearest))
                     continue
-                return _vertical(value, met, h, digits, _JUMPS, _beside(values, h))
+                return _vertical(value, met, h, digits, _JUMPS, _beside(values, h), rounding)
             result = Slope(value, error, left, right, met=met, step=h, digits=digits)
             wanted = _RELATIVE * max(abs(value), abs(size), abs(floor))
             if error <= wanted or (size == 0 and abs(value) <= error):
@@ -167,11 +167,19 @@ def _beside(values: Any, h: Any) -> tuple[Any, Any]:
     return 2 * (half_left - left) / h, 2 * (right - half_right) / h
 
 
-def _vertical(value: Any, met: Any, step: Any, digits: int, note: str, beside: tuple[Any, ...] = ()) -> Slope:
+def _vertical(
+    value: Any,
+    met: Any,
+    step: Any,
+    digits: int,
+    note: str,
+    beside: tuple[Any, ...] = (),
+    error: Any = 0,
+) -> Slope:
     infinite = mp.sign(value) * mp.inf
     return Slope(
         infinite,
-        mp.mpf(0),
+        mp.mpf(error),
         infinite,
         infinite,
         kink=True,

@@ -8,7 +8,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
-from fuzz_checks import mode
+from fuzz_checks import check, mode
+from random_networks import Random, network
 
 import symprop
 from symprop import nn
@@ -238,3 +239,30 @@ def test_the_largest_of_shifted_exponentials_is_one(dtype: str, logits: Any) -> 
     random = np.random.default_rng(0)
     losses = [f([*random.uniform(-1, 4, 3), 6 + random.uniform()], 3) for _ in range(40)]
     assert min(losses) >= 0
+
+
+def test_the_rule_of_an_operation_at_two_kinks() -> None:
+    """One number moved both entries: conventions at two kinks do not add up to a slope between."""
+    v = sp.MatrixSymbol("v", 4, 1)
+    report = verify(
+        symprop.scalar(sp.OneMatrix(1, 4) * nn.hinge_loss(v, v, reduction="none")),
+        {v: [-0.003, 1.0, 1.0, 1.13]},
+    )
+    assert report.passed, str(report)
+
+
+def test_a_value_that_shows_in_the_last_digits_alone() -> None:
+    """tanh is one to 320 digits, and the slope of acos there was NaN: so was the error of the gradient."""
+    report = verify(sp.acos(sp.tanh(x)) + sp.sign(y), {x: 403.0, y: 0.5})
+    assert report.passed, str(report)
+
+
+def test_the_rule_of_an_operation_on_a_number_below_all_floats() -> None:
+    """A step beside 1e-100000000000 needs as many digits."""
+    report = verify(sp.floor(sp.erfc(x)) + sp.erfc(x), {x: 531441.0})
+    assert report.passed, str(report)
+
+
+def test_slopes_beside_a_jump_are_known_to_their_rounding() -> None:
+    """The slope of a sum that is one was 1e-50 on both sides of the jump, and zero was said to be outside."""
+    assert check(network(Random(6520)), ["verify"])
