@@ -17,7 +17,7 @@ import sympy as sp
 
 from symprop.errors import UnsupportedExpressionError
 from symprop.functions.composite import below, declare_elementwise, where
-from symprop.functions.elementwise import elementwise, real
+from symprop.functions.elementwise import REACH, elementwise, real
 from symprop.functions.symbols import define_formula
 from symprop.graph import Node, NodeTable
 
@@ -38,10 +38,11 @@ def _declare(
     derivative: Callable[[T, N, N], N],
     exact: Callable[..., Any],
     formula: Callable[..., Any],
+    reach: int | None = REACH,
     **more: Any,
 ) -> None:
     """A function of one argument, by its derivative at (table, x, value)."""
-    value = real(exact)
+    value = real(exact, reach)
     define_formula(name, formula)
     elementwise(name, lambda t, y: [derivative(t, y.args[0], y)], _numpy(value), value, **more)
 
@@ -348,12 +349,13 @@ def _ratio(
     def partials(t: T, y: N) -> Sequence[N | None]:
         return [t.neg(t.mul(y.args[0], t.make(name, y.args, (_order_of(y) + 1,))))]
 
+    value = real(exact)
     define_formula(name, formula, attrs=[("", None)])
     elementwise(
         name,
         partials,
-        lambda attrs, x: _numpy(lambda v: exact(attrs[0], v))(x),
-        lambda attrs, x: exact(attrs[0], x),
+        lambda attrs, x: _numpy(lambda v: value(attrs[0], v))(x),
+        lambda attrs, x: value(attrs[0], x),
         takes_attrs=True,
         expand=expand,
         latex=latex,
@@ -430,10 +432,15 @@ def _logarithm(base: int) -> Callable[..., Any]:
     return lambda x: mp.ninf if x == 0 else mp.log(x, base)
 
 
-_declare("log2", _over(sp.log(2)), _logarithm(2), lambda x: sp.log(x) / sp.log(2), summary="log(x)/log(2)")
-_declare(
-    "log10", _over(sp.log(10)), _logarithm(10), lambda x: sp.log(x) / sp.log(10), summary="log(x)/log(10)"
-)
+for _base in (2, 10):
+    _declare(
+        f"log{_base}",
+        _over(sp.log(_base)),
+        _logarithm(_base),
+        lambda x, base=_base: sp.log(x) / sp.log(base),
+        None,
+        summary=f"log(x)/log({_base})",
+    )
 _declare(
     "exp2",
     lambda t, x, y: t.mul(t.constant(sp.log(2)), y),

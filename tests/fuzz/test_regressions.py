@@ -156,8 +156,8 @@ def test_a_verification_ends_where_no_value_can_be_computed(target: Any, at: Any
         assert all("not known" in row.note for row in report.rows if row.method == method)
 
 
-def exact(name: str, *values: Any) -> Any:
-    return OPERATIONS[name].exact((), *[mp.mpf(v) for v in values])  # type: ignore[misc]
+def exact(name: str, *values: Any, attrs: tuple[Any, ...] = ()) -> Any:
+    return OPERATIONS[name].exact(attrs, *[mp.mpf(v) for v in values])  # type: ignore[misc]
 
 
 @mp.workdps(50)
@@ -165,11 +165,13 @@ def test_values_of_huge_numbers_that_are_known() -> None:
     """What does not grow or repeat has a value of any size; what does has none, at once."""
     huge = mp.ldexp(3, 10**40)
     assert mp.almosteq(exact("log", huge), mp.log(3) + 10**40 * mp.log(2), 1e-45)
+    assert mp.almosteq(exact("log2", huge), mp.log(3, 2) + 10**40, 1e-45)
     assert [exact(name, huge) for name in ("tanh", "erf", "sigmoid", "sign")] == [1, 1, 1, 1]
     assert exact("tanh", -huge) == -1 and exact("softplus", huge) == huge == exact("floor", huge)
     assert mp.almosteq(exact("atan", huge), mp.pi / 2)
     names = ("exp", "sin", "cosh", "gamma", "loggamma", "digamma", "trigamma", "j0", "sinc", "erfc", "exp2")
     assert all(mp.isnan(exact(name, huge)) for name in names)
+    assert all(mp.isnan(exact(name, huge, attrs=(2,))) for name in ("bessel_ratio", "spherical_ratio"))
     tiny = 1 / huge
     assert exact("exp", tiny) == exact("cos", tiny) == exact("erfc", -tiny) == exact("sinc", tiny) == 1
     assert exact("sin", tiny) == exact("tanh", tiny) == tiny
