@@ -1,6 +1,6 @@
 """Transposes of terms: pushed down to the factors where that leaves fewer of them.
 
-(x.T*A).T --> A.T*x;   (B.T*X.T + C.T).T --> X*B + C;   (A*B).T stays as it is.
+(x.T*A).T --> A.T*x;   (B.T*X.T + C.T).T --> X*B + C;   (A*B).T and (x - y).T stay as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ __all__ = ["Turns", "existing", "turned"]
 _SMALL = 16  # operations of a term whose transpose is looked for
 _MOST = 1000  # transposes in a term written out; beyond it a term stays as it is
 
-Turns = dict[int, tuple[int, int]]  # serial number -> transposes in the node, in its transpose pushed down
+# serial number -> transposes in the node, in its transpose, whether that is the transpose of the whole
+Turns = dict[int, tuple[int, int, bool]]
 
 
 def turned(table: NodeTable, node: Node, known: Turns, free: bool) -> Node | None:
@@ -30,10 +31,10 @@ def turned(table: NodeTable, node: Node, known: Turns, free: bool) -> Node | Non
     if not _is_inner(node):
         return None
     _count(table, node, known)
-    here, there = known[node.serial]
+    here, there, whole = known[node.serial]
     if here >= _MOST:
         return None
-    if there > here + (free and node.op in ("matmul", "mul", "add")):
+    if whole or there > here + (free and node.op in ("matmul", "mul", "add")):
         return existing(table, node)
     done: dict[int, Node] = {}
     todo = [node]
@@ -91,8 +92,8 @@ def _turn(table: NodeTable, node: Node, done: dict[int, Node], known: Turns) -> 
         return node
     if not _is_inner(node):
         return table.transpose(node)
-    if node.op == "add" and not known[node.serial][0] and known[node.serial][1]:
-        return table.make("transpose", (node,), ((1, 0),))  # (x - y).T stays whole
+    if known[node.serial][2]:
+        return table.make("transpose", (node,), ((1, 0),))
     args = [done[a.serial] for a in node.args]
     return _product(table, args[1], args[0]) if node.op == "matmul" else table.make(node.op, args, node.attrs)
 
@@ -115,23 +116,25 @@ def _count(table: NodeTable, root: Node, known: Turns) -> None:
         if node.serial in known:
             todo.pop()
             continue
-        inner = _is_inner(node)
+        inner, whole = _is_inner(node), False
         missing = [a for a in node.args if a.serial not in known] if inner or node.op == "transpose" else []
         if missing:
             todo.extend(missing)
             continue
         todo.pop()
         if inner:
-            pairs = [known[a.serial] for a in node.args]
-            counts = sum(p[0] for p in pairs), sum(p[1] for p in pairs)
-            if node.op == "add" and not counts[0]:
-                counts = 0, min(counts[1], 1)
+            found = [known[a.serial] for a in node.args]
+            here, there = sum(f[0] for f in found), sum(f[1] for f in found)
+            # (x - y).T and sin(W*x).T stay whole: they may have a name, and are no longer than written anew
+            whole = node.op != "matmul" and (there > here or there == here > 1)
+            counts = here, here + 1 if whole else there
         elif node.op == "transpose":
             below = known[node.args[0].serial][0]
             counts = below + 1, below
         else:
-            free = len(node.shape) != 2 or node.op == "diag" or (node.op in ("broadcast", "eye"))
+            repeated = node.op == "broadcast" and not node.args[0].shape
+            free = len(node.shape) != 2 or node.op in ("diag", "eye") or repeated
             counts = 0, 0 if free else 1
         if counts[0] != counts[1] and table.is_symmetric(node):
-            counts = counts[0], counts[0]
-        known[node.serial] = min(counts[0], _MOST), min(counts[1], _MOST)
+            counts, whole = (counts[0], counts[0]), False
+        known[node.serial] = min(counts[0], _MOST), min(counts[1], _MOST), whole

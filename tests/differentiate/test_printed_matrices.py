@@ -6,6 +6,7 @@ import sympy as sp
 from numpy.testing import assert_allclose
 
 import symprop
+from symprop import nn
 from symprop.declare.printing import latex, text
 
 n = 3
@@ -270,3 +271,21 @@ def test_the_determinant_of_a_kronecker_product_has_one_sign():
     value = log_det(first, np.diag([1.0, 7]))
     assert value == pytest.approx(np.log(36) + 3 * np.log(7), rel=1e-14)
     assert np.isnan(log_det(first, np.diag([-1.0, 7])))
+
+
+def test_an_adjoint_that_has_a_name_is_transposed_by_name():
+    """Attention, a tied autoencoder and an affine layer over a batch, as papers have them."""
+    n, d, m = sp.symbols("n d m", integer=True, positive=True)
+    q, k, s, p, o = (
+        sp.MatrixSymbol(c, *z) for c, *z in (["Q", n, d], ["K", n, d], ["S", n, n], ["P", n, n], ["O", n, d])
+    )
+    loss = sp.Symbol("L")
+    scores = [(s, q * k.T), (p, nn.softmax(s, dim=1)), (o, p * k), (loss, nn.squared_error(o, q))]
+    assert "d_S.T*Q" in str(symprop.backprop(symprop.Graph(scores), [k]))
+    w, u, h, y = (sp.MatrixSymbol(c, *z) for c, *z in (["W", m, d], ["u", d, 1], ["h", m, 1], ["y", d, 1]))
+    tied = [(h, nn.sigmoid(w * u)), (y, w.T * h), (loss, nn.squared_error(y, u))]
+    assert "d_W = h*d_y.T + " in str(symprop.backprop(symprop.Graph(tied), [w]))
+    one, g, c, z = sp.OneMatrix(n, 1), sp.MatrixSymbol("g", d, 1), sp.MatrixSymbol("c", d, 1), q - k
+    y = sp.MatrixSymbol("Y", n, d)
+    affine = [(y, sp.HadamardProduct(one * g.T, z) + one * c.T), (loss, nn.squared_error(y, q))]
+    assert "d_c = d_Y.T*ones(n, 1)" in str(symprop.backprop(symprop.Graph(affine), [c]))
