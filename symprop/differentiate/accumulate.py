@@ -156,17 +156,18 @@ class Guards:
 
 
 def _cancelled(table: NodeTable, upstream: Node, partial: Node) -> Node | None:
-    """x*u * x**-1 --> u; None for other products."""
-    if partial.op != "pow" or constant_value(partial.args[1]) != -1:
-        return None
-    base = partial.args[0]
-    if upstream is base:
-        return table.full(1, base.shape)
-    if upstream.op != "mul" or base not in upstream.args:
-        return None
-    factors = list(upstream.args)
-    factors.remove(base)
-    return table.broadcast(table.mul(*factors), upstream.shape)
+    """x*u * x**-1 --> u, and -x**-1 * x*u --> -u; None for other products."""
+    for first, last in ((upstream, partial), (partial, upstream)):
+        below = last.args if last.op == "mul" and last is upstream else (last,)
+        above = list(first.args) if first.op == "mul" else [first]
+        for inverse in below:
+            if inverse.op != "pow" or constant_value(inverse.args[1]) != -1 or inverse.args[0] not in above:
+                continue
+            above.remove(inverse.args[0])
+            left = [f for f in below if f is not inverse]
+            rest = table.mul(table.constant(1), *left, *above)
+            return table.broadcast(rest, upstream.shape or partial.shape)
+    return None
 
 
 def _number(node: Node) -> sp.Expr | None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+import symprop
 from symprop import nn
 from symprop.declare.export import Export
 from symprop.declare.intake import Intake
@@ -43,6 +44,14 @@ def test_gradients_read_well(expression, wrt, right):
     difference = (found - right).doit() if found.is_Matrix else sp.expand(found - right)
     assert difference in (0, sp.ZeroMatrix(3, 1)), found
     assert not found.has(sp.Heaviside, sp.DiracDelta, sp.Derivative, sp.Subs)
+
+
+def test_the_slope_of_a_logarithm_cancels_against_that_of_its_argument(value_and_gradients):
+    """log(sigmoid(a)) has the slope 1 - sigmoid(a), also where sigmoid(a) is zero."""
+    graph = symprop.Graph([(t, -sp.log(nn.sigmoid(a)))])
+    assert str(symprop.backprop(graph, [a])).splitlines()[-1] == "d_a = -(1 - a2)"
+    _, (slope,) = value_and_gradients(sp.log(nn.sigmoid(a)), {a: -800.0}, [a])
+    assert slope == 1
 
 
 def test_one_sigmoid_unit_with_squared_error_and_with_cross_entropy(value_and_gradients):
