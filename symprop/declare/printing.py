@@ -290,6 +290,7 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     fraction bar.
     """
     number: sp.Expr = sp.S.One
+    irrational: sp.Expr = sp.S.One
     scalars: list[Piece] = []
     matrices: list[Piece] = []
     for arg, piece in zip(node.args, args, strict=True):
@@ -297,24 +298,30 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
         inner = joined_numbers(number, piece.product[0]) if piece.product is not None else None
         if value is not None and value.is_Number and value.is_finite:
             number = number * value
+        elif value is not None and value.is_real and not value.is_Add:
+            irrational = irrational * value
         elif piece.product is not None and inner is not None:  # 12*a*(4*b): one number in front
             number = inner
-            scalars += piece.product[1]
-            matrices += piece.product[2]
+            irrational = irrational * piece.product[1]
+            scalars += piece.product[2]
+            matrices += piece.product[3]
         elif arg.shape and piece.entry is None:
             matrices.append(piece)
         else:
             scalars.append(piece.entry or piece)
-    product = (number, scalars, matrices)
+    if irrational != 1 and number.is_Rational:
+        number, irrational = (number * irrational).as_coeff_Mul(rational=True)
+    product = (number, irrational, scalars, matrices)
     negative = bool(number.is_negative)
     number = -number if negative else number
     top: list[Piece] = []
     bottom: list[Piece] = []
-    if number.is_Rational and 1 < number.q <= LONG:
-        bottom.append(style.number(sp.Integer(number.q)))
-        number = sp.Integer(number.p)
-    if number != 1:
-        top.append(style.number(number))
+    if number.is_Rational and (irrational != 1 or 1 < number.q <= LONG):
+        number, under = (number * irrational).as_numer_denom()
+        irrational = sp.S.One
+        if under != 1:
+            bottom.append(style.number(under))
+    top += [style.number(value) for value in (number, irrational) if value != 1]
     order = {0: 0, 1: 1, 2: 1, 3: 2, 4: 3}
     for piece in sorted(scalars, key=lambda piece: order[piece.rank]):
         (top if piece.below is None else bottom).append(piece.below or piece)
@@ -328,16 +335,16 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
         top.append(_hadamard_of(style, above))
     result = _product_of(style, top) if top else style.number(sp.S.One)
     if bottom:
-        under = _product_of(style, bottom)
-        result = style.fraction(result, under)
+        below_line = _product_of(style, bottom)
+        result = style.fraction(result, below_line)
         if not top:
-            result.below = under
+            result.below = below_line
     filled = not matrices and bool(node.shape)  # scalars and constants only, in every entry
     if filled:
         result = _filled(style, result, node)
     if negative:
         result = _negative(style, result)
-    if product[0] != 1 and not filled:
+    if (product[0] != 1 or product[1] != 1) and not filled:
         result.product = product
     return result
 

@@ -21,7 +21,8 @@ LONG = 10**12  # an exact fraction with a larger denominator is shown as the nea
 CONDITION, SUM, PRODUCT, POWER, ATOM = range(5)  # from loose to tight
 
 
-Product = tuple[sp.Expr, "list[Piece]", "list[Piece]"]
+# The rational or decimal number in front, the irrational one, scalars, matrices.
+Product = tuple[sp.Expr, sp.Expr, "list[Piece]", "list[Piece]"]
 
 
 class Piece:
@@ -74,7 +75,7 @@ class Piece:
             tuple[int, Piece, int]
         ] = []  # of a product: numbers of its factors, and their powers
         self.block: Piece | None = None  # of a block among zeros: the block
-        self.product: Product | None = None  # of a product with a number: the number, scalars, matrices
+        self.product: Product | None = None  # of a product with a number
         self.length: int = sum(len(p) if isinstance(p, str) else p.length for p in parts)
 
     def __str__(self) -> str:

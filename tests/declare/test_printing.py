@@ -226,6 +226,9 @@ def test_nested_products_have_one_number_in_front():
     assert text(outer, {inner.serial: sp.Symbol("s")}) == "3*s*cos(b)"
     decimal = t.make("mul", (t.constant(sp.Float(0.1)), t.make("mul", (t.constant(sp.Float(0.3)), x))))
     assert text(decimal) == "0.1*0.3*a"
+    root = t.constant(sp.sqrt(2) / 2)
+    assert text(t.make("mul", (root, t.make("mul", (half, x))))) == "sqrt(2)*a/4"
+    assert text(t.make("mul", (t.make("mul", (t.constant(-2 / sp.sqrt(sp.pi)), x)), y))) == "-2*b*a/sqrt(pi)"
 
 
 def test_a_graph():
