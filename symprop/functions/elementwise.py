@@ -14,6 +14,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import sympy as sp
+from mpmath.libmp import NoConvergence
 
 from symprop.errors import ShapeError
 from symprop.graph import Node, NodeTable, Operation, Shape, register
@@ -146,7 +147,7 @@ def real(function: Callable[..., Any], reach: int | None = REACH) -> Callable[..
             return mp.nan
         try:
             result = function(*numbers)
-        except (ValueError, ArithmeticError, mp.NoConvergence):
+        except (ValueError, ArithmeticError, NoConvergence):
             return mp.nan
         if isinstance(result, mp.mpc):
             return result.real if result.imag == 0 else mp.nan
