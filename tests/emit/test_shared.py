@@ -56,6 +56,23 @@ def test_the_scale_of_an_argument_counts_and_its_sign_does_not():
     assert len(made) == 4  # a function that is not even shares nothing with -x
 
 
+@pytest.mark.parametrize(("name", "factor"), [("erfc", None), ("normal_cdf", -0.5)])
+def test_a_tail_and_its_slope_share_the_exponential(name, factor):
+    def lines(*names):
+        b = Builder(Module(host()))
+        x = Value("%a0", vector("double", 4))
+        zero = b.const(0.0, x.type)
+        first = b.fneg(x) if factor is None else b.const(factor, x.type)
+        more = [] if factor is None else [x]
+        for each in names:
+            args = [zero, first, x, *more] if each == "exp_product" else [x]
+            CALLS[each](b, *args)
+        return len(b.lines)
+
+    both, alone = lines(name, "exp_product"), [lines(name), lines("exp_product")]
+    assert both - alone[0] < alone[1] / 3
+
+
 def test_sine_and_cosine_share_the_reduction():
     calls = [
         sum("@reduce_huge" in line for line in written(*names))

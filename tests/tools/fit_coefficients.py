@@ -339,24 +339,22 @@ def tail_of_erfc(
     name: str,
     scale: Number,
     half: Number,
-    grow: int,
     middle: str,
     near: Number,
-    low: str,
     top: str,
-    terms: int = 22,
-    element: str = "double",
+    terms: int,
+    element: str,
 ) -> list[Number]:
-    """half (1 + grow y) exp(u^2) erfc(u) - middle, u = y/scale, in powers of t = (y - near)/(y + near)."""
+    """half (1 + y) exp(u^2) erfc(u) - middle, u = y/scale, in powers of t = (y - near)/(y + near)."""
 
     def scaled(t: Number) -> Number:
         y = near * (1 + t) / (1 - t)
-        return half * (1 + grow * y) * mpmath.erfc(y / scale) * mpmath.exp((y / scale) ** 2) - mpf(middle)
+        return half * (1 + y) * mpmath.erfc(y / scale) * mpmath.exp((y / scale) ** 2) - mpf(middle)
 
-    start, stop = mpf(low), mpf(top)
+    stop = mpf(top)
     return fit(
         scaled,
-        (start - near) / (start + near),
+        mpf(-1),
         (stop - near) / (stop + near),
         range(terms),
         element,
@@ -437,22 +435,14 @@ def error() -> Table:
         "ERF_LARGE": {
             e: fit(large, zero, tops[e], range(terms[e][1]), e, weight, None, "ERF_LARGE") for e in ELEMENTS
         },
-        # erf(x) = x + x ERF_NEAR(x^2), |x| <= 1/2
-        "ERF_NEAR": fit(
-            lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1,
-            mpf("1e-12"),
-            mpf("0.2505"),
-            range(9),
-            "double",
-            lambda z: mpf(1),
-            None,
-            "ERF_NEAR",
-        ),
-        # erfc(y) = exp(-y^2) (1.1875 + ERFC(t))/(1 + 2y), t = (y - 3.5)/(y + 3.5), y >= 1/2
-        "ERFC": tail_of_erfc("ERFC", mpf(1), mpf(1), 2, "1.1875", mpf("3.5"), "0.49", "28"),
+        # erfc(y) = exp(-y^2) (0.75 + ERFC(t))/(1 + y), t = (y - near)/(y + near), y >= 0
+        "ERFC": {
+            e: tail_of_erfc("ERFC", mpf(1), mpf(1), "0.75", mpf(near), top, terms, e)
+            for e, near, top, terms in (("double", "3", "28", 24), ("float", "2", "10.2", 12))
+        },
         # cdf(-y) = exp(-y^2/2) (0.46875 + CDF(t))/(1 + y), t = (y - 5)/(y + 5), y >= 0
         "CDF": {
-            e: tail_of_erfc("CDF", root_of_two, half, 1, "0.46875", mpf(5), "0", top, terms, e)
+            e: tail_of_erfc("CDF", root_of_two, half, "0.46875", mpf(5), top, terms, e)
             for e, top, terms in (("double", "39", 24), ("float", "14.7", 11))
         },
     }

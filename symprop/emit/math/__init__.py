@@ -12,12 +12,12 @@ from collections.abc import Callable
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math.bessel import j0, j1
 from symprop.emit.math.beta import beta
-from symprop.emit.math.error import erf, erfc
+from symprop.emit.math.error import erf
 from symprop.emit.math.exponential import exp, exp2, expm1
 from symprop.emit.math.fast import FAST
 from symprop.emit.math.forms import FORMS
 from symprop.emit.math.gamma import digamma, gamma, loggamma
-from symprop.emit.math.gauss import normal_cdf
+from symprop.emit.math.gauss import erfc, normal_cdf
 from symprop.emit.math.hyperbolic import acosh, asinh, atanh, cosh, sinh
 from symprop.emit.math.inverse_trigonometric import acos, asin, atan, atan2
 from symprop.emit.math.logarithm import log, log1p, log2, log10

@@ -30,9 +30,8 @@ from symprop.emit.math.doubledouble import (
     two_product,
     two_sum,
 )
-from symprop.emit.math.error import erfc
 from symprop.emit.math.exponential import exp_pair, expm1, expm1_pair, power, small_rest
-from symprop.emit.math.gauss import gaussian, normal_cdf
+from symprop.emit.math.gauss import bell_of, erfc, normal_cdf
 from symprop.emit.math.hyperbolic import cosh, sinh
 from symprop.emit.math.logistic import sigmoid, sigmoid_prime, softplus, tanh, tanh_prime
 
@@ -77,9 +76,11 @@ def exp_of_pair(b: Builder, exponent: Pair) -> Value:
 def exp_product(b: Builder, extra: Value, x: Value, y: Value, *more: Value) -> Value:
     """exp((1 + extra) x y ...): the product as a pair; below 1 ULP. `extra` is what a constant among the
     factors lost when it was rounded."""
-    half, zero = number(b, x, -0.5).name, number(b, x, 0.0).name
-    if extra.name == zero and x.name == half and [v.name for v in more] == [y.name]:
-        return gaussian(b, y)  # shared with the normal distribution
+    if extra.name == number(b, x, 0.0).name:  # exp(-y^2/2) and exp(-y^2): shared with what is under them
+        if x.name == number(b, x, -0.5).name and [v.name for v in more] == [y.name]:
+            return bell_of(b, y, True)
+        if b.signed.get(x.name) == y and not more:
+            return bell_of(b, y, False)
     pair = two_product(b, x, y)
     plain = pair[0]
     for factor in more:

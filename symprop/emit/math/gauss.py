@@ -1,11 +1,13 @@
-"""exp(-x^2/2) and the normal distribution: the exponential is written once for both.
+"""exp(-x^2/2), exp(-x^2), and what lies under them: the normal distribution and erfc.
 
-The gradient of `gelu` needs both at the same x. The square is exact (a pair), and so is nearly everything
-that follows, so that both tails keep their digits.
+The gradient of `gelu` needs both at the same x, that of `erfc` too: the exponential is written once for both.
+The square is exact (a pair), and so is nearly everything that follows, so that all tails keep their digits.
+Coefficients: `coefficients.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from symprop.emit.builder import Builder, Value
@@ -19,55 +21,86 @@ from symprop.emit.math.common import (
     polynomial,
     scaled,
 )
-from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product, two_sum
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product
 from symprop.emit.math.exponential import outwards, power_pair
 from symprop.emit.math.logistic import product_and
 
-__all__ = ["gaussian", "normal_cdf"]
+__all__ = ["bell_of", "erfc", "normal_cdf"]
 
 
 class Bell(NamedTuple):
-    """exp(-x^2/2) as 2^n times a pair; `size` is |x|, or a number beyond which the result is zero."""
+    """exp(-x^2/2) or exp(-x^2) as 2^n times a pair; `size` is |x|, or a number beyond which that is zero."""
 
     size: Value
     value: Pair
     exponent: Value  # n as `scaled` takes it
 
 
-def bell(b: Builder, x: Value, rest: Value | None = None) -> Bell:
-    """exp(-x^2/2) in parts, error 2^-55 relative; of x + rest, where a rest is given."""
-    return b.once("bell", x, lambda: write_bell(b, x, rest), even=True, rest=rest)
+def bell(b: Builder, x: Value, half: bool, rest: Value | None = None) -> Bell:
+    """exp(-x^2/2), or without `half` exp(-x^2), in parts, error 2^-55 relative; of x + rest, where a rest is
+    given."""
+    name = "half a square" if half else "square"
+    return b.once(f"exp less {name}", x, lambda: write_bell(b, x, half, rest), even=True, rest=rest)
 
 
-def write_bell(b: Builder, x: Value, rest: Value | None) -> Bell:
-    size = at_most(b, b.fabs(x), 39.0 if is_double(x) else 14.75)
-    square, error = two_product(b, size, b.fmul(size, number(b, x, 0.5)))
+def write_bell(b: Builder, x: Value, half: bool, rest: Value | None) -> Bell:
+    ends = (39.0, 27.5) if is_double(x) else (14.75, 10.4)
+    size = at_most(b, b.fabs(x), ends[0 if half else 1])
+    part = b.fmul(size, number(b, x, 0.5)) if half else size
+    square, error = two_product(b, size, part)
     if rest is not None:
-        error = mul_add(b, size, outwards(b, x, rest), error)
+        slope = size if half else b.fadd(size, size)
+        error = mul_add(b, slope, outwards(b, x, rest), error)
     value, exponent = power_pair(b, b.fneg(square), error)
     return Bell(size, value, exponent)
 
 
-def gaussian(b: Builder, x: Value) -> Value:
-    """exp(-x^2/2), below 1 ULP."""
-    known = bell(b, x)
+def bell_of(b: Builder, x: Value, half: bool) -> Value:
+    """exp(-x^2/2), or without `half` exp(-x^2); below 1 ULP."""
+    known = bell(b, x, half)
     return scaled(b, b.fadd(*known.value), known.exponent)
+
+
+class Under(NamedTuple):
+    """(middle + series(t))/(1 + |x|) with t = (|x| - near)/(|x| + near): what is under a bell from |x| to
+    infinity, over its height at |x|."""
+
+    middle: float
+    near: float
+    series: Sequence[float]
+
+
+def tail(b: Builder, known: Bell, under: Under) -> Value:
+    """What is under a bell beyond |x|, subnormal where it must be."""
+    size, power, exponent = known
+    one = number(b, size, 1.0)
+    # (y - near)/(y + near), in the way that rounds least next to -1, where the series is steep
+    t = b.fdiv(size, b.fadd(size, number(b, size, under.near)))
+    t = mul_add(b, t, number(b, size, 2.0), number(b, size, -1.0))
+    factor = fast_two_sum(b, number(b, size, under.middle), polynomial(b, t, under.series))
+    below = fast_two_sum(b, one, size)  # exact for a large size too: the sum less 1 is
+    inverse = b.fdiv(one, below[0])
+    ratio = b.fmul(factor[0], inverse)
+    missing = b.fsub(factor[1], remainder(b, ratio, below[0], factor[0]))
+    missing = b.fmul(negative_mul_add(b, ratio, below[1], missing), inverse)
+    value = product_and(b, power[0], ratio, mul_add(b, power[1], ratio, b.fmul(power[0], missing)))
+    return scaled(b, value, exponent)
 
 
 def normal_cdf(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """The normal distribution: exp(-x^2/2) (0.46875 + CDF(t))/(1 + |x|) below zero, t = (|x| - 5)/(|x| + 5),
     and one less that above; below 1.2 ULP in both tails."""
-    size, power, exponent = bell(b, x, rest)
-    one = number(b, x, 1.0)
-    # (y - 5)/(y + 5), in the way that rounds least next to -1, where CDF is steep
-    t = b.fdiv(size, b.fadd(size, number(b, x, 5.0)))
-    t = mul_add(b, t, number(b, x, 2.0), number(b, x, -1.0))
-    factor = fast_two_sum(b, number(b, x, 0.46875), polynomial(b, t, table.CDF[x.type.element]))
-    below = two_sum(b, one, size)
-    inverse = b.fdiv(one, below[0])
-    ratio = b.fmul(factor[0], inverse)
-    missing = b.fsub(factor[1], remainder(b, ratio, below[0], factor[0]))
-    missing = b.fmul(negative_mul_add(b, ratio, below[1], missing), inverse)
-    tail = product_and(b, power[0], ratio, mul_add(b, power[1], ratio, b.fmul(power[0], missing)))
-    tail = scaled(b, tail, exponent)
-    return b.select(b.fcmp("olt", x, number(b, x, 0.0)), tail, b.fsub(one, tail))
+    under = Under(0.46875, 5.0, table.CDF[x.type.element])
+    outside = tail(b, bell(b, x, True, rest), under)
+    negative = b.fcmp("olt", x, number(b, x, 0.0))
+    return b.select(negative, outside, b.fsub(number(b, x, 1.0), outside))
+
+
+def erfc(b: Builder, x: Value, rest: Value | None = None) -> Value:
+    """1 - erf(x): exp(-x^2) (0.75 + ERFC(t))/(1 + |x|) above zero, t = (|x| - near)/(|x| + near) with near 3
+    (float32: 2), and two less that below; below 1.2 ULP in both tails. `rest` is what x lost when it was
+    rounded."""
+    under = Under(0.75, 3.0 if is_double(x) else 2.0, table.ERFC[x.type.element])
+    outside = tail(b, bell(b, x, False, rest), under)
+    negative = b.fcmp("olt", x, number(b, x, 0.0))
+    return b.select(negative, b.fsub(number(b, x, 2.0), outside), outside)

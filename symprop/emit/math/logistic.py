@@ -84,7 +84,10 @@ def write_decay(b: Builder, x: Value, rest: Value | None) -> Pair:
     less = None if rest is None else outwards(b, x, rest)
     x = at_least(b, b.fneg(b.fabs(x)), -748.0 if is_double(x) else -106.0)
     (high, low), exponent = power_pair(b, x, less)
-    return scaled(b, high, exponent), scaled(b, low, exponent)
+    if has_native(b):
+        return scaled(b, high, exponent), scaled(b, low, exponent)
+    scale = scaled(b, number(b, x, 1.0), exponent)  # a power of two, subnormal where it must be
+    return b.fmul(high, scale), b.fmul(low, scale)
 
 
 def inverse_of_one_plus(b: Builder, x: Value, rest: Value | None = None) -> Pair:
