@@ -276,6 +276,17 @@ def test_beta_at_poles_and_far_out():
         assert sweep.ulp_error(got[9], sweep.reference("beta", 1e120, 0.58), "double") < 2
 
 
+@pytest.mark.parametrize(("element", "most"), [("double", 333_771), ("float", 651)])
+@pytest.mark.parametrize("target", targets())
+def test_arguments_next_to_multiples_of_half_pi(target, element, most):
+    kind = sweep.NUMPY_TYPE[element]
+    near = (np.unique(np.geomspace(1, most, 30).astype(int)) * (np.longdouble(np.pi) / 2)).astype(kind)
+    x = np.concatenate([near, np.nextafter(near, kind(np.inf)), -np.nextafter(near, kind(0))])
+    for name in ("sin", "cos", "tan"):
+        for value, point in zip(library(target, element)(name, x), x, strict=True):
+            assert sweep.ulp_error(value, sweep.reference(name, float(point)), element) < 1.0, (name, point)
+
+
 def test_huge_arguments_in_float32():
     x = np.array([1e22, -1e22, 3e38, 524288.0, 1.5e15, 16367173.0 * 2.0**72], np.float32)
     for name in ("sin", "cos", "tan"):

@@ -311,22 +311,22 @@ def trigonometric() -> Table:
     def cosine(z: Number) -> Number:
         return (mpmath.cos(root(z)) - 1 + z / 2) / z**2
 
+    def slope(z: Number) -> Number:
+        return z * root(z) / mpmath.sin(root(z))
+
+    # "short": the digits of float32 in float64
+    kinds = (("double", 6, "double"), ("short", 3, "double"), ("float", 3, "float"))
     table: Table = {
-        "SIN": {
-            "double": fit(
-                sine, 0, top, range(6), "double", lambda z: z * root(z) / mpmath.sin(root(z)), None, "SIN"
-            ),
-            "float": fit(
-                sine, 0, top, range(3), "double", lambda z: z * root(z) / mpmath.sin(root(z)), None, "SIN"
-            ),
-        },
-        "COS": {
-            "double": fit(cosine, 0, top, range(6), "double", lambda z: z**2, None, "COS"),
-            "float": fit(cosine, 0, top, range(3), "double", lambda z: z**2, None, "COS"),
-        },
+        "SIN": {key: fit(sine, 0, top, range(n), e, slope, None, "SIN") for key, n, e in kinds},
+        "COS": {key: fit(cosine, 0, top, range(n), e, lambda z: z**2, None, "COS") for key, n, e in kinds},
         "HALF_PI": {"double": split(mpmath.pi / 2, [33, 33, 33], "double")},
+        # for fused operations: x less the first product is exact, the second product is
+        "HALF_PI_FUSED": {
+            "double": split(mpmath.pi / 2, [53, 33], "double"),
+            "float": split(mpmath.pi / 2, [24, 14], "float"),
+        },
         "HALF_PI_PAIR": {"double": split(mpmath.pi / 2, [53], "double")},
-        "TWO_OVER_PI": {"double": split(2 / mpmath.pi, [], "double")},
+        "TWO_OVER_PI": {e: split(2 / mpmath.pi, [], e) for e in ELEMENTS},
     }
     mp.dps = 400
     bits = int(mpmath.floor(2 / mpmath.pi * mpf(2) ** 1280))

@@ -104,8 +104,8 @@ def sine_and_cosine_of_pi(b: Builder, a: Value, rest: Value | None = None) -> tu
     r, low = multiply_pair(b, pair_of(b, a, table.PI), part)
     if rest is not None:
         low = mul_add(b, number(b, a, table.PI[0]), b.select(turned, b.fneg(rest), rest), low)
-    s = fast_two_sum(b, *sine(b, r, low, single=False))
-    c = fast_two_sum(b, *cosine(b, r, low, single=False))
+    s = fast_two_sum(b, *sine(b, r, low, short=False))
+    c = fast_two_sum(b, *cosine(b, r, low, short=False))
     # floor(a) is the nearest whole number or the one below
     below = b.select(b.fcmp("olt", fraction, number(b, a, 0.0)), number(b, a, -1.0), number(b, a, 0.0))
     half = b.fmul(b.fadd(whole, below), number(b, a, 0.5))

@@ -7,6 +7,8 @@ error, so that the result is rounded essentially once. Coefficients: `coefficien
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients as table
 from symprop.emit.math.common import (
@@ -23,7 +25,7 @@ from symprop.emit.math.common import (
     polynomial,
     with_exponent,
 )
-from symprop.emit.math.doubledouble import Pair, fast_two_sum, multiply_pair, two_sum
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, two_product, two_sum
 
 __all__ = ["log", "log1p", "log1p_of_pair", "log2", "log10", "log_sum", "log_tail"]
 
@@ -133,28 +135,27 @@ def log1p(b: Builder, x: Value) -> Value:
     return b.select(b.fcmp("ogt", x, number(b, x, -1.0)), value, edge)
 
 
-def log_pair(b: Builder, x: Value) -> tuple[Value, Pair]:
-    """k and log(1 + f) as a pair, of a positive finite x."""
+def to_base(b: Builder, x: Value, unit: Sequence[float], factor: Sequence[float]) -> Value:
+    """k unit + factor log(1 + f) for the logarithm k ln 2 + log(1 + f) of x; both numbers in two parts, of
+    which a unit of 1 has one."""
     k, f = parts(b, x)
-    return k, fast_two_sum(b, f, log_tail(b, f))
+    first, rest = fast_two_sum(b, f, log_tail(b, f))
+    high, low = (number(b, x, c) for c in factor)
+    product, error = two_product(b, first, high)
+    error = mul_add(b, rest, high, mul_add(b, first, low, error))
+    for part in unit[1:]:
+        error = mul_add(b, k, number(b, x, part), error)
+    # where k is not 0 the product is smaller than the unit
+    whole = k if unit[0] == 1.0 else b.fmul(k, number(b, x, unit[0]))
+    total, lost = fast_two_sum(b, whole, product)
+    return special(b, x, b.fadd(total, b.fadd(lost, error)))
 
 
 def log2(b: Builder, x: Value) -> Value:
-    """log2(x) = k + log(1 + f) / ln 2, the product in pairs; below 1.4 ULP, exact at powers of two."""
-    k, pair = log_pair(b, x)
-    high, low = table.LOG2E[x.type.element]
-    product = multiply_pair(b, (number(b, x, high), number(b, x, low)), pair[0])
-    total, error = two_sum(b, k, product[0])
-    error = b.fadd(error, mul_add(b, pair[1], number(b, x, high), product[1]))
-    return special(b, x, b.fadd(total, error))
+    """log2(x) = k + log(1 + f) / ln 2; below 1.4 ULP, exact at powers of two."""
+    return to_base(b, x, (1.0,), table.LOG2E[x.type.element])
 
 
 def log10(b: Builder, x: Value) -> Value:
     """log10(x) = k log10(2) + log(1 + f) log10(e), below 1 ULP (float32: 1.4)."""
-    k, pair = log_pair(b, x)
-    high, low = table.LOG10E[x.type.element]
-    product = multiply_pair(b, (number(b, x, high), number(b, x, low)), pair[0])
-    first, second = table.LOG10_2[x.type.element]
-    total, error = two_sum(b, b.fmul(k, number(b, x, first)), product[0])
-    error = b.fadd(error, mul_add(b, pair[1], number(b, x, high), product[1]))
-    return special(b, x, b.fadd(total, mul_add(b, k, number(b, x, second), error)))
+    return to_base(b, x, table.LOG10_2[x.type.element], table.LOG10E[x.type.element])

@@ -1,18 +1,25 @@
 """sin, cos, tan.
 
-Method: n = round(x 2/pi), r = x - n pi/2 as a pair from three exact products and a fourth small one, for |x|
-below 2^19; beyond that an out-of-line function multiplies the significand with 192 bits of 2/pi (M. Payne, R.
-Hanek, Radian reduction for trigonometric functions, 1983). Then sin r or cos r by polynomials on |r| <= pi/4,
-chosen by n. float32 goes through float64, with shorter polynomials. Coefficients: `coefficients.py`.
+Method: n = round(x 2/pi), r = x - n pi/2 as a pair, for |x| below 2^19 (float32: 2^10). With fused operations
+the first product takes pi/2 in all its digits and leaves no error: x and n times it are whole multiples of
+half its last place, their difference is below 1. Without, three products are exact, a fourth is small. Beyond
+that an out-of-line function multiplies the significand with 192 bits of 2/pi (M. Payne, R. Hanek, Radian
+reduction for trigonometric functions, 1983); float32 goes there by way of float64. Then sin r or cos r by
+polynomials on |r| <= pi/4, chosen by n. Without fused operations all of float32 is computed in float64, with
+shorter polynomials. Coefficients: `coefficients.py`.
 """
 
 from __future__ import annotations
 
-from symprop.emit.builder import F32, F64, I64, PTR, Builder, Value, vector
+from collections.abc import Callable
+
+from symprop.emit.builder import F64, I64, PTR, Builder, Value, vector
 from symprop.emit.math import coefficients as table
 from symprop.emit.math.common import (
+    INF,
     NAN,
     any_lane,
+    is_double,
     mul_add,
     negative_mul_add,
     number,
@@ -23,7 +30,7 @@ from symprop.emit.math.doubledouble import Pair, divide_pairs, fast_two_sum, mul
 
 __all__ = ["cos", "sin", "sin_cos", "tan"]
 
-LIMIT = 2.0**19
+LIMIT = {"double": 2.0**19, "float": 2.0**10}
 I128 = vector("i128")
 
 
@@ -98,77 +105,100 @@ def huge_lanes(b: Builder, args: list[Value]) -> Value:
     return whole
 
 
-def reduce(b: Builder, x: Value, single: bool) -> tuple[Value, Value, Value]:
-    """n mod 4 in the low bits, r and its low part, with x = n pi/2 + r, |r| <= pi/4; of float64.
+def far_lanes(b: Builder, args: list[Value]) -> Value:
+    """float32 by way of float64; r and its low part are stored at a pointer."""
+    x, out = args
+    wide, kind = vector(F64.element, x.type.lanes), x.type
+    bits, r, low = reduce(b, b.convert("fpext", x, wide), False)
+    high = b.convert("fptrunc", r, kind)
+    rest = b.fadd(b.fsub(r, b.convert("fpext", high, wide)), low)
+    b.store(high, out)
+    b.store(b.convert("fptrunc", rest, kind), b.element(out, kind.lanes, kind))
+    return b.convert("trunc", bits, kind.integer)
 
-    For `single`, where x has the 24 bits of a float32, two steps are enough and the low part is left out.
-    The sine and the cosine of one x share them.
+
+def reduce(b: Builder, x: Value, short: bool) -> tuple[Value, Value, Value]:
+    """n mod 4 in the low bits, r and its low part, with x = n pi/2 + r, |r| <= pi/4.
+
+    For `short`, where a float64 has the 24 bits of a float32, two steps are enough and the low part is left
+    out. The sine and the cosine of one x share them.
     """
-    return b.once("quarter turns", x, lambda: write_reduce(b, x, single))
+    return b.once("quarter turns", x, lambda: write_reduce(b, x, short))
 
 
-def write_reduce(b: Builder, x: Value, single: bool) -> tuple[Value, Value, Value]:
-    kind = x.type
-    size = b.fabs(x)
-    big = b.fcmp("oge", size, number(b, x, LIMIT))
-    inner = b.select(big, number(b, x, 0.0), x)
-    n, bits = whole_and_bits(b, inner, table.TWO_OVER_PI["double"][0])
+def near_rest(b: Builder, x: Value, n: Value, short: bool) -> Pair:
+    """x - n pi/2 of an x below the limit; the second number is below 2^-8 of the first."""
+    element = x.type.element
+    if b.target.fma and not short:
+        c1, c2, c3 = (number(b, x, c) for c in table.HALF_PI_FUSED[element])
+        first = negative_mul_add(b, n, c1, x)
+        r = negative_mul_add(b, n, c2, first)
+        return r, negative_mul_add(b, n, c3, negative_mul_add(b, n, c2, b.fsub(first, r)))
     c1, c2, c3, c4 = (number(b, x, c) for c in table.HALF_PI["double"])
-    first = negative_mul_add(b, n, c1, inner)
-    if single:
+    first = negative_mul_add(b, n, c1, x)
+    if short:
         rest = number(b, x, table.HALF_PI["double"][1] + table.HALF_PI["double"][2])
-        r, low = negative_mul_add(b, n, rest, first), number(b, x, 0.0)
-    else:
-        high, error = two_sum(b, first, b.fneg(b.fmul(n, c2)))
-        high, second = two_sum(b, high, b.fneg(b.fmul(n, c3)))
-        r, low = fast_two_sum(b, high, b.fsub(b.fadd(error, second), b.fmul(n, c4)))
+        return negative_mul_add(b, n, rest, first), number(b, x, 0.0)
+    high, error = two_sum(b, first, b.fneg(b.fmul(n, c2)))
+    high, second = two_sum(b, high, b.fneg(b.fmul(n, c3)))
+    return fast_two_sum(b, high, b.fsub(b.fadd(error, second), b.fmul(n, c4)))
+
+
+def write_reduce(b: Builder, x: Value, short: bool) -> tuple[Value, Value, Value]:
+    kind, element = x.type, x.type.element
+    size, limit = b.fabs(x), number(b, x, LIMIT[element])
+    big = b.fcmp("oge", size, limit)
+    n, bits = whole_and_bits(b, x, table.TWO_OVER_PI[element][0])
+    r, low = near_rest(b, x, n, short)
     out = b.alloca(kind, 2)
     slow, done = b.label("huge"), b.label("reduced")
     before = b.block
     b.branch(any_lane(b, big), slow, done)
     b.start(slow)
-    name = b.module.function(f"reduce_huge_v{kind.lanes}", kind.integer, [kind, PTR], huge_lanes)
+    write = huge_lanes if element == "double" else far_lanes
+    name = b.module.function(f"reduce_huge_{kind.suffix}", kind.integer, [kind, PTR], write)
     # lanes that are not huge get a harmless argument
-    far = b.select(big, x, number(b, x, LIMIT))
+    far = b.select(big, x, limit)
     count = b.select(big, b.call(name, kind.integer, [far, out]), bits)
-    far_r = b.select(big, b.load(out, kind), r)
-    far_low = low if single else b.select(big, b.load(b.element(out, kind.lanes, kind), kind), low)
+    endless = b.fcmp("oeq", size, number(b, x, INF))
+    far_r = b.select(endless, number(b, x, NAN), b.select(big, b.load(out, kind), r))
+    far_low = low if short else b.select(big, b.load(b.element(out, kind.lanes, kind), kind), low)
     b.jump(done)
     b.start(done)
     return (
         b.phi([(bits, before), (count, slow)]),
         b.phi([(r, before), (far_r, slow)]),
-        low if single else b.phi([(low, before), (far_low, slow)]),
+        low if short else b.phi([(low, before), (far_low, slow)]),
     )
 
 
-def sine(b: Builder, r: Value, low: Value, single: bool) -> Pair:
+def terms(x: Value, short: bool) -> str:
+    """The key of the polynomials."""
+    return "short" if short else x.type.element
+
+
+def sine(b: Builder, r: Value, low: Value, short: bool) -> Pair:
     """sin(r + low) as r and a small part."""
     z = b.fmul(r, r)
     cube = b.fmul(r, z)
-    series = polynomial(b, z, table.SIN["float" if single else "double"])
-    if single:
+    series = polynomial(b, z, table.SIN[terms(r, short)])
+    if short:
         return r, b.fmul(cube, series)
     # low cos r, to a few digits
     slope = negative_mul_add(b, z, number(b, r, 0.5), number(b, r, 1.0))
     return r, mul_add(b, cube, series, b.fmul(low, slope))
 
 
-def cosine(b: Builder, r: Value, low: Value, single: bool) -> Pair:
+def cosine(b: Builder, r: Value, low: Value, short: bool) -> Pair:
     """cos(r + low) as 1 - z/2, z = r^2, and a small part with the error of that difference."""
     z = b.fmul(r, r)
     half, one = number(b, r, 0.5), number(b, r, 1.0)
     high = negative_mul_add(b, z, half, one)  # half of z is exact
-    series = polynomial(b, z, table.COS["float" if single else "double"])
-    if single:
+    series = polynomial(b, z, table.COS[terms(r, short)])
+    if short:
         return high, b.fmul(b.fmul(z, z), series)
     rest = mul_add(b, low, b.fneg(r), negative_mul_add(b, z, half, b.fsub(one, high)))
     return high, mul_add(b, b.fmul(z, z), series, rest)
-
-
-def not_finite(b: Builder, x: Value, value: Value) -> Value:
-    """NaN where x is infinite or NaN."""
-    return b.select(b.fcmp("olt", b.fabs(x), number(b, x, float("inf"))), value, number(b, x, NAN))
 
 
 def pick(b: Builder, bits: Value, odd: Pair, even: Pair) -> Pair:
@@ -179,13 +209,13 @@ def pick(b: Builder, bits: Value, odd: Pair, even: Pair) -> Pair:
 
 def negate(b: Builder, x: Value, bits: Value) -> Value:
     """-x where bit 1 of `bits` is set."""
-    sign = b.shl(b.and_(bits, b.const(2, bits.type)), b.const(62, bits.type))
+    sign = b.shl(b.and_(bits, b.const(2, bits.type)), b.const(bits.type.bits - 2, bits.type))
     return b.bitcast(b.xor(b.bitcast(x, bits.type), sign), x.type)
 
 
-def one_of_both(b: Builder, odd: Value, r: Value, low: Value, single: bool) -> Value:
+def one_of_both(b: Builder, odd: Value, r: Value, low: Value, short: bool) -> Value:
     """cos(r + low) where `odd` is true, else sin(r + low): the coefficients are chosen, not the results."""
-    key = "float" if single else "double"
+    key = terms(r, short)
     z = b.fmul(r, r)
     half, one, zero = number(b, r, 0.5), number(b, r, 1.0), number(b, r, 0.0)
     chosen = [
@@ -195,7 +225,7 @@ def one_of_both(b: Builder, odd: Value, r: Value, low: Value, single: bool) -> V
     square = negative_mul_add(b, z, half, one)  # 1 - z/2, half of z is exact
     high = b.select(odd, square, r)
     power = b.fmul(b.select(odd, z, r), z)
-    if single:
+    if short:
         return b.fadd(high, b.fmul(power, polynomial(b, z, chosen)))
     # what 1 - z/2 lost, and the slope times the low part: -r low, or low (1 - z/2)
     lost = b.select(odd, negative_mul_add(b, z, half, b.fsub(one, square)), zero)
@@ -208,74 +238,61 @@ def is_odd(b: Builder, bits: Value) -> Value:
     return b.icmp("ne", b.and_(bits, b.const(1, bits.type)), b.const(0, bits.type))
 
 
-def sine_of(b: Builder, x: Value, single: bool) -> Value:
-    """sin x of float64, with the digits of float32 for `single`."""
-    bits, r, low = reduce(b, x, single)
-    value = negate(b, one_of_both(b, is_odd(b, bits), r, low, single), bits)
-    # sin(-0) = -0, and tiny arguments keep their sign
-    value = b.select(b.fcmp("oeq", x, number(b, x, 0.0)), x, value)
-    return not_finite(b, x, value)
-
-
-def cosine_of(b: Builder, x: Value, single: bool) -> Value:
-    """cos x of float64, with the digits of float32 for `single`."""
-    bits, r, low = reduce(b, x, single)
-    even = b.not_(is_odd(b, bits))
-    value = negate(b, one_of_both(b, even, r, low, single), b.add(bits, b.const(1, bits.type)))
-    return not_finite(b, x, value)
-
-
-def tangent_of(b: Builder, x: Value, single: bool) -> Value:
+def tangent_of(b: Builder, x: Value, short: bool) -> Value:
     """sin x / cos x in pairs; for odd n the quotient is turned over and negated."""
-    bits, r, low = reduce(b, x, single)
-    s = fast_two_sum(b, *sine(b, r, low, single))
-    c = fast_two_sum(b, *cosine(b, r, low, single))
+    bits, r, low = reduce(b, x, short)
+    s = fast_two_sum(b, *sine(b, r, low, short))
+    c = fast_two_sum(b, *cosine(b, r, low, short))
     top = pick(b, bits, (b.fneg(c[0]), b.fneg(c[1])), s)
     bottom = pick(b, bits, s, c)
-    high, small = divide_pairs(b, top, bottom)
-    value = b.select(b.fcmp("oeq", x, number(b, x, 0.0)), x, b.fadd(high, small))
-    return not_finite(b, x, value)
+    return signed_zero(b, x, b.fadd(*divide_pairs(b, top, bottom)))
 
 
-def widened(b: Builder, x: Value) -> tuple[Value, bool]:
-    """float64 of x, and whether x was float32."""
-    if x.type.element == "double":
-        return x, False
-    kind = vector(F64.element, x.type.lanes)
-    return b.once("float64", x, lambda: b.convert("fpext", x, kind)), True
+def signed_zero(b: Builder, x: Value, value: Value) -> Value:
+    """The value of an odd function, of which the sign of zero is lost."""
+    return b.select(b.fcmp("oeq", x, number(b, x, 0.0)), x, value)
 
 
-def narrowed(b: Builder, x: Value, single: bool) -> Value:
-    """Back to the type of the argument."""
-    return b.convert("fptrunc", x, vector(F32.element, x.type.lanes)) if single else x
+def sine_of(b: Builder, x: Value, short: bool) -> Value:
+    """sin x, with the digits of float32 for `short`."""
+    bits, r, low = reduce(b, x, short)
+    return signed_zero(b, x, negate(b, one_of_both(b, is_odd(b, bits), r, low, short), bits))
+
+
+def cosine_of(b: Builder, x: Value, short: bool) -> Value:
+    """cos x, with the digits of float32 for `short`."""
+    bits, r, low = reduce(b, x, short)
+    even = b.not_(is_odd(b, bits))
+    return negate(b, one_of_both(b, even, r, low, short), b.add(bits, b.const(1, bits.type)))
+
+
+def computed(b: Builder, function: Callable[[Builder, Value, bool], Value], x: Value) -> Value:
+    """The function in the type of x, or of float32 in float64 where no operation is fused."""
+    if b.target.fma or is_double(x):
+        return function(b, x, False)
+    wide = b.once("float64", x, lambda: b.convert("fpext", x, vector(F64.element, x.type.lanes)))
+    return b.convert("fptrunc", function(b, wide, True), x.type)
 
 
 def sin(b: Builder, x: Value) -> Value:
-    """sin x, below 0.8 ULP for all arguments."""
-    wide, single = widened(b, x)
-    return narrowed(b, sine_of(b, wide, single), single)
+    """sin x, below 0.9 ULP for all arguments."""
+    return computed(b, sine_of, x)
 
 
 def cos(b: Builder, x: Value) -> Value:
-    """cos x, below 0.8 ULP for all arguments."""
-    wide, single = widened(b, x)
-    return narrowed(b, cosine_of(b, wide, single), single)
+    """cos x, below 0.9 ULP for all arguments."""
+    return computed(b, cosine_of, x)
 
 
 def tan(b: Builder, x: Value) -> Value:
-    """tan x, below 0.9 ULP for all arguments."""
-    wide, single = widened(b, x)
-    return narrowed(b, tangent_of(b, wide, single), single)
+    """tan x, below 1 ULP for all arguments."""
+    return computed(b, tangent_of, x)
 
 
 def sin_cos(b: Builder, x: Value) -> tuple[Value, Value]:
-    """Both with one reduction."""
-    wide, single = widened(b, x)
-    bits, r, low = reduce(b, wide, single)
-    s, c = sine(b, r, low, single), cosine(b, r, low, single)
+    """Both of a float64 with one reduction."""
+    bits, r, low = reduce(b, x, False)
+    s, c = sine(b, r, low, False), cosine(b, r, low, False)
     first = negate(b, b.fadd(*pick(b, bits, c, s)), bits)
     second = negate(b, b.fadd(*pick(b, bits, s, c)), b.add(bits, b.const(1, bits.type)))
-    first = b.select(b.fcmp("oeq", wide, number(b, wide, 0.0)), wide, first)
-    both = (not_finite(b, wide, v) for v in (first, second))
-    value, derivative = (narrowed(b, v, single) for v in both)
-    return value, derivative
+    return signed_zero(b, x, first), second
