@@ -63,6 +63,15 @@ _declare("batch_sum", lambda args, attrs: (args[0].shape, "real"), None, _linear
 # -- shapes ---------------------------------------------------------------------------------------------
 
 
+def _broadcast_type(args: Args, attrs: Any) -> tuple[Shape, str]:
+    """A number goes to every shape, rows and columns along the axes in which they have one entry."""
+    (a,), (shape,) = args, attrs
+    fits = len(a.shape) == len(shape) and all(d in (1, e) for d, e in zip(a.shape, shape, strict=True))
+    if a.shape and not fits:
+        raise ShapeError(f"{a.op} of shape {a.shape} cannot be repeated to shape {shape}")
+    return shape, a.kind
+
+
 def _broadcast_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None]:
     (a,) = node.args
     if not a.shape:
@@ -73,7 +82,7 @@ def _broadcast_vjp(t: NodeTable, node: Node, upstream: Node) -> list[Node | None
 
 _declare(
     "broadcast",
-    lambda args, attrs: (attrs[0], args[0].kind),
+    _broadcast_type,
     _broadcast_vjp,
     _linear,
     lambda attrs, a: np.broadcast_to(a, attrs[0]),

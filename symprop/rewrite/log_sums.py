@@ -55,8 +55,12 @@ def log_sum_less_exponent(node: Node, sweep: Sweep) -> Node | None:
             if not opened and top.number in (1, -1) and not top.scale and len(terms) == 2:
                 return None
             sweep.fire("log of exponentials less an exponent")
-            shape = node.shape if other.value.shape else ()
-            difference = table.add(table.broadcast(top.value, shape), context.negate(other.value))
+            # the difference has the shape of both, or where one repeats in the other that of the sum
+            same = top.value.shape == other.value.shape
+            shape = top.value.shape if same else node.shape
+            difference = table.add(
+                table.broadcast(top.value, shape), table.broadcast(context.negate(other.value), shape)
+            )
             made = table.mul(context.constant(top.number), *top.scale, difference)
             kept = [table.mul(context.constant(n), a) for k, (n, a) in enumerate(parts) if k not in (i, j)]
             return table.add(

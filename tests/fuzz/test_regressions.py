@@ -269,3 +269,35 @@ def test_the_rule_of_an_operation_on_a_number_below_all_floats() -> None:
 def test_slopes_beside_a_jump_are_known_to_their_rounding() -> None:
     """The slope of a sum that is one was 1e-50 on both sides of the jump, and zero was said to be outside."""
     assert check(network(Random(6520)), ["verify"])
+
+
+def test_a_maximum_of_entries_less_a_number() -> None:
+    """The maximum of each entry was repeated to the shape of the number that is taken from it: KeyError."""
+    S, at = sp.MatrixSymbol("S", 2, 2), np.array([[0.1, -0.2], [3.0, 0.4]])
+    total = symprop.scalar(
+        sp.OneMatrix(1, 2)
+        * S.applyfunc(lambda v: sp.Max(sp.exp(v), sp.exp(2 * v)) + x - y)
+        * sp.OneMatrix(2, 1)
+    )
+    f = symprop.compile(total, args=[S, x, y])
+    assert f(at, 0.5, 0.25) == pytest.approx(np.sum(np.maximum(np.exp(at), np.exp(2 * at))) + 1, rel=1e-14)
+
+
+def test_a_maximum_less_a_column_each_repeated_along_rows() -> None:
+    """Their difference was made of a matrix and a column: ValueError."""
+    u, v = (sp.MatrixSymbol(name, 2, 1) for name in "uv")
+    Z, row = sp.MatrixSymbol("Z", 2, 3), sp.OneMatrix(1, 3)
+    inner = v.applyfunc(lambda a: sp.Max(a, sp.exp(a))) * row - u * row + Z
+    f = symprop.compile(
+        symprop.scalar(sp.OneMatrix(1, 2) * inner.applyfunc(sp.sin) * sp.OneMatrix(3, 1)), args=[u, v, Z]
+    )
+    a, b, c = np.array([[1.0], [2.0]]), np.array([[0.3], [4.0]]), np.arange(6.0).reshape(2, 3)
+    assert f(a, b, c) == pytest.approx(np.sum(np.sin(np.maximum(b, np.exp(b)) - a + c)), rel=1e-13)
+
+
+def test_a_matrix_is_not_repeated_to_a_number() -> None:
+    """A rewriting that did so was found out by the code generator alone."""
+    table = NodeTable()
+    for shape in [(), (2, 4), (3, 3), (2,)]:
+        with pytest.raises(symprop.ShapeError, match="cannot be repeated"):
+            table.broadcast(table.symbol(sp.MatrixSymbol("S", 2, 3)), shape)
