@@ -51,6 +51,9 @@ class Graph:
 
     table: NodeTable
     nodes: dict[sp.Basic, Node]
+    # Names that a derivative gives to none of its terms: those of the inputs of this graph and of the targets
+    # it comes from. It may have lost an input that is an argument of the user's all the same.
+    reserved: frozenset[str]
 
     @CollectorPaused()
     def __init__(self, equations: Any, outputs: Any = None, *, ties: str = "first") -> None:
@@ -84,11 +87,12 @@ class Graph:
         table: NodeTable,
         equations: Sequence[tuple[sp.Basic, Node]],
         outputs: Sequence[sp.Basic] | None = None,
+        reserved: frozenset[str] = frozenset(),
     ) -> Graph:
         """The graph of named nodes of a table; the sympy expressions are made when `equations` is read."""
         graph = cls.__new__(cls)
         used = {n.attrs[0]: n for n in topological([node for _, node in equations]) if n.op == "symbol"}
-        graph._set(table, list(equations), used, outputs)
+        graph._set(table, list(equations), used, outputs, reserved)
         graph._given = None
         return graph
 
@@ -98,6 +102,7 @@ class Graph:
         named: list[tuple[sp.Basic, Node]],
         used: Mapping[sp.Basic, Node],
         outputs: Any,
+        reserved: frozenset[str] = frozenset(),
     ) -> None:
         self.table = table
         self._named = named
@@ -107,6 +112,7 @@ class Graph:
         self._dimensions = tuple(dimension_symbols([node for _, node in named])) if shaped else ()
         sizes = set(self._dimensions)
         self._inputs = tuple(s for s in used if s not in sizes)
+        self.reserved = reserved.union(map(str, [*used, *self._dimensions]))
         for symbol in self._inputs:
             self.nodes.setdefault(symbol, used[symbol])
         self._outputs = self._checked_outputs(outputs)
@@ -176,7 +182,8 @@ class Graph:
             raise GraphError(f'ties is "first" or "split", found {ties!r}')
         table = NodeTable()
         copies = _copied(table, [node for _, node in self._named], ties)
-        graph = Graph.from_nodes(table, [(s, copies[n.serial]) for s, n in self._named], self._outputs)
+        named = [(s, copies[n.serial]) for s, n in self._named]
+        graph = Graph.from_nodes(table, named, self._outputs, self.reserved)
         graph._inputs = self._inputs
         graph._given = self._given
         return graph
@@ -271,6 +278,7 @@ class Graph:
             "names": [(symbol, number[node.serial]) for symbol, node in self._named],
             "inputs": [(symbol, number[self.nodes[symbol].serial]) for symbol in self._inputs],
             "outputs": self._outputs,
+            "reserved": self.reserved,
         }
 
     def __getstate__(self) -> dict[str, Any]:
@@ -287,7 +295,8 @@ class Graph:
         for op, args, attrs in state["steps"]:
             made.append(table.make(op, [made[k] for k in args], attrs))
         named = [(symbol, made[k]) for symbol, k in state["names"]]
-        self._set(table, named, {symbol: made[k] for symbol, k in state["inputs"]}, state["outputs"])
+        inputs = {symbol: made[k] for symbol, k in state["inputs"]}
+        self._set(table, named, inputs, state["outputs"], state["reserved"])
         self._given = state.get("given")
 
 

@@ -99,7 +99,7 @@ def backprop(target: Any, wrt: Any) -> Graph:
             origin[adjoint.serial] = node
     equations = arrange([*problem.forward, *backward], names, forward, origin, len(problem.forward))
     outputs = [*graph.outputs, *[symbols[symbol] for symbol, _ in problem.variables]]
-    return Graph.from_nodes(graph.table, equations, list(dict.fromkeys(outputs)))
+    return Graph.from_nodes(graph.table, equations, list(dict.fromkeys(outputs)), problem.reserved)
 
 
 @CollectorPaused()
@@ -226,6 +226,7 @@ class _Problem:
             rows, columns = wrt.shape
             self.pack = lambda values: sp.ImmutableDenseMatrix(rows, columns, values)
         self.variables = [self._variable(v) for v in (_entries(wrt) if self.several else [wrt])]
+        self.reserved = self.graph.reserved.union(str(symbol) for symbol, _ in self.variables)
 
     def _variable(self, wanted: Any) -> Variable:
         try:
@@ -292,12 +293,12 @@ class _Problem:
                     f"its {of}"
                 )
             result.append(direction)
+        self.reserved |= set(map(str, intake.used))
         return result
 
     def names(self) -> Names:
-        """A fresh supply of names beside those of the graph."""
-        wanted = [symbol for symbol, _ in self.variables]
-        return Names(str(symbol) for symbol in [*self.graph.nodes, *self.graph.dimensions, *wanted])
+        """A fresh supply of names beside those of the graph and of all inputs."""
+        return Names(self.reserved.union(map(str, self.graph.nodes)))
 
     def results(
         self, wanted: Sequence[str], nodes: Sequence[Node], pack: Callable[[list[Any]], Any], as_graph: bool
@@ -321,7 +322,8 @@ class _Problem:
         forward = [(s, n) for s, n in self.forward if self.given_graph and n.serial in serials]
         network = topological([n for _, n in self.forward])
         equations = arrange([*forward, *last.values()], names, network, defined=len(forward))
-        return Graph.from_nodes(self.table, equations, [symbol for symbol, _ in last.values()])
+        outputs = [symbol for symbol, _ in last.values()]
+        return Graph.from_nodes(self.table, equations, outputs, self.reserved)
 
 
 def _gradients(problem: _Problem, value: Node) -> tuple[dict[int, Node | None], list[Node]]:

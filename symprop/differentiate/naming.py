@@ -2,7 +2,7 @@
 
 Names follow the blackboard: `d_h` is the adjoint of `h`; unnamed forward values that are used again are `a`,
 `a2`, ... and their adjoints `d_a`, `d_a2`, ...; other shared terms are `t`, `t2`, ... No name clashes with a
-user's.
+user's, of this target or of those that it was derived from (`Graph.reserved`).
 """
 
 from __future__ import annotations

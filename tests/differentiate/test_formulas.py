@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import sympy as sp
 
+import symprop
 from symprop import nn
 from symprop.declare import Graph, as_graph
 from symprop.declare.printing import text
@@ -304,3 +307,42 @@ def test_a_deep_expression():
     graph = grad(f, x, as_graph=True)
     nodes = topological([graph.nodes[graph.outputs[0]]])
     assert 3000 < len(nodes) < 15_000
+
+
+# -- names of shared terms ---------------------------------------------------------------------------
+
+t = sp.Symbol("t")
+SHARING = sp.sin(sp.exp(x * y)) * sp.exp(x * y) + x * y + 2 * t
+CHAINS = {
+    "jvp twice": lambda copied: jvp(copied(jvp(SHARING, x, 1, as_graph=True)), x, 1, as_graph=True),
+    "grad twice": lambda copied: grad(
+        copied(grad(Graph([(L, SHARING)]), x, as_graph=True)), x, as_graph=True
+    ),
+    "ties between": lambda copied: grad(
+        copied(grad(SHARING, x, as_graph=True)).with_ties("split"), x, as_graph=True
+    ),
+}
+
+
+@pytest.mark.parametrize("copied", [lambda graph: graph, copy.deepcopy], ids=["", "copied"])
+@pytest.mark.parametrize("name", CHAINS)
+def test_an_input_that_a_derivative_has_lost_keeps_its_name(name, copied):
+    """The second derivative named a shared term `t`, which is an argument of the first target."""
+    graph = CHAINS[name](copied)
+    assert t not in graph.names and sp.Symbol("t2") in graph.names
+    at = {x: 0.3, y: 0.7}
+    expected = float(sp.diff(SHARING, x, 2).subs(at))
+    assert float(symprop.compile(graph, args=[x, y, t])(0.3, 0.7, 5.0)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_direction_keeps_its_name():
+    """A shared term took the name of the tangent: `t = y*t`."""
+    graph = jvp(SHARING - 2 * t, x, t, as_graph=True)
+    assert t not in graph.names and t in graph.inputs
+    expected = float((t * sp.diff(SHARING, x)).subs({x: 0.3, y: 0.7, t: 5}))
+    assert float(symprop.compile(graph, args=[x, y, t])(0.3, 0.7, 5.0)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_name_of_a_result_is_not_that_of_its_direction():
+    (output,) = vjp(x**2, x, sp.Symbol("d_x"), as_graph=True).outputs
+    assert output == sp.Symbol("d_x2")
