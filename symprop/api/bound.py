@@ -11,6 +11,7 @@ import numpy as np
 
 from symprop.errors import ArgumentError, ShapeError
 from symprop.run.arguments import Argument
+from symprop.run.bound import straight
 
 __all__ = ["OnlyGradient", "Step", "bindable"]
 
@@ -38,7 +39,7 @@ class Step(functools.partial):  # type: ignore[type-arg]
     The arrays are read where they are, so a change made in place is seen by the next step; the results are
     views of buffers that every step overwrites (copy what must last). It belongs to one thread at a time.
 
-    (A `partial` without arguments is called without a Python frame in between.)
+    (A `partial` is called without a Python frame in between, see `symprop.run.bound.straight`.)
     """
 
     _held: Any
@@ -65,6 +66,7 @@ class Step(functools.partial):  # type: ignore[type-arg]
         step = cls(run)
         step._held, step._values, step._grads = held, tuple(values), tuple(grads)
         step._pack, step._fault = pack, fault
+        straight(step)
         return step
 
     @property

@@ -17,6 +17,7 @@ from functools import cache
 from typing import TypeVar
 
 __all__ = [
+    "BARRIER",
     "F32",
     "F64",
     "I1",
@@ -34,6 +35,7 @@ __all__ = [
 
 
 Shared = TypeVar("Shared")
+BARRIER = "call void @llvm.codeview.annotation(metadata !1)"  # see `Builder.keep_order`
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,9 @@ class Module:
         parts += [*self.declarations.values(), "", *self.functions.values(), ""]
         cpu = f'"target-cpu"="{self.target.cpu}" "target-features"="{self.target.features}"'
         width = f'"prefer-vector-width"="{self.target.vector_bits}"'
-        parts += [f"attributes #0 = {{ {cpu} {width} }}", "!0 = !{}", '!1 = !{!"order"}', "!2 = !{i32 1}"]
+        stack = f"alignstack={self.target.vector_bits // 8}"
+        parts += [f"attributes #0 = {{ {cpu} {width} }}", f"attributes #1 = {{ {cpu} {width} {stack} }}"]
+        parts += ["!0 = !{}", '!1 = !{!"order"}', "!2 = !{i32 1}"]
         return "\n".join(parts) + "\n"
 
 
@@ -231,15 +235,12 @@ class Builder:
         return value
 
     def define(self, head: str, attributes: str = "nounwind") -> str:
-        """The text of the function with the given head."""
-        lines = [
-            f"define {head} {attributes} #0 {{",
-            "entry:",
-            *self.entry_lines,
-            *self.lines,
-            "}",
-        ]
-        return "\n".join(lines)
+        """The text of the function with the given head. With vectors it aligns the stack to one: else what
+        waits there lies across two lines where the caller's stack ends so (AVX2: up to 1.2 times the time).
+        """
+        body = "\n".join([*self.entry_lines, *self.lines])
+        wide = self.target.vector_bits > 128 and "<" in body
+        return f"define {head} {attributes} #{1 if wide else 0} {{\nentry:\n{body}\n}}"
 
     def once(
         self, name: str, x: Value, make: Callable[[], Shared], even: bool = False, rest: Value | None = None
@@ -512,7 +513,7 @@ class Builder:
         not look across a label, and this intrinsic is one that nothing jumps to: no instruction at all.
         """
         self.module.declare("llvm.codeview.annotation", None, [Type("metadata")])
-        self.emit("call void @llvm.codeview.annotation(metadata !1)")
+        self.emit(BARRIER)
 
     def masked_load(self, pointer: Value, kind: Type, mask: Value, other: Value) -> Value:
         """The lanes where the mask is true, `other` elsewhere; memory of other lanes is not touched."""

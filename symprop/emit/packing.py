@@ -86,7 +86,7 @@ class Packing:
             group, new = new[:count], new[count:]
             columns = [list(c) for c in zip(*[args for _, args in group], strict=True)]
             values = [self._together(column) for column in columns]
-            if len(columns) == 1 and count > 1:
+            if len(columns) == 1 and values[0] is not columns[0][0]:
                 self._packed |= {item.name: (values[0], k) for k, item in enumerate(columns[0])}
             self._take_apart(op, values, [(result, k) for k, (result, _) in enumerate(group)])
             if self.apart and len(columns) == 1:
@@ -128,9 +128,12 @@ class Packing:
                 b.emit(f"{result} = shufflevector {kind} {value}, {kind} poison, <{size} x i32> <{order}>")
 
     def _together(self, items: list[Value]) -> Value:
-        """The values side by side; free lanes repeat the first, so that none computes nonsense slowly."""
+        """The values side by side; free lanes repeat the first, so that none computes nonsense slowly.
+
+        One number alone is taken for a vector too: the bits of scalars wait in registers of another kind.
+        """
         b = self.b
-        if len(items) == 1:
+        if len(items) == 1 and self.single.lanes > 1:
             return items[0]
         if all(item == items[0] for item in items) and not items[0].name.startswith("%"):
             size = self.single.lanes
@@ -148,4 +151,5 @@ class Packing:
     def _wide_type(self, items: list[Value]) -> Type:
         """The type of the values side by side."""
         kind = items[0].type
-        return vector(kind.element, kind.lanes << (len(items) - 1).bit_length())
+        least = 128 // kind.bits if kind.lanes == 1 else 1
+        return vector(kind.element, kind.lanes * max(least, 1 << (len(items) - 1).bit_length()))

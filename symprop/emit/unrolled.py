@@ -17,7 +17,7 @@ from itertools import product
 from symprop.emit import pack
 from symprop.emit.builder import I8, I64, PTR, Builder, Type, Value, vector
 from symprop.emit.columns import load_columns
-from symprop.emit.order import long_chains_first
+from symprop.emit.order import chain_alone, long_chains_first
 from symprop.emit.packing import Packing
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
@@ -83,6 +83,8 @@ class UnrolledEmitter:
                     single.nest(nest)
                 single.finish()
                 single.overwrite()
+            b.keep_order()
+            b.lines = chain_alone(b.lines, b.target)
             return
         single = _Straight(b, lanes, ins, outs, {}, samples)
         for nest in self.before:
@@ -419,11 +421,18 @@ class _Straight:
     def _reduce(self, nest: Nest, outer: Point) -> list[Value]:
         axes = tuple(a for a in nest.reduce_axes if a != SAMPLES)
         if nest.product:
-            total: Value | None = None
-            for point in _points(axes):
+            points = list(_points(axes))
+            # a sample alone waits for each sum: two products at a time (three of an odd number), then a tree
+            size = 2 if self.lanes.lanes == 1 else max(1, len(points))
+            first = size + len(points) % size
+            sums: list[Value] = []
+            for k, point in enumerate(points):
                 x, y = map(self._need, self._steps(nest.inner[:2], outer | point, []))
-                total = self.b.fmul(x, y) if total is None else self.b.fma(x, y, total)
-            return [self.lanes.constant(0) if total is None else total]
+                if k == 0 or (k >= first and (k - first) % size == 0):
+                    sums.append(self.b.fmul(x, y))
+                else:
+                    sums[-1] = self.b.fma(x, y, sums[-1])
+            return [self._tree("sum", sums)]
         terms: list[list[Value]] = [[] for _ in nest.reductions]
         for point in _points(axes):
             values = self._steps(nest.inner, outer | point, [])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, Number, Sweep, is_short
+from symprop.rewrite.report import TRANSCENDENTAL
 
 __all__ = ["contractions", "two_operands"]
 
 BLOCK = 4  # terms of a sum that are added one after the other; blocks are added in a balanced tree
+PAIR = 2  # the same for scalars of a program without samples, which waits for each result
 
 Signed = tuple[bool, Node]  # (negative, node)
 
@@ -19,19 +22,26 @@ def two_operands(table: NodeTable, roots: Sequence[Node], context: Context) -> l
 
     Operands of one level (see `Context.level`: numbers, scalars of a call, scalars of a sample, arrays
     ...) are combined with each other first, so that no array is multiplied twice by scalars. Long sums are
-    balanced trees over blocks of four: the error grows with the logarithm of their length. A quotient is
+    balanced trees over blocks of four: the error grows with the logarithm of their length. Without samples
+    scalars go in pairs, three of an odd number: a short chain of operations for one more of them; functions
+    come last, since they take longest. A quotient is
     one division where both sides have one level; an array over a scalar is a product with the reciprocal,
     one division for all entries, and so is a quotient whose reciprocal has other uses.
     """
     return Sweep(context, roots, {"add": _add, "mul": _mul, "neg": _neg}).run()
 
 
-def _tree(items: Sequence[Signed], join: Callable[[Signed, Signed], Signed]) -> Signed:
+def _tree(items: Sequence[Signed], join: Callable[[Signed, Signed], Signed], context: Context) -> Signed:
     """Blocks from left to right, blocks among each other balanced."""
-    parts = []
-    for start in range(0, len(items), BLOCK):
+    alone = not context.inputs_batched and not any(node.shape for _, node in items)
+    size = PAIR if alone else BLOCK
+    if alone:
+        items = sorted(items, key=lambda item: item[1].op in TRANSCENDENTAL)
+    first = size + len(items) % size if alone else size
+    parts: list[Signed] = []
+    for start, stop in pairwise([0, *range(first, len(items), size), len(items)]):
         value = items[start]
-        for item in items[start + 1 : start + BLOCK]:
+        for item in items[start + 1 : stop]:
             value = join(value, item)
         parts.append(value)
     while len(parts) > 1:
@@ -83,7 +93,7 @@ def _add(node: Node, sweep: Sweep) -> Node | None:
     sweep.fire("differences" if negative else "long sums")
     total: Signed | None = None
     for group in _by_level(items, context):
-        value = _tree(group, join)
+        value = _tree(group, join, context)
         total = value if total is None else join(total, value)
     assert total is not None
     return table.make("neg", (total[1],)) if total[0] else total[1]
@@ -124,13 +134,15 @@ def _mul(node: Node, sweep: Sweep) -> Node | None:
         numerator = [x for x in above if context.level(x[1]) == level]
         denominator = [x for x in below if context.level(x[1]) == level]
         if numerator and denominator:
-            value = table.make("div", (_tree(numerator, join)[1], _tree(denominator, join)[1]))
+            value = table.make(
+                "div", (_tree(numerator, join, context)[1], _tree(denominator, join, context)[1])
+            )
         elif numerator:
-            value = _tree(numerator, join)[1]
+            value = _tree(numerator, join, context)[1]
         else:
             top = total if total is not None else context.constant(-1 if negative else 1)
             negative = negative and total is not None
-            total = table.make("div", (top, _tree(denominator, join)[1]))
+            total = table.make("div", (top, _tree(denominator, join, context)[1]))
             continue
         total = value if total is None else table.make("mul", (total, value))
     if total is None:

@@ -6,13 +6,17 @@ native code needs: the address of the entry, of `None`, of a Python callable for
 of the entry. The two functions behind all steps (with and without giving the interpreter's lock away) are
 made once per process.
 
-This relies on the layout of `bytes` in CPython; on other interpreters `bound_call` gives None, and the caller
-goes through ctypes.
+What the user holds is a `functools.partial` of that function, with attributes; `straight` lets a call of it
+begin in native code too.
+
+This relies on the layout of `bytes`, of builtin functions and of `partial` in CPython; on other interpreters
+`bound_call` gives None, and the caller goes through ctypes.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -22,14 +26,25 @@ from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Value
 from symprop.emit.target import host
 from symprop.run.engine import Code, compile_text
 
-__all__ = ["Block", "Definition", "bound_call", "method_object"]
+__all__ = ["Block", "Definition", "bound_call", "method_object", "straight"]
 
 PAYLOAD = bytes.__basicsize__ - 1  # where the bytes of a bytes object begin
 HEADER = 3  # words in front of the block: entry, None, callback
 METH_NOARGS = 0x0004
+VECTORCALL_OFFSET, TYPE_FLAGS = 56, 168  # fields of PyTypeObject
+HAS_VECTORCALL = 1 << 11  # Py_TPFLAGS_HAVE_VECTORCALL
+BUILTIN: type[Any] = type(len)
+FUNCTION = 16  # field of a partial object
+METHOD, SELF, MEANING = 16, 24, 8  # fields of PyCFunctionObject, and the function of PyMethodDef
 
 _MAKE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-_API = ("Py_IncRef", "PyObject_CallNoArgs", "PyEval_SaveThread", "PyEval_RestoreThread")
+_API = (
+    "Py_IncRef",
+    "PyObject_CallNoArgs",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "PyObject_Vectorcall",
+)
 
 
 class Definition(ctypes.Structure):
@@ -115,3 +130,53 @@ def _text(name: str, release: bool) -> str:
     b.emit(f"ret ptr {none}")
     module.functions[name] = b.define(f"ptr @{name}(ptr %self, ptr %unused)")
     return module.text()
+
+
+def straight(step: functools.partial[Any]) -> None:
+    """Let `step()`, of a partial of a bound call without arguments, begin in native code.
+
+    A partial of a class of ours is called by way of the general path of types, as long as the class does not
+    say that its objects have a function for calls (from Python 3.12 on it inherits that); the function is a
+    field of the object. Nothing is changed where the fields do not lie where they are expected.
+    """
+    kind: type[Any] = type(step)
+    function: Any = step.func
+    word = ctypes.c_uint64.from_address
+    if step.args or step.keywords or _methods() is None or type(function) is not BUILTIN:
+        return
+    offset = word(id(kind) + VECTORCALL_OFFSET).value
+    expected = (
+        word(id(kind) + TYPE_FLAGS).value == kind.__flags__
+        and FUNCTION < offset <= kind.__basicsize__ - 8
+        and word(id(step) + FUNCTION).value == id(function)
+        and word(id(function) + SELF).value == id(function.__self__)
+    )
+    if expected:
+        word(id(step) + offset).value = _straight().address
+        word(id(kind) + TYPE_FLAGS).value |= HAS_VECTORCALL
+
+
+@lru_cache(maxsize=1)
+def _straight() -> Code:
+    """`ptr call(ptr partial, ptr args, i64 count, ptr names)`: what the function of a partial does with its
+    `self`; with arguments the function is called as any object.
+    """
+    module = Module(host())
+    b = Builder(module)
+    partial, args, count, names = (Value(f"%a{k}", t) for k, t in enumerate((PTR, PTR, I64, PTR)))
+    module.declare("PyObject_Vectorcall", PTR, [PTR, PTR, I64, PTR])
+    function = b.load(b.element(partial, FUNCTION, I8), PTR)
+    none = b.icmp("eq", b.shl(count, b.const(1, I64)), b.const(0, I64))  # the highest bit is a flag
+    plain, other = b.label("plain"), b.label("other")
+    b.branch(b.and_(none, b.icmp("eq", names, Value("null", PTR))), plain, other)
+    b.start(other)
+    b.emit(f"ret ptr {b.call('PyObject_Vectorcall', PTR, [function, args, count, names])}")
+    b.start(plain)
+    method = b.load(b.element(function, METHOD, I8), PTR)
+    code = b.load(b.element(method, MEANING, I8), PTR)
+    block = b.load(b.element(function, SELF, I8), PTR)
+    b.emit(f"ret ptr {b.assign(PTR, f'tail call ptr {code}(ptr {block}, ptr null)')}")
+    name = "symprop.straight"
+    module.functions[name] = b.define(f"ptr @{name}(ptr %a0, ptr %a1, i64 %a2, ptr %a3)")
+    address = ctypes.cast(ctypes.pythonapi.PyObject_Vectorcall, ctypes.c_void_p).value or 0
+    return compile_text(module.text(), host(), 2, name, {"PyObject_Vectorcall": address})

@@ -43,7 +43,7 @@ def test_a_sweep_finds_a_wrong_function():
     target = ulp_sweep.make_target("host")
     library = ulp_sweep.Library(target, "float", target.lanes("float"), ["sin"])
     count, error, _ = float32_sweep.measure(library, "sin", 1 << 16)
-    assert count == 1 << 16 and error < 0.6
+    assert count == 1 << 16 and error < 0.8
 
     class Off:
         def __call__(self, name, x):

@@ -1,6 +1,8 @@
 """The other passes alone (definitions, batch sums, powers, two operands, multiply and add), the report and
 the counts."""
 
+import itertools
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -204,15 +206,35 @@ def test_an_array_is_not_divided_by_a_scalar(bench, ops):
     assert after.op == "div"
 
 
-def test_long_sums_are_balanced(bench):
+@pytest.mark.parametrize(
+    ("batched", "depth_of_all"),
+    [(frozenset([sp.Symbol("x0")]), 3 + 4), (frozenset(), 1 + 5)],  # blocks of four with samples, else of two
+)
+def test_long_sums_are_balanced(bench, batched, depth_of_all):
     t = bench.table
     xs = bench.scalars("x:64")
-    (after,) = lowered(bench, t.add(*xs))
+    # a batched input beside the sum: the sum itself is one of scalars of the call
+    after, _ = lowered(bench, t.add(*xs[1:], t.symbol(sp.Symbol("more"))), xs[0], batched=batched)
     depth = {}
     for node in topological([after]):
         depth[node.serial] = 1 + max((depth[a.serial] for a in node.args), default=0)
-    assert depth[after.serial] - 1 == 3 + 4  # within blocks of four, then over 16 blocks
+    assert depth[after.serial] - 1 == depth_of_all
     assert sum(n.op == "add" for n in topological([after])) == 63
+
+
+def test_a_sample_alone_does_not_wait_longer_than_it_must(bench):
+    """Of an odd number three go together; a function is added last, an array in blocks of four as ever."""
+    t, (a, b, c, d, e) = bench.table, bench.scalars("a b c d e")
+    add = lambda x, y: t.make("add", (x, y))  # noqa: E731
+    total = add(add(add(a, b), c), add(d, e))
+    assert lowered(bench, t.add(a, b, c, d, e)) == [total]
+    log = t.call("log", e)
+    for row in itertools.permutations((a, b, log)):
+        (after,) = lowered(bench, t.add(*row))
+        assert log in after.args
+    arrays = [bench.matrix(f"A{k}", 2, 2) for k in range(4)]
+    (after,) = lowered(bench, t.add(*arrays))
+    assert sorted(n.op for n in after.args) == ["add", "symbol"]
 
 
 def test_what_is_rarer_is_combined_first(bench):

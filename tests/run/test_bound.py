@@ -1,5 +1,6 @@
 """Native steps: reference counts, errors, and what they keep alive."""
 
+import functools
 import gc
 import sys
 import types
@@ -12,6 +13,7 @@ import sympy as sp
 from symprop.errors import ArgumentError
 from symprop.graph import NodeTable
 from symprop.run import build
+from symprop.run.bound import straight
 
 
 def prepared(samples=3):
@@ -62,3 +64,46 @@ def test_a_step_keeps_its_code_and_arrays_alive():
     del step
     gc.collect()
     assert gone() is None
+
+
+class Held(functools.partial):
+    """A partial with attributes, as a bound step is."""
+
+
+def test_a_partial_of_a_step_goes_straight_to_native_code():
+    _, step, labels, view = prepared()
+    held = Held(step)
+    held.name = "kept"
+    held()
+    straight(held)
+    labels[:] = labels[::-1].copy()
+    assert held() is None and held.name == "kept"
+    np.testing.assert_array_equal(view, labels)
+    for wrong in (lambda: held(1), lambda: held(a=1), lambda: held(*[1, 2], b=3)):
+        with pytest.raises(TypeError, match=r"no (keyword )?arguments"):
+            wrong()
+    labels[1] = 4
+    with pytest.raises(ArgumentError, match="index 4 in row 1"):
+        held()
+    labels[1] = 0
+    before = [sys.getrefcount(o) for o in (held, step)]
+    for _ in range(1000):
+        held()
+    assert [sys.getrefcount(o) for o in (held, step)] == before
+
+
+def test_other_partials_of_the_class_stay_as_they_are():
+    _, step, _, view = prepared()
+    straight(Held(step))
+    calls = []
+    other = Held(calls.append)
+    straight(other)
+    other(3)
+    Held(calls.append, 4)()
+    python = Held(lambda *args, **named: calls.append((args, named)))
+    straight(python)
+    python(1, a=2)
+    assert calls == [3, 4, ((1,), {"a": 2})]
+    view[:] = -1
+    Held(step)()
+    assert (view >= 0).all()

@@ -198,14 +198,16 @@ def look_up(b: Builder, values: Sequence[float], index: Value) -> Value:
     return narrow(b, found, lanes)
 
 
-def scaled(b: Builder, x: Value, exponent: Value) -> Value:
-    """x 2^n, rounded once, right to overflow and to subnormal results.
+def scaled(b: Builder, x: Value, exponent: Value, more: float = 0.0) -> Value:
+    """(x + more) 2^n, rounded as the sum is and once more where the result is subnormal, right to overflow.
 
     One instruction of AVX-512, of which `exponent` may be the number n, or any number from n to n + 1.
     Elsewhere, and there too, it is bits with n + 2 bias in their low part, as `whole_and_bits` gives them:
     with u = floor((n + 2 bias) / 2) the factors 2^(u - bias) and 2^(n + bias - u) both are normal numbers;
     what stands above in the bits is shifted out.
     """
+    if more and (has_native(b) or not b.target.fma):
+        x = b.fadd(x, number(b, x, more))
     if exponent.type.is_float:
         return native(b, "scalef", x, exponent)
     bits, kind = exponent, exponent.type
@@ -214,7 +216,12 @@ def scaled(b: Builder, x: Value, exponent: Value) -> Value:
         return native(b, "scalef", x, b.fsub(b.bitcast(bits, x.type), start))
     half = b.lshr(bits, b.const(1, kind))
     rest = b.sub(bits, half)
-    return b.fmul(b.fmul(x, power_of_two(b, half, x.type)), power_of_two(b, rest, x.type))
+    first = power_of_two(b, half, x.type)
+    if more and b.target.fma:  # one operation less than the sum and the product
+        part = b.fma(x, first, first if more == 1.0 else b.fmul(first, number(b, x, more)))
+    else:
+        part = b.fmul(x, first)
+    return b.fmul(part, power_of_two(b, rest, x.type))
 
 
 def power_of_two(b: Builder, bits: Value, kind: Type) -> Value:

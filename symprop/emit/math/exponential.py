@@ -70,14 +70,15 @@ class Near(NamedTuple):
 def near(b: Builder, x: Value, less: Value | None = None, relative: bool = False) -> Near:
     """The parts of exp(x - less) on processors that look up powers of two in a register: eight (float32:
     sixteen) of them leave a short polynomial. `less` is far below x; `relative` asks for all digits of
-    exp(r) - 1."""
+    exp(r) - 1, and leaves the low part of ln 2 out of r."""
     element, digits = x.type.element, fraction_bits(x.type)
     high, low = table.POWERS[element]
     middle = number(b, x, 1.5 * 2.0 ** (digits + 1 - len(high).bit_length()))
     shifted = mul_add(b, x, number(b, x, table.LOG2E[element][0]), middle)
     n = b.fsub(shifted, middle)  # a multiple of 1/8
     index = b.bitcast(shifted, x.type.integer)
-    r = reduce(b, x, n, less)
+    ln2 = number(b, x, table.LN2[element][0])
+    r = negative_mul_add(b, n, ln2, x) if relative else reduce(b, x, n, less)
     terms = table.EXPM1_NEAR if relative else table.EXP_NEAR
     series = estrin(b, r, terms[element])
     return Near(look_up(b, high, index), look_up(b, low, index), r, b.fmul(r, r), series, n)
@@ -106,8 +107,8 @@ def power(b: Builder, x: Value, more: Value | None = None) -> Value:
         return scaled(b, b.fadd(high, mul_add(b, high, p, low)), exponent)
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
     r = reduce(b, x, n, less)
-    part = mul_add(b, b.fmul(r, r), polynomial(b, r, table.EXP_SHORT[x.type.element]), r)
-    return scaled(b, b.fadd(part, number(b, x, 1.0)), bits)
+    part = mul_add(b, b.fmul(r, r), estrin(b, r, table.EXP_SHORT[x.type.element]), r)
+    return scaled(b, part, bits, 1.0)
 
 
 def small_rest(b: Builder, rest: Value) -> Value:

@@ -15,6 +15,7 @@ from symprop.emit.math.common import (
     INF,
     NAN,
     bias,
+    estrin,
     fraction_bits,
     has_native,
     is_double,
@@ -57,20 +58,23 @@ def special(b: Builder, x: Value, result: Value) -> Value:
     return b.select(b.fcmp("ogt", x, number(b, x, 0.0)), result, edge)
 
 
-def log_tail(b: Builder, f: Value) -> Value:
-    """log(1 + f) - f for 3/4 <= 1 + f < 3/2, absolute error 2^-58 (float32: 2^-28) times |f|."""
+def log_tail(b: Builder, f: Value) -> tuple[Value, Value]:
+    """Two factors of log(1 + f) - f, 3/4 <= 1 + f < 3/2, absolute error 2^-58 (float32: 2^-28) times |f|."""
     if not is_double(f):
-        return b.fmul(b.fmul(f, f), polynomial(b, f, table.LOG["float"]))
+        return b.fmul(f, f), polynomial(b, f, table.LOG["float"])
     s = b.fdiv(f, b.fadd(f, number(b, f, 2.0)))
     z = b.fmul(s, s)
-    return b.fmul(s, mul_sub(b, z, polynomial(b, z, table.LOG["double"]), f))
+    return s, mul_sub(b, z, estrin(b, z, table.LOG["double"]), f)
 
 
-def sum_of_parts(b: Builder, k: Value, f: Value, small: Value) -> Pair:
-    """k ln 2 + f + small as a pair that is not normal: the second part is below 2^-2 of the first."""
+def sum_of_parts(b: Builder, k: Value, f: Value, small: Value | None = None) -> Pair:
+    """k ln 2 + log(1 + f) + small as a pair that is not normal: the second part is below 2^-2 of the first.
+
+    The tail of the logarithm comes last: everything else is there before its division."""
     high, low = table.LN2[f.type.element]
     total, error = fast_two_sum(b, b.fmul(k, number(b, f, high)), f)
-    return total, b.fadd(error, mul_add(b, k, number(b, f, low), small))
+    rest = mul_add(b, k, number(b, f, low), error if small is None else b.fadd(error, small))
+    return total, mul_add(b, *log_tail(b, f), rest)
 
 
 def parts(b: Builder, x: Value) -> tuple[Value, Value]:
@@ -87,7 +91,7 @@ def parts(b: Builder, x: Value) -> tuple[Value, Value]:
 def log(b: Builder, x: Value) -> Value:
     """log(x), below 1 ULP (float32: 1.2)."""
     k, f = parts(b, x)
-    high, low = sum_of_parts(b, k, f, log_tail(b, f))
+    high, low = sum_of_parts(b, k, f)
     return special(b, x, b.fadd(high, low))
 
 
@@ -95,7 +99,7 @@ def log_sum(b: Builder, k: Value, f: Value, correction: Value) -> Value:
     """k ln 2 + log(1 + f + correction), the correction below an ULP or so of 1 + f."""
     # 1/(1 + f) to a few digits: 1 - f + f^2
     slope = mul_add(b, f, b.fsub(f, number(b, f, 1.0)), number(b, f, 1.0))
-    high, low = sum_of_parts(b, k, f, mul_add(b, correction, slope, log_tail(b, f)))
+    high, low = sum_of_parts(b, k, f, b.fmul(correction, slope))
     return b.fadd(high, low)
 
 
@@ -139,7 +143,7 @@ def to_base(b: Builder, x: Value, unit: Sequence[float], factor: Sequence[float]
     """k unit + factor log(1 + f) for the logarithm k ln 2 + log(1 + f) of x; both numbers in two parts, of
     which a unit of 1 has one."""
     k, f = parts(b, x)
-    first, rest = fast_two_sum(b, f, log_tail(b, f))
+    first, rest = fast_two_sum(b, f, b.fmul(*log_tail(b, f)))
     high, low = (number(b, x, c) for c in factor)
     product, error = two_product(b, first, high)
     error = mul_add(b, rest, high, mul_add(b, first, low, error))

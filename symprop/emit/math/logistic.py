@@ -30,7 +30,7 @@ from symprop.emit.math.common import (
     with_sign,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, remainder, two_product
-from symprop.emit.math.exponential import near, outwards, power_pair, reduce
+from symprop.emit.math.exponential import near, outwards, power_pair
 from symprop.emit.math.logarithm import log_tail
 
 __all__ = ["sigmoid", "sigmoid_prime", "softplus", "tanh", "tanh_prime"]
@@ -127,7 +127,8 @@ def softplus(b: Builder, x: Value, rest: Value | None = None) -> Value:
     twos = [b.select(upper, number(b, x, part), zero) for part in table.LN2[x.type.element]]
     slope = negative_mul_add(b, high, half, number(b, x, SLOPE))
     total, error = fast_two_sum(b, twos[0], f)
-    part = b.fadd(total, b.fadd(error, b.fadd(twos[1], mul_add(b, low, slope, log_tail(b, f)))))
+    rest = mul_add(b, low, slope, b.fadd(error, twos[1]))
+    part = b.fadd(total, mul_add(b, *log_tail(b, f), rest))
     positive = b.select(b.fcmp("olt", x, zero), zero, x)
     return b.fadd(positive, part)
 
@@ -136,45 +137,61 @@ def softplus(b: Builder, x: Value, rest: Value | None = None) -> Value:
 
 
 class Parts(NamedTuple):
-    """Of x: h = (1 - exp(-2|x|))/2, 1 - h, and exp(-2|x|)/2 less a power of two."""
+    """Of x, h = (1 - exp(-2|x|))/2: 1 - h, the rounded h over that, and exp(-2|x|)/2 less a power of two."""
 
-    h: Pair
     below: Pair
-    inverse: Value  # of the first number of it
+    gap: Value  # 1 less the rounded h and 1 - h
+    quotient: Value  # of the rounded h and 1 - h
+    inverse: Value  # of the rounded 1 - h, nearly: 1 + quotient
     power: Callable[[], tuple[Value, Value | None]]
     whole: Callable[[Value], Value]  # times that power of two and 2
 
 
 def parts(b: Builder, x: Value, rest: Value | None = None) -> Parts:
-    """The parts of tanh and its derivative, for |x| as far as the derivative is not zero."""
+    """The parts of tanh and its derivative, for |x| as far as the derivative is not zero.
+
+    n ln 2 is taken from 2|x| but for the low part of ln 2, which leaves no rounding error; what that part is
+    worth goes into the low numbers of the pairs, beside the chain of operations.
+    """
     write = near_parts if has_native(b) else write_parts
     return b.once("parts of tanh", x, lambda: write(b, x, rest), even=True, rest=rest)
+
+
+def left_out(b: Builder, n: Value, rest: Value | None) -> Value:
+    """1 - exp(-y) for y = n (low part of ln 2) + 2 rest."""
+    y = b.fmul(n, number(b, n, table.LN2[n.type.element][1]))
+    y = y if rest is None else b.fadd(y, b.fadd(rest, rest))
+    # y^2/2 is far below the last place in float64
+    return y if is_double(n) else negative_mul_add(b, b.fmul(y, number(b, n, 0.5)), y, y)
 
 
 def near_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
     """The parts from powers of two in a register."""
     half, one = number(b, x, 0.5), number(b, x, 1.0)
     more = None if rest is None else outwards(b, x, rest)
-    more = None if more is None else b.fadd(more, more)
     negative = b.fneg(b.fabs(x))
     twice = at_least(b, b.fadd(negative, negative), -750.0 if is_double(x) else -107.0)
-    high, low, r, square, series, exponent = near(b, twice, more, relative=True)
+    high, low, r, square, series, exponent = near(b, twice, relative=True)
     p, error = fast_two_sum(b, r, b.fmul(square, series))  # exp(r) - 1
+    gone = left_out(b, exponent, more)
+    error = b.fsub(error, mul_add(b, gone, p, gone))
     less = b.fsub(exponent, one)
     top, bottom = native(b, "scalef", high, less), native(b, "scalef", low, less)
     base, lost = fast_two_sum(b, half, b.fneg(top))
-    h = product_plus(b, b.fneg(top), p, (base, b.fsub(lost, mul_add(b, top, error, bottom))))
-    total, error = fast_two_sum(b, one, b.fneg(h[0]))
+    h, small = product_plus(b, b.fneg(top), p, (base, b.fsub(lost, mul_add(b, top, error, bottom))))
+    below, gap = fast_two_sum(b, one, b.fneg(h))
 
     def power() -> tuple[Value, None]:
-        return b.fadd(high, mul_add(b, high, p, low)), None
+        return b.fadd(high, mul_add(b, high, p, mul_add(b, high, error, low))), None
 
-    below = total, b.fsub(error, h[1])
-    return Parts(h, below, b.fdiv(one, total), power, lambda y: scaled(b, y, exponent))
+    quotient = b.fdiv(h, below)
+    inverse, under = b.fadd(one, quotient), b.fsub(gap, small)
+    return Parts((below, under), gap, quotient, inverse, power, lambda y: scaled(b, y, exponent))
 
 
 def write_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
     element, kind = x.type.element, x.type
+    half, one = number(b, x, 0.5), number(b, x, 1.0)
     more = None if rest is None else outwards(b, x, rest)
     x = at_least(b, b.fneg(b.fabs(x)), -375.0 if is_double(x) else -53.5)
     # as `whole_and_bits`, but the power of two stops where it is nothing beside 1/2
@@ -183,31 +200,31 @@ def write_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
     stopped = at_least(b, shifted, middle - (1000.0 if is_double(x) else 100.0))
     bits = b.bitcast(stopped, kind.integer)
     scale = power_of_two(b, bits, kind)
-    r = reduce(b, b.fadd(x, x), b.fsub(shifted, number(b, x, middle)))
-    r = r if more is None else b.fsub(r, b.fadd(more, more))
+    n = b.fsub(shifted, number(b, x, middle))
+    r = negative_mul_add(b, n, number(b, x, table.LN2[element][0]), b.fadd(x, x))
     first = b.fmul(scale, r)
     part, less = product_plus(b, b.fmul(first, r), estrin(b, r, table.EXP[element]), (first, None))
-    # from here on nothing is lost: h is -part - less where the power is 1/2
-    half = number(b, x, 0.5)
     power, lost = fast_two_sum(b, scale, part)
-    lost = b.fadd(lost, less)
-    (h, error), (below, rest) = (fast_two_sum(b, half, y) for y in (b.fneg(power), power))
+    lost = b.fadd(lost, negative_mul_add(b, power, left_out(b, n, more), less))
+    # the sums with 1/2 are there before the series: h is -part where the power of two is 1/2
+    h, below = b.fsub(b.fsub(half, scale), part), b.fadd(b.fadd(half, scale), part)
+    under = b.fadd(b.fsub(power, b.fsub(below, half)), lost)
+    gap = b.fsub(b.fsub(one, below), h)
 
     def whole(y: Value) -> Value:
         left = b.sub(b.bitcast(shifted, kind.integer), bits)
         return b.fmul(y, power_of_two(b, b.add(left, b.const(bias(kind) + 1, left.type)), kind))
 
-    inverse = b.fdiv(number(b, x, 1.0), below)
-    return Parts((h, b.fsub(error, lost)), (below, b.fadd(rest, lost)), inverse, lambda: (power, lost), whole)
+    quotient = b.fdiv(h, below)
+    return Parts((below, under), gap, quotient, b.fadd(one, quotient), lambda: (power, lost), whole)
 
 
 def tanh(b: Builder, x: Value, rest: Value | None = None) -> Value:
-    """h/(1 - h) with the sign of x, h = (1 - exp(-2|x|))/2; below 1.2 ULP."""
-    (h, low), (below, under), inverse = parts(b, x, rest)[:3]
-    first = b.fmul(h, inverse)
-    left = b.fneg(remainder(b, first, below, h))
-    small = b.fadd(left, negative_mul_add(b, first, under, low))
-    return with_sign(b, mul_add(b, small, inverse, first), x)
+    """h/(1 - h) with the sign of x, h = (1 - exp(-2|x|))/2; below 1.3 ULP."""
+    (_, under), gap, quotient, inverse = parts(b, x, rest)[:4]
+    # what h lost is gap - under: quotient/below under less that is inverse under - gap, over below
+    small = negative_mul_add(b, inverse, under, gap)
+    return with_sign(b, mul_add(b, small, inverse, quotient), x)
 
 
 def tanh_prime(b: Builder, x: Value, rest: Value | None = None) -> Value:

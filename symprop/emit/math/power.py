@@ -36,7 +36,7 @@ from symprop.emit.math.doubledouble import (
     two_sum,
 )
 from symprop.emit.math.exponential import exp, exp_pair
-from symprop.emit.math.logarithm import log_tail, parts, sum_of_parts
+from symprop.emit.math.logarithm import parts, sum_of_parts
 
 __all__ = ["cbrt", "integer_power", "log_as_pair", "log_from_ratio", "pow_"]
 
@@ -90,7 +90,7 @@ def power_core(b: Builder, x: Value, y: Value, single: bool) -> Value:
     exponent = at_least(b, at_most(b, y, limit), -limit)
     if single:
         k, f = parts(b, base)
-        high, low = sum_of_parts(b, k, f, log_tail(b, f))
+        high, low = sum_of_parts(b, k, f)
         value = exp(b, b.fmul(exponent, b.fadd(high, low)))
     else:
         product, error = multiply_pair(b, log_as_pair(b, base), exponent)
