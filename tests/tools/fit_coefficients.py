@@ -1,4 +1,4 @@
-"""Fit the polynomials of `symprop.emit.math` and write them to `symprop/emit/math/coefficients.py`.
+"""Fit the polynomials of `symprop.emit.math` and write its `coefficients.py` and `gamma_coefficients.py`.
 
     python tests/tools/fit_coefficients.py [NAME ...]     fit all (or print the named ones only)
 
@@ -487,7 +487,10 @@ def gamma() -> Table:
     }
 
 
-FAMILIES = (exponential, logarithm, trigonometric, inverse_trigonometric, roots, error, gamma)
+FAMILIES: dict[str, tuple[Callable[[], Table], ...]] = {
+    "coefficients": (exponential, logarithm, trigonometric, inverse_trigonometric, roots, error),
+    "gamma_coefficients": (gamma,),
+}
 
 
 def literal(value: Any, indent: int = 0) -> str:
@@ -505,24 +508,25 @@ def literal(value: Any, indent: int = 0) -> str:
 
 
 def main(names: Sequence[str]) -> None:
-    """Write the module of all tables, or print the families named."""
-    tables: Table = {}
-    for family in FAMILIES:
-        if not names or family.__name__ in names:
-            tables[f"# {family.__name__}: {(family.__doc__ or '').strip()}"] = None
-            tables.update(family())
-    lines = [
-        '"""Coefficients, written by tests/tools/fit_coefficients.py, which says what they are."""',
-        "",
-    ]
-    for name, value in tables.items():
-        lines.append(f"\n{name}" if name.startswith("#") else f"{name} = {literal(value)}")
-    text = "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
-    if names:
-        print(text)
-    else:
-        path = Path(__file__).parents[2] / "symprop/emit/math/coefficients.py"
-        path.write_text(text, encoding="utf-8")
+    """Write the modules of all tables, or print the families named."""
+    for module, families in FAMILIES.items():
+        tables: Table = {}
+        for family in families:
+            if not names or family.__name__ in names:
+                tables[f"# {family.__name__}: {(family.__doc__ or '').strip()}"] = None
+                tables.update(family())
+        lines = [
+            '"""Coefficients, written by tests/tools/fit_coefficients.py, which says what they are."""',
+            "",
+        ]
+        for name, value in tables.items():
+            lines.append(f"\n{name}" if name.startswith("#") else f"{name} = {literal(value)}")
+        text = "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+        if not names:
+            path = Path(__file__).parents[2] / f"symprop/emit/math/{module}.py"
+            path.write_text(text, encoding="utf-8")
+        elif tables:
+            print(text)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from symprop.emit.builder import Builder, Value
-from symprop.emit.math import coefficients as table
+from symprop.emit.math import coefficients
+from symprop.emit.math import gamma_coefficients as table
 from symprop.emit.math.common import (
     INF,
     NAN,
@@ -64,7 +65,7 @@ def log_of_one_plus(b: Builder, u: Pair) -> Pair:
     top = choose(b, upper, add_pairs(b, constant(b, u[0], -1.0), u), u)
     bottom = choose(b, upper, constant(b, u[0], 3.0), constant(b, u[0], 2.0))
     fraction = log_from_ratio(b, divide_pairs(b, top, add_pairs(b, bottom, u)))
-    ln2 = pair_of(b, u[0], table.LN2_PAIR["double"])
+    ln2 = pair_of(b, u[0], coefficients.LN2_PAIR["double"])
     return choose(b, upper, add_pairs(b, ln2, fraction), fraction)
 
 
@@ -119,7 +120,7 @@ def positive(b: Builder, x: Pair, y: Pair) -> tuple[Pair, Pair]:
     total = add_pairs(b, a, small)
     ratio = divide_pairs(b, (b.fmul(total[0], scale), b.fmul(total[1], scale)), c)
     second = log_of_pair(b, ratio)
-    ln2 = pair_of(b, one, table.LN2_PAIR["double"])
+    ln2 = pair_of(b, one, coefficients.LN2_PAIR["double"])
     back = b.select(far, number(b, one, 128.0), number(b, one, 0.0))
     second = add_pairs(b, second, multiply_pair(b, ln2, back))
     second = multiply_pairs(b, second, small)

@@ -4,13 +4,13 @@ Stirling's series for y >= 8, smaller arguments by the recurrence gamma(y) = gam
 negative ones by reflection gamma(-a) = -pi/(a sin(pi a) gamma(a)), all in pairs; polynomials next to the
 zeros of log gamma at 1 and 2 and to the positive zero of digamma. Next to the zeros at negative arguments the
 error is a few units of 2^-56 absolute, not relative. float32 goes through float64. Coefficients:
-`coefficients.py`.
+`gamma_coefficients.py`.
 """
 
 from __future__ import annotations
 
 from symprop.emit.builder import Builder, Value
-from symprop.emit.math import coefficients as table
+from symprop.emit.math import gamma_coefficients as table
 from symprop.emit.math.common import (
     INF,
     NAN,
