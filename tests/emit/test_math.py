@@ -93,6 +93,14 @@ def test_points_that_a_search_has_found(target, name, fast, limit, points):
     assert error <= limit, at
 
 
+@pytest.mark.parametrize("target", targets())
+def test_points_that_a_sweep_has_found(target):
+    """Where 2 + y is rounded, y in (2.75, 4) and (6, 8)."""
+    points = np.array([3.26949430, 6.63101625, 6.63129950, 7.08556510], np.float32)
+    error, at = sweep.worst_of(library(target, "float"), "erfc", (points,), long=False)
+    assert error <= 1.5, at
+
+
 def test_a_search_comes_to_larger_errors():
     code = library("host", "double")
     args = (np.linspace(0.4, 0.9, 50),)

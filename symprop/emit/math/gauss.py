@@ -68,6 +68,7 @@ class Under(NamedTuple):
     middle: float
     near: float
     series: Sequence[float]
+    steep: bool = True  # only next to -1
 
 
 def tail(b: Builder, known: Bell, under: Under) -> Value:
@@ -75,8 +76,12 @@ def tail(b: Builder, known: Bell, under: Under) -> Value:
     size, power, exponent = known
     one = number(b, size, 1.0)
     # (y - near)/(y + near), in the way that rounds least next to -1, where the series is steep
-    t = b.fdiv(size, b.fadd(size, number(b, size, under.near)))
+    near = number(b, size, under.near)
+    smaller = size if under.steep else at_most(b, size, under.near)
+    t = b.fdiv(smaller, b.fadd(size, near))
     t = mul_add(b, t, number(b, size, 2.0), number(b, size, -1.0))
+    if not under.steep:  # 1 - 2 near/(y + near) rounds less beyond near
+        t = b.copysign(t, b.fsub(size, near))
     factor = fast_two_sum(b, number(b, size, under.middle), polynomial(b, t, under.series))
     below = fast_two_sum(b, one, size)  # exact for a large size too: the sum less 1 is
     inverse = b.fdiv(one, below[0])
@@ -98,9 +103,10 @@ def normal_cdf(b: Builder, x: Value, rest: Value | None = None) -> Value:
 
 def erfc(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """1 - erf(x): exp(-x^2) (0.75 + ERFC(t))/(1 + |x|) above zero, t = (|x| - near)/(|x| + near) with near 3
-    (float32: 2), and two less that below; below 1.2 ULP in both tails. `rest` is what x lost when it was
-    rounded."""
-    under = Under(0.75, 3.0 if is_double(x) else 2.0, table.ERFC[x.type.element])
+    (float32: 2), and two less that below; below 1.3 ULP (float32: 1.5) in both tails. `rest` is what x lost
+    when it was rounded."""
+    double = is_double(x)
+    under = Under(0.75, 3.0 if double else 2.0, table.ERFC[x.type.element], steep=double)
     outside = tail(b, bell(b, x, False, rest), under)
     negative = b.fcmp("olt", x, number(b, x, 0.0))
     return b.select(negative, b.fsub(number(b, x, 2.0), outside), outside)
