@@ -131,9 +131,8 @@ def _is_declared_nonzero(node: Node) -> bool:
 # binary digits before the point of an argument beyond which mpmath is not asked: it needs as many digits
 # more. An exponential of what is within has an exponent of that many bits; four times the range of a double
 REACH = 4096
-_PERIODIC_REACH = (
-    2**17
-)  # of sin, cos and tan, whose values stay small: pi to that many bits takes milliseconds
+# of sin, cos and tan, whose values stay small: pi to that many bits takes milliseconds
+_PERIODIC_REACH = 2**17
 _BY_SQUARING = 32  # bits of an exponent up to which a power is a chain of squares
 
 

@@ -257,18 +257,17 @@ def _with_powers(args: Sequence[Any]) -> list[tuple[Any, Any]]:
 # -- cofactors ------------------------------------------------------------------------------------------
 
 
-def _slope(t: T, node: N, *directions: N) -> N:
+def _slope(t: T, a: N, *directions: N) -> N:
     """The derivatives of a determinant are symmetric in their directions."""
-    a, *known = node.args
-    return t.make("cofactor_slope", (a, *sorted([*known, *directions], key=lambda n: n.serial)))
+    return t.make("cofactor_slope", (a, *sorted(directions, key=lambda n: n.serial)))
 
 
 _declare(
     "cofactor",
     _square("cofactor"),
     elimination.cofactor,
-    vjp=lambda t, node, up: [_slope(t, node, up)],  # the second derivative of det is symmetric
-    jvp=lambda t, node, tangents: None if tangents[0] is None else _slope(t, node, tangents[0]),
+    vjp=lambda t, node, up: [_slope(t, *node.args, up)],  # the second derivative of det is symmetric
+    jvp=lambda t, node, tangents: None if tangents[0] is None else _slope(t, *node.args, tangents[0]),
     latex=r"\operatorname{cof}\left({0}\right)",
     summary="cofactor(A): the matrix of cofactors, det(A)*A**-T where A is regular; the gradient of det(A)",
     source="Magnus and Neudecker, Matrix Differential Calculus, section 8.3",
@@ -287,10 +286,7 @@ def _slope_shape(args: Args, attrs: Any) -> tuple[Shape, str]:
 
 def _in_place_of(t: T, node: N, k: int, direction: N) -> N:
     """The slope with another direction in the place of argument k; the matrix has one more."""
-    if k == 0:
-        return _slope(t, node, direction)
-    others = [w for i, w in enumerate(node.args) if i != k]
-    return t.make("cofactor_slope", (others[0], *sorted([*others[1:], direction], key=lambda n: n.serial)))
+    return _slope(t, *(w for i, w in enumerate(node.args) if i != k or k == 0), direction)
 
 
 def _slope_vjp(t: T, node: N, upstream: N) -> list[N | None]:

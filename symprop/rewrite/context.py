@@ -12,7 +12,7 @@ import sympy as sp
 
 from symprop.graph import Node, NodeTable
 
-__all__ = ["Context", "Number", "Sweep", "entries", "is_short", "magnitude"]
+__all__ = ["Context", "Number", "Sweep", "entries", "is_short", "magnitude", "simplest"]
 
 Number = int | Fraction
 
@@ -157,7 +157,7 @@ def _rational(value: object) -> Number | None:
     if isinstance(value, sp.Float) and value.is_finite:
         sign, mantissa, exponent, _ = value._mpf_
         exact = Fraction(int(mantissa) * (-1) ** int(sign)) * Fraction(2) ** int(exponent)
-        return exact.numerator if exact.denominator == 1 else exact
+        return simplest(exact)
     return None
 
 
@@ -167,6 +167,11 @@ def is_short(value: Number) -> bool:
     if isinstance(value, int):
         return value.bit_length() <= 512
     return value.numerator.bit_length() <= 512 and value.denominator.bit_length() <= 512
+
+
+def simplest(value: Number) -> Number:
+    """The number as an `int` where it is whole."""
+    return value.numerator if value.denominator == 1 else value
 
 
 def magnitude(value: Number) -> Number:

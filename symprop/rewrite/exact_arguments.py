@@ -14,7 +14,7 @@ from fractions import Fraction
 import sympy as sp
 
 from symprop.graph import Node, NodeTable
-from symprop.rewrite.context import Context, NodeRule, Sweep
+from symprop.rewrite.context import Context, NodeRule, Sweep, simplest
 
 __all__ = ["exact_arguments"]
 
@@ -253,7 +253,7 @@ class _Pairs:
     def _number(self, x: Node) -> Pair:
         high, extra = _rounded(x.attrs[0])
         low = self.context.constant(Fraction(float(high * extra))) if extra else None
-        return self.context.constant(_short(high)), low
+        return self.context.constant(simplest(high)), low
 
     def _product(self, x: Pair, y: Pair) -> Pair:
         t, (a, b) = self.table, (x[0], y[0])
@@ -296,7 +296,3 @@ class _Pairs:
         for p in parts:
             total = p if total is None else self.table.make("add", (total, p))
         return total
-
-
-def _short(value: Fraction) -> int | Fraction:
-    return value.numerator if value.denominator == 1 else value

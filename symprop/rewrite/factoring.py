@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.context import Context, Number, Sweep, simplest
 from symprop.rewrite.matching import Pattern, build, show
 from symprop.rewrite.products import Reading, even_argument, read
 
@@ -255,7 +255,7 @@ def _group(
             for k, c in sorted(total.items())
         ]
         factors.append(table.add(*powers))
-    return table.mul(context.constant(_short(scale)), *base, *factors)
+    return table.mul(context.constant(simplest(scale)), *base, *factors)
 
 
 def _others(f: Node, term: _Term, aliases: dict[int, Polynomial]) -> list[tuple[Node, Number]]:
@@ -269,10 +269,6 @@ def _others(f: Node, term: _Term, aliases: dict[int, Polynomial]) -> list[tuple[
 def _exponent(value: Number) -> int:
     assert isinstance(value, int)
     return value
-
-
-def _short(value: Number) -> Number:
-    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
 
 
 def _product(a: Polynomial, b: Polynomial) -> Polynomial:
@@ -295,7 +291,7 @@ def _divided(total: Polynomial, by: Sequence[int]) -> Polynomial | None:
         c = rest.pop(k, 0)
         if c:
             q = Fraction(c) / by[-1]
-            quotient[k - degree] = _short(q)
+            quotient[k - degree] = simplest(q)
             for j in range(degree):
                 rest[k - degree + j] = rest.get(k - degree + j, 0) - q * by[j]
     if any(rest.values()):

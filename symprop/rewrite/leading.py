@@ -16,7 +16,7 @@ from fractions import Fraction
 import sympy as sp
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, NodeRule, Number, Sweep, magnitude
+from symprop.rewrite.context import Context, NodeRule, Sweep, magnitude, simplest
 from symprop.rewrite.products import Factors, read
 
 __all__ = ["LEADING"]
@@ -134,11 +134,7 @@ def _nodes(terms: Sequence[Node], unit: Monomial, context: Context) -> dict[int,
 
 def _is_large(size: Node, limit: Fraction, context: Context) -> Node:
     """False for NaN: then the formula itself says what comes."""
-    return context.table.make("less", (context.constant(_short(limit)), size))
-
-
-def _short(value: Number) -> Number:
-    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+    return context.table.make("less", (context.constant(simplest(limit)), size))
 
 
 def large_logarithm(node: Node, sweep: Sweep) -> Node | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, Number, Sweep, magnitude
+from symprop.rewrite.context import Context, Number, Sweep, magnitude, simplest
 from symprop.rewrite.products import Factors
 
 __all__ = ["root_less_limit"]
@@ -91,7 +91,7 @@ def _pair(base: Node, first: _Term, second: _Term, factors: Factors, context: Co
         return None
     rest = [table.pow(b, context.constant(e)) for b, e in factors.powers.values() if e and b is not base]
     power = _root(base, first.exponent - 1, context)
-    return table.mul(context.constant(_short(first.number)), *rest, *power, difference)
+    return table.mul(context.constant(simplest(first.number)), *rest, *power, difference)
 
 
 def _root(base: Node, exponent: int, context: Context) -> list[Node]:
@@ -99,7 +99,7 @@ def _root(base: Node, exponent: int, context: Context) -> list[Node]:
     if not exponent:
         return []
     power = Fraction(exponent, 2 if base.op == "add" else 1)
-    return [context.table.pow(base, context.constant(_short(power)))]
+    return [context.table.pow(base, context.constant(simplest(power)))]
 
 
 def _less_number(base: Node, negative: Number, context: Context) -> Node | None:
@@ -107,7 +107,7 @@ def _less_number(base: Node, negative: Number, context: Context) -> Node | None:
     table, k = context.table, -negative
     if base.op == "root_of_squares":
         rest = list(base.args)
-        side = next((a for a in rest if context.is_number(a, _short(k))), None)
+        side = next((a for a in rest if context.is_number(a, simplest(k))), None)
         if side is None:
             return None
         rest.remove(side)
@@ -119,7 +119,7 @@ def _less_number(base: Node, negative: Number, context: Context) -> Node | None:
     if len(constants) != 1 or context.number(constants[0]) != k * k:
         return None
     rest = [a for a in base.args if a is not constants[0]]
-    total = table.add(table.pow(base, context.constant(HALF)), context.constant(_short(k)))
+    total = table.add(table.pow(base, context.constant(HALF)), context.constant(simplest(k)))
     return table.mul(table.add(*rest), table.pow(total, -1))
 
 
@@ -139,7 +139,3 @@ def _less_side(base: Node, serial: int, sign: Number, context: Context) -> Node 
     made = table.select(near, small, table.add(base, size))
     context.memo["root and side", made.serial] = base, side, 1 if sign > 0 else -1
     return made
-
-
-def _short(value: Number) -> Number:
-    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value

@@ -15,7 +15,7 @@ from fractions import Fraction
 from math import gcd, lcm
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, Number, Sweep, magnitude
+from symprop.rewrite.context import Context, Number, Sweep, magnitude, simplest
 from symprop.rewrite.exponential_forms import Argument, Key, in_decay, written
 from symprop.rewrite.products import Reading, shared_products
 from symprop.rewrite.products import read as read_product
@@ -67,9 +67,9 @@ def _argument(x: Node, context: Context) -> tuple[Argument, Number] | None:
         value = context.number(term)
         terms.append((value, ()) if value is not None else context.split(term))
     content = _content([c for c, _ in terms])  # 3*x + 2 stays, 2*x + 2 is 2*(x + 1)
-    reduced = tuple((c if content == 1 else _short(c / content), tuple(f)) for c, f in terms)
+    reduced = tuple((c if content == 1 else simplest(c / content), tuple(f)) for c, f in terms)
     parts: Key = tuple((c, tuple(n.serial for n in f)) for c, f in reduced)
-    return _interned(parts, reduced, context), _short(number * content)
+    return _interned(parts, reduced, context), simplest(number * content)
 
 
 def _content(numbers: Sequence[Number]) -> Fraction:
@@ -354,7 +354,7 @@ def _joined(
     for argument, members in read.members.items():
         if argument != without:
             kept.extend(_plain(members, context))
-    return t.mul(context.constant(_short(read.number * Fraction(number))), *kept, *factors)
+    return t.mul(context.constant(simplest(read.number * Fraction(number))), *kept, *factors)
 
 
 def _plain(members: Iterable[Member], context: Context) -> list[Node]:
@@ -493,7 +493,3 @@ def _combined(group: Sequence[_Product], argument: Argument, context: Context) -
     number, factors = written(total, unit, argument, context)
     made = _joined(_Product(1, {**group[0].members}, group[0].others), argument, number, factors, context)
     return made
-
-
-def _short(value: Number) -> Number:
-    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value

@@ -198,16 +198,17 @@ def look_up(b: Builder, values: Sequence[float], index: Value) -> Value:
     return narrow(b, found, lanes)
 
 
-def scaled(b: Builder, x: Value, exponent: Value, more: float = 0.0) -> Value:
-    """(x + more) 2^n, rounded as the sum is and once more where the result is subnormal, right to overflow.
+def scaled(b: Builder, x: Value, exponent: Value, plus_one: bool = False) -> Value:
+    """x 2^n, or (x + 1) 2^n, rounded once, and once more where the latter is subnormal; right to overflow.
 
     One instruction of AVX-512, of which `exponent` may be the number n, or any number from n to n + 1.
     Elsewhere, and there too, it is bits with n + 2 bias in their low part, as `whole_and_bits` gives them:
     with u = floor((n + 2 bias) / 2) the factors 2^(u - bias) and 2^(n + bias - u) both are normal numbers;
     what stands above in the bits is shifted out.
     """
-    if more and (has_native(b) or not b.target.fma):
-        x = b.fadd(x, number(b, x, more))
+    fused = plus_one and b.target.fma and not has_native(b)
+    if plus_one and not fused:
+        x = b.fadd(x, number(b, x, 1.0))
     if exponent.type.is_float:
         return native(b, "scalef", x, exponent)
     bits, kind = exponent, exponent.type
@@ -217,10 +218,7 @@ def scaled(b: Builder, x: Value, exponent: Value, more: float = 0.0) -> Value:
     half = b.lshr(bits, b.const(1, kind))
     rest = b.sub(bits, half)
     first = power_of_two(b, half, x.type)
-    if more and b.target.fma:  # one operation less than the sum and the product
-        part = b.fma(x, first, first if more == 1.0 else b.fmul(first, number(b, x, more)))
-    else:
-        part = b.fmul(x, first)
+    part = b.fma(x, first, first) if fused else b.fmul(x, first)  # one operation for the sum and the product
     return b.fmul(part, power_of_two(b, rest, x.type))
 
 

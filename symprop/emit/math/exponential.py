@@ -108,7 +108,7 @@ def power(b: Builder, x: Value, more: Value | None = None) -> Value:
     n, bits = whole_and_bits(b, x, table.LOG2E[x.type.element][0], 2 * bias(x.type))
     r = reduce(b, x, n, less)
     part = mul_add(b, b.fmul(r, r), estrin(b, r, table.EXP_SHORT[x.type.element]), r)
-    return scaled(b, part, bits, 1.0)
+    return scaled(b, part, bits, plus_one=True)
 
 
 def small_rest(b: Builder, rest: Value) -> Value:

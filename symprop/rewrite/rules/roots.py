@@ -201,23 +201,17 @@ ROOTS: tuple[Rule, ...] = (
         "root_of_squares(x, y, ...)**(2*n), s = x**2 + y**2 + ..., n half a whole number",
         frozenset({"add", "constant"}),
     ),
-    Rule(
-        "norm",
-        ("pow", "s", "n"),
-        _scaled_norm,
-        "the squares overflow at 1e154 and underflow at 1e-154",
-        _is_norm,
-        "(sqrt(sum((c*v)**2))/c)**(2*n), s = sum(v**2), c a power of two, n half a whole number",
-        frozenset({"sum", "constant"}),
-    ),
-    Rule(
-        "norm of a column",
-        ("pow", "s", "n"),
-        _scaled_norm,
-        "the squares overflow at 1e154 and underflow at 1e-154",
-        _is_norm,
-        "(sqrt(sum((c*v)**2))/c)**(2*n), s = v.T*v, c a power of two, n half a whole number",
-        frozenset({"reshape", "constant"}),
+    *(
+        Rule(
+            name,
+            ("pow", "s", "n"),
+            _scaled_norm,
+            "the squares overflow at 1e154 and underflow at 1e-154",
+            _is_norm,
+            f"(sqrt(sum((c*v)**2))/c)**(2*n), s = {squares}, c a power of two, n half a whole number",
+            frozenset({op, "constant"}),
+        )
+        for name, squares, op in (("norm", "sum(v**2)", "sum"), ("norm of a column", "v.T*v", "reshape"))
     ),
     Rule(
         "difference of roots",
