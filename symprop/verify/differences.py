@@ -317,17 +317,18 @@ def _check(
     digits = LEVELS[0] + (int(min(mp.log10(largest), _MOST_MORE)) if largest > 1 else 0)
     result = slope(phi, noise, size, floor, digits=digits, least=min(least, 0))
     check = Check(g, p, flat, number, result, found, found_error)
-    if not check.passed and result.smooth:
+    speed = 0 if check.passed else problem.speed(point, move, [problem.target], STEP - 30, digits)
+    if not check.passed and (result.smooth or (result.finite and speed > -STEP)):
         # confirm before raising an alarm with a much smaller step (slow convergence shows as a difference),
         # one in which the target changes by a small part of itself if the derived slope is right and no
-        # number on the way by more than a small part of one (sin(exp(x)) swings within any step else), and
-        # with as many digits as it takes to see so small a slope after cancellation
+        # number on the way by more than a small part of one (sin(exp(x)) swings within any step else, and
+        # what swings may look like a kink), and with as many digits as it takes to see so small a slope after
+        # cancellation
         small = int(min(-2 * mp.log10(size), _MOST_MORE)) if size and size < 1 else 0
         start = STEP - 30
         value_here = abs(problem.trusted_value(point)[0])
         if size and value_here and mp.isfinite(value_here):
             start = min(start, int(mp.log(value_here / size, 2)) - 30)
-        speed = problem.speed(point, move, [problem.target], STEP - 30, digits)
         start = max(min(start, -speed - 30), -4 * _MOST_MORE)
         digits += (STEP - 30 - start) * 3 // 10
         digits += 10 + small

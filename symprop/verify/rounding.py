@@ -35,7 +35,7 @@ _EXACT = {
 }
 # eliminations, whose errors are those of a change of the matrix: small beside its largest entry, not beside
 # each entry of the result (Higham, Accuracy and Stability of Numerical Algorithms, theorem 9.3)
-_ELIMINATIONS = frozenset(["cofactor", "cofactor_slope"])
+_ELIMINATIONS = frozenset(["cofactor", "cofactor_slope", "determinant", "inverse", "log_determinant"])
 
 
 def ulp(value: Any, dtype: str) -> Any:

@@ -301,3 +301,19 @@ def test_a_matrix_is_not_repeated_to_a_number() -> None:
     for shape in [(), (2, 4), (3, 3), (2,)]:
         with pytest.raises(symprop.ShapeError, match="cannot be repeated"):
             table.broadcast(table.symbol(sp.MatrixSymbol("S", 2, 3)), shape)
+
+
+def test_the_inverse_behind_a_determinant_is_an_elimination() -> None:
+    """Its small entries have the error of the largest, and the bound of rounding left that out."""
+    assert check(network(Random(2761)), ["float32"])
+
+
+def test_swings_that_look_like_a_kink() -> None:
+    """Every step of the first tries held 1e289 periods, and both sides had the same made-up slope."""
+    report = verify(sp.sin(10**200 * x) + sp.Abs(x), {x: 0.0})
+    assert report.passed, str(report)
+
+
+def test_a_slope_below_all_digits() -> None:
+    """A value of 1.34e-640 was compared with a bound that was a little smaller."""
+    assert check(network(Random(770130)), ["verify"])
