@@ -78,8 +78,8 @@ class Truth:
         if self._single_kinks is None:
             kinks = find_kinks(self.definitions, self.roots[:1])
             on = trusted_zeros(Trusted(self.definitions, self.inputs), [k.expression for k in kinks])
-            equal = any(k.owner.op in ("equal", "not_equal") for k, count in zip(kinks, on, strict=True) if count)
-            self._single_kinks = sum(on) <= 1 and not equal
+            met = [k.owner.op for k, count in zip(kinks, on, strict=True) if count]
+            self._single_kinks = sum(on) <= 1 and met not in (["equal"], ["not_equal"])
         return self._single_kinks
 
     def decides(self, dtype: str) -> bool:
@@ -130,7 +130,7 @@ class Truth:
         return self._functions[key]
 
     def without_gradient(self, name: str) -> bool:
-        """Whether a result is a gradient of a target that is NaN: of 0/0, which a rewrite may have cancelled."""
+        """Whether a result is a gradient of a target that is NaN: 0/0, which a rewrite may have cancelled."""
         return name.startswith("d/d") and bool(mp.isnan(self.exact[0].flat[0]))
 
     def compare(self, what: str, found: Sequence[Any], dtype: str, bounds: Any = None) -> None:
