@@ -20,6 +20,7 @@ from symprop.emit.math.common import (
     fraction_bits,
     has_native,
     is_double,
+    look_up,
     mul_add,
     native,
     negative_mul_add,
@@ -30,7 +31,7 @@ from symprop.emit.math.common import (
     with_sign,
 )
 from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, remainder, two_product
-from symprop.emit.math.exponential import near, outwards, power_pair
+from symprop.emit.math.exponential import outwards, power_pair
 from symprop.emit.math.logarithm import log_tail
 
 __all__ = ["sigmoid", "sigmoid_prime", "softplus", "tanh", "tanh_prime"]
@@ -140,9 +141,9 @@ class Parts(NamedTuple):
     """Of x, h = (1 - exp(-2|x|))/2: 1 - h, the rounded h over that, and exp(-2|x|)/2 less a power of two."""
 
     below: Pair
-    gap: Value  # 1 less the rounded h and 1 - h
     quotient: Value  # of the rounded h and 1 - h
     inverse: Value  # of the rounded 1 - h, nearly: 1 + quotient
+    remainder: Callable[[], Value]  # what the quotient lacks, times 1 - h
     power: Callable[[], tuple[Value, Value | None]]
     whole: Callable[[Value], Value]  # times that power of two and 2
 
@@ -157,36 +158,61 @@ def parts(b: Builder, x: Value, rest: Value | None = None) -> Parts:
     return b.once("parts of tanh", x, lambda: write(b, x, rest), even=True, rest=rest)
 
 
-def left_out(b: Builder, n: Value, rest: Value | None) -> Value:
-    """1 - exp(-y) for y = n (low part of ln 2) + 2 rest."""
-    y = b.fmul(n, number(b, n, table.LN2[n.type.element][1]))
+def left_out(b: Builder, n: Value, rest: Value | None, less: Value | None = None) -> Value:
+    """1 - exp(-y) for y = n (low part of ln 2) + 2 rest - less."""
+    low = number(b, n, table.LN2[n.type.element][1])
+    y = b.fmul(n, low) if less is None else mul_add(b, n, low, b.fneg(less))
     y = y if rest is None else b.fadd(y, b.fadd(rest, rest))
     # y^2/2 is far below the last place in float64
     return y if is_double(n) else negative_mul_add(b, b.fmul(y, number(b, n, 0.5)), y, y)
 
 
 def near_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
-    """The parts from powers of two in a register."""
+    """The parts from powers of two in a register: exp(-2|x|) = s exp(2u), s = 2^n and one of these.
+
+    s exp(2u)/2 = s/2 + s u + s u^2 series: where the series ends, h and 1 - h each wait for one operation.
+    """
+    element, kind = x.type.element, x.type
     half, one = number(b, x, 0.5), number(b, x, 1.0)
     more = None if rest is None else outwards(b, x, rest)
-    negative = b.fneg(b.fabs(x))
-    twice = at_least(b, b.fadd(negative, negative), -750.0 if is_double(x) else -107.0)
-    high, low, r, square, series, exponent = near(b, twice, relative=True)
-    p, error = fast_two_sum(b, r, b.fmul(square, series))  # exp(r) - 1
-    gone = left_out(b, exponent, more)
-    error = b.fsub(error, mul_add(b, gone, p, gone))
-    less = b.fsub(exponent, one)
-    top, bottom = native(b, "scalef", high, less), native(b, "scalef", low, less)
-    base, lost = fast_two_sum(b, half, b.fneg(top))
-    h, small = product_plus(b, b.fneg(top), p, (base, b.fsub(lost, mul_add(b, top, error, bottom))))
-    below, gap = fast_two_sum(b, one, b.fneg(h))
-
-    def power() -> tuple[Value, None]:
-        return b.fadd(high, mul_add(b, high, p, mul_add(b, high, error, low))), None
-
+    x = at_least(b, b.fneg(b.fabs(x)), -375.0 if is_double(x) else -53.5)
+    high, low = table.POWERS[element]
+    middle = number(b, x, 1.5 * 2.0 ** (fraction_bits(kind) + 1 - len(high).bit_length()))
+    shifted = mul_add(b, x, number(b, x, 2.0 * table.LOG2E[element][0]), middle)
+    n = b.fsub(shifted, middle)
+    u = negative_mul_add(b, n, number(b, x, 0.5 * table.LN2[element][0]), x)
+    series = estrin(b, u, [c * 2.0 ** (k + 1) for k, c in enumerate(table.EXPM1_NEAR[element])])
+    index, square = b.bitcast(shifted, kind.integer), b.fmul(u, u)
+    power = look_up(b, high, index)
+    scale = native(b, "scalef", power, n)
+    part = b.fmul(scale, square)
+    less, first, second = b.fneg(scale), number(b, x, -0.5), b.fneg(part)
+    base = mul_add(b, scale, first, half)
+    start = mul_add(b, less, u, base)
+    h = mul_add(b, second, series, start)
+    below = mul_add(b, part, series, b.fsub(one, start))
     quotient = b.fdiv(h, below)
-    inverse, under = b.fadd(one, quotient), b.fsub(gap, small)
-    return Parts((below, under), gap, quotient, inverse, power, lambda y: scaled(b, y, exponent))
+    # what the sums lost, and the last digits of ln 2 and of the power; that of the last sum comes late
+    gone = left_out(b, n, more, look_up(b, [y / z for y, z in zip(low, high, strict=True)], index))
+    lost = mul_add(b, scale, first, b.fsub(half, base))
+    lost = b.fadd(lost, mul_add(b, less, u, b.fsub(base, start)))
+    lost = mul_add(b, gone, b.fsub(below, half), lost)
+    lost = b.fadd(lost, mul_add(b, second, series, b.fsub(start, h)))
+    under = b.fsub(b.fsub(b.fsub(one, below), h), lost)
+
+    def whole_power() -> tuple[Value, None]:
+        q = mul_add(b, square, series, u)
+        q = b.fadd(q, q)  # exp(2u) - 1
+        return mul_add(b, power, negative_mul_add(b, gone, q, b.fsub(q, gone)), power), None
+
+    return Parts(
+        (below, under),
+        quotient,
+        b.fadd(one, quotient),
+        lambda: negative_mul_add(b, quotient, under, lost),
+        whole_power,
+        lambda y: scaled(b, y, n),
+    )
 
 
 def write_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
@@ -216,15 +242,19 @@ def write_parts(b: Builder, x: Value, rest: Value | None) -> Parts:
         return b.fmul(y, power_of_two(b, b.add(left, b.const(bias(kind) + 1, left.type)), kind))
 
     quotient = b.fdiv(h, below)
-    return Parts((below, under), gap, quotient, b.fadd(one, quotient), lambda: (power, lost), whole)
+    inverse = b.fadd(one, quotient)
+
+    def remainder() -> Value:
+        # what h lost is gap - under: quotient under less that is inverse under - gap
+        return negative_mul_add(b, inverse, under, gap)
+
+    return Parts((below, under), quotient, inverse, remainder, lambda: (power, lost), whole)
 
 
 def tanh(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """h/(1 - h) with the sign of x, h = (1 - exp(-2|x|))/2; below 1.3 ULP."""
-    (_, under), gap, quotient, inverse = parts(b, x, rest)[:4]
-    # what h lost is gap - under: quotient/below under less that is inverse under - gap, over below
-    small = negative_mul_add(b, inverse, under, gap)
-    return with_sign(b, mul_add(b, small, inverse, quotient), x)
+    known = parts(b, x, rest)
+    return with_sign(b, mul_add(b, known.remainder(), known.inverse, known.quotient), x)
 
 
 def tanh_prime(b: Builder, x: Value, rest: Value | None = None) -> Value:
