@@ -106,6 +106,18 @@ _declare(
 )
 
 
+_declare(
+    "exp_gap",
+    lambda t, y: [
+        t.mul(y, t.call("sign", t.sub(*y.args[::-1]))),
+        t.mul(y, t.call("sign", t.sub(*y.args))),
+    ],
+    lambda a, b: mp.mpf(1) if a == b else exact_exp(-abs(a - b)),
+    lambda a, b: sp.exp(-sp.Abs(a - b)),
+    summary="exp(-|a - b|) of the unrounded difference, 1 for equal infinities",
+)
+
+
 def _declare_near(name: str) -> None:
     """The function of x + r, r what x lost when it was rounded."""
     plain = OPERATIONS[name]

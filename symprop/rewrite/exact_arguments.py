@@ -15,6 +15,7 @@ import sympy as sp
 
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep, simplest
+from symprop.rewrite.exponential_pairs import gap_of_two, sum_or_minimum
 
 __all__ = ["exact_arguments"]
 
@@ -34,10 +35,11 @@ def exact_arguments(table: NodeTable, roots: Sequence[Node], context: Context) -
     """`exp(a*b) --> exp_product(a, b)`, `exp(a - b) --> exp_sum(a, -b)`, `sigmoid(3*x) --> sigmoid_near(p,
     r)`, p = 3*x rounded and r what it lost, and likewise for softplus, the slopes of sigmoid and tanh, sinh,
     cosh, expm1, erfc and the normal distribution: the rounding of the exponent would be worth as many units
-    in the last place of the result as the exponent is large."""
+    in the last place of the result as the exponent is large. Of two exponentials less the larger exponent
+    one is left."""
     if context.accuracy == "as_written":
         return list(roots)
-    rules: dict[str, NodeRule] = {"exp": _exact_exponent}
+    rules: dict[str, NodeRule] = {"exp": _exact_exponent, "add": sum_or_minimum, "minimum": sum_or_minimum}
     if context.accuracy == "precise":
         _, present = context.order(roots)
         rules.update(dict.fromkeys(_NEAR, _exact_argument))
@@ -50,7 +52,7 @@ def _exact_exponent(node: Node, sweep: Sweep) -> Node | None:
     (x,) = node.args
     made = None
     if x.op == "add" and len(x.args) == 2:
-        made = _exponent_of_sum(x, node, sweep)
+        made = gap_of_two(x, node, sweep) or _exponent_of_sum(x, node, sweep)
     elif x.op == "mul" or x.op == "pow":
         made = _exponent_of_product(x, node, sweep)
     return made if made is not None or sweep.context.accuracy != "precise" else _exact_argument(node, sweep)

@@ -8,7 +8,10 @@ from symprop.rewrite.context import Context
 __all__ = ["is_nonnegative", "is_positive"]
 
 _POSITIVE = frozenset(
-    ["exp", "sigmoid", "softplus", "cosh", "erfc", "normal_cdf", "sigmoid_prime", "tanh_prime", "exp_sum"]
+    [
+        *("exp", "sigmoid", "softplus", "cosh", "erfc", "normal_cdf", "sigmoid_prime", "tanh_prime"),
+        *("exp_sum", "exp_gap"),
+    ]
 )
 _SAME = frozenset(["broadcast", "reshape", "transpose", "slice", "index", "take", "sum", "maximum"])
 DEEPEST = 6

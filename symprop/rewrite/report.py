@@ -43,6 +43,7 @@ TRANSCENDENTAL = frozenset(
         "tanh_gap",
         "exp_product",
         "exp_sum",
+        "exp_gap",
         "atan2",
         "pow",
         "log2",

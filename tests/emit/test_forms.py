@@ -19,9 +19,9 @@ from symprop.emit.math.forms import FORMS
 from symprop.graph import OPERATIONS
 
 NAMES = [n for n in FORMS if n != "exp_rest"]  # no value of its own: tests/pipeline/test_exact_arguments.py
-LIMITS = {"tanh_gap": 2.5, "exp_product": 1.1, "exp_sum": 1.1, "root_of_squares": 0.6}
+LIMITS = {"tanh_gap": 2.5, "exp_product": 1.1, "exp_sum": 1.1, "exp_gap": 1.1, "root_of_squares": 0.6}
 LIMITS |= {name: 1.6 for name in FORMS if name.endswith("_near")}
-OPERANDS = {"tanh_gap": 1, "exp_product": 2, "exp_sum": 2, "root_of_squares": 2}
+OPERANDS = {"tanh_gap": 1, "exp_product": 2, "exp_sum": 2, "exp_gap": 2, "root_of_squares": 2}
 OPERANDS |= {name: 2 for name in FORMS if name.endswith("_near")}
 REACH = {"erfc_near": 26.0, "normal_cdf_near": 37.0}  # where the value is a normal number
 
@@ -74,6 +74,9 @@ def points(name, element, count):
     if name == "exp_product":
         x = np.exp(random.uniform(-5, 5, count))
         return x, random.uniform(-1, 1, count) * top / x
+    if name == "exp_gap":
+        x = random.uniform(-1e3, 1e3, count)
+        return x, x + random.uniform(-1, 1, count) * np.where(np.arange(count) % 2, top, 1e-3)
     if name == "exp_sum":
         x = random.uniform(-1e3, 1e3, count)
         return x, random.uniform(-1, 1, count) * top - x
@@ -120,6 +123,12 @@ def test_accuracy(name, target, element):
             [np.inf, -np.inf, np.inf, np.nan, 1e30],
             [1, 2, -np.inf, 1, -1e30],
             [np.inf, 0, np.nan, np.nan, 1],
+        ),
+        (
+            "exp_gap",
+            [np.inf, -np.inf, np.inf, np.nan, 1e30, 0.0, -np.inf, 3e38],
+            [1, -np.inf, np.inf, 1, -1e30, -0.0, np.inf, -3e38],
+            [0, 1, 1, np.nan, 0, 1, 0, 0],
         ),
         (
             "exp_near",

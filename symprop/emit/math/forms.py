@@ -14,8 +14,10 @@ from symprop.emit.math.common import (
     INF,
     at_least,
     at_most,
+    has_native,
     is_double,
     mul_add,
+    native,
     number,
     polynomial,
     scaled,
@@ -30,12 +32,12 @@ from symprop.emit.math.doubledouble import (
     two_product,
     two_sum,
 )
-from symprop.emit.math.exponential import exp_pair, expm1, expm1_pair, power, small_rest
+from symprop.emit.math.exponential import exp_pair, expm1, expm1_pair, near, power, small_rest
 from symprop.emit.math.gauss import bell_of, erfc, normal_cdf
 from symprop.emit.math.hyperbolic import cosh, sinh
 from symprop.emit.math.logistic import sigmoid, sigmoid_prime, softplus, tanh, tanh_prime
 
-__all__ = ["FORMS", "VARIADIC", "exp_near", "exp_product", "exp_rest", "exp_sum"]
+__all__ = ["FORMS", "VARIADIC", "exp_gap", "exp_near", "exp_product", "exp_rest", "exp_sum"]
 __all__ += ["root_of_squares", "tanh_gap"]
 
 # (x - tanh(x))/x**3 = 1/3 + x**2 TANH_GAP(x**2), |x| <= 0.6
@@ -96,6 +98,30 @@ def exp_product(b: Builder, extra: Value, x: Value, y: Value, *more: Value) -> V
 def exp_sum(b: Builder, x: Value, y: Value) -> Value:
     """exp(x + y): the sum as a pair; below 1 ULP."""
     return exp_of_pair(b, two_sum(b, x, y))
+
+
+def exp_gap(b: Builder, x: Value, y: Value) -> Value:
+    """exp(-|x - y|), the difference as a pair; 1 where both are equal, infinite too; below 1.1 ULP."""
+    total, rest = two_sum(b, x, b.fneg(y))
+    size, bottom = b.fabs(total), -746.0 if is_double(x) else -104.0
+    zero = number(b, x, 0.0)
+    # what |x - y| has beyond the rounded difference; nothing where the result is 0 anyway, or NaN
+    more = b.select(b.fcmp("olt", size, number(b, x, -bottom)), rest_of_size(b, rest, total), zero)
+    exponent = at_least(b, b.select(b.fcmp("une", x, y), b.fneg(size), zero), bottom)
+    if not has_native(b):
+        return power(b, exponent, b.fneg(more))
+    high, low, r, square, series, n = near(b, exponent, more)
+    # scaled first: no result overflows, and nothing but two operations waits for the series
+    high, low = native(b, "scalef", high, n), native(b, "scalef", low, n)
+    part = mul_add(b, b.fmul(high, square), series, mul_add(b, high, r, low))
+    return b.fadd(high, part)
+
+
+def rest_of_size(b: Builder, rest: Value, x: Value) -> Value:
+    """What |x| lost, of what x lost."""
+    kind = x.type.integer
+    sign = b.and_(b.bitcast(x, kind), b.const(-1 << (kind.bits - 1), kind))
+    return b.bitcast(b.xor(b.bitcast(rest, kind), sign), x.type)
 
 
 def exp_near(b: Builder, x: Value, rest: Value) -> Value:
@@ -169,6 +195,7 @@ FORMS: dict[str, Callable[..., Value]] = {
     "tanh_gap": tanh_gap,
     "exp_product": exp_product,
     "exp_sum": exp_sum,
+    "exp_gap": exp_gap,
     "root_of_squares": root_of_squares,
     "exp_near": exp_near,
     "exp_rest": exp_rest,

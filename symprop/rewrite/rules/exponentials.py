@@ -12,7 +12,7 @@ from symprop.rewrite.context import Context, Number, magnitude
 from symprop.rewrite.matching import Bindings, Rule
 from symprop.rewrite.positive import is_positive
 
-__all__ = ["EXPONENTIALS", "exponents_of", "has_weights", "is_shifted_sum", "shifted_scalars"]
+__all__ = ["EXPONENTIALS", "exponents_of", "finite", "has_weights", "is_shifted_sum", "shifted_scalars"]
 
 LONGEST = 8  # terms of two exponents
 _EXP = ("exp", "x")
@@ -34,7 +34,7 @@ def _is_shifted(z: Node) -> bool:
     return False
 
 
-def _finite(context: Context, top: Node) -> Node:
+def finite(context: Context, top: Node) -> Node:
     """The maximum where it is finite, else 0: the difference of two infinities would be NaN."""
     t = context.table
     infinite = t.constant("oo")
@@ -55,7 +55,7 @@ def _shifted_array(z: Node, sum_node: Node, context: Context) -> tuple[Node, Nod
     else:
         lowest = context.times(-1, (largest(context.times(-1, (v,))),))
         top = t.select(t.make("less", (context.constant(0), scale)), largest(v), lowest, lowest.shape)
-    shift = _finite(context, top)
+    shift = finite(context, top)
     against = shift if not shift.shape else t.broadcast(shift, z.shape)
     less = t.make("add", (v, context.times(-1, (against,))))
     powers = t.make("exp", (less if scale is None else t.mul(scale, less),))
@@ -216,7 +216,7 @@ def shifted_scalars(total: Node, context: Context) -> tuple[Node, dict[int, Node
         t = context.table
         found = _powers(total, context) or []
         scale, values = _common_scale([p.exponent for p in found], context)
-        top = _finite(context, _largest(values, context))
+        top = finite(context, _largest(values, context))
         less = context.times(-1, (top,))
         raised = [t.mul(context.constant(scale), t.add(v, less)) for v in values]
         powers = {p.exponent.serial: t.make("exp", (r,)) for p, r in zip(found, raised, strict=True)}
@@ -263,7 +263,7 @@ def _log_of_scalars(bound: Bindings, context: Context) -> Node:
     scale, values = _common_scale([p.exponent for p in found], context)
     top = t.mul(context.constant(scale), _largest(values, context))
     if any(p.factor is not None for p in found):
-        return t.add(_finite(context, top), t.make("log", (shifted,)))
+        return t.add(finite(context, top), t.make("log", (shifted,)))
     return t.add(top, _log_of_ones([powers[p.exponent.serial] for p in found], context))
 
 
