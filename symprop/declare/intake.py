@@ -14,6 +14,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from symprop.declare import matrices, refusals, scalars, sums
+from symprop.declare.dots import Entries
 from symprop.declare.forms import brief
 from symprop.errors import ShapeError, UnsupportedExpressionError
 from symprop.functions.user import UserFunction
@@ -64,6 +65,7 @@ class Intake:
         self._memo: dict[int, tuple[Any, Node]] = {}
         self.loops: Mapping[sp.Basic, sums.Loop] = {}  # what the indices of sums around this body stand for
         self.stands_in: dict[int, tuple[Any, Node]] = {}  # for parts of it that those indices occur in
+        self.entries = Entries(table)
         self._numeric: dict[int, int] = {}  # depth of each expression without symbols, by identity
 
     def node(self, expression: Any) -> Node:

@@ -204,6 +204,10 @@ class Graph:
         rows = [f"{left} &= {right}" for left, right in lines]
         return inline_block([*rows, *[rf"&\text{{{line}}}" for line in self._undisplayed()]])
 
+    def _latex(self, printer: object) -> str:
+        """What `sympy.latex` prints."""
+        return self.latex()
+
     def _repr_html_(self) -> str:
         shapes = {latex_of(symbol): node.shape for symbol, node in self._named[:MOST_DISPLAYED]}
         lines = printing.latex_equations(self._named[:MOST_DISPLAYED], self._input_names())

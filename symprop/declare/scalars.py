@@ -14,7 +14,6 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from symprop.declare import refusals
-from symprop.declare.dots import gathered
 from symprop.declare.forms import Scalar, brief
 from symprop.errors import UnsupportedExpressionError
 from symprop.functions.linear import log_of_determinant
@@ -77,7 +76,7 @@ def scalar_operand(intake: Intake, expression: Any, operand: Any, node: Node) ->
 
 
 def _add(intake: Intake, expression: Any, *terms: Node) -> Node:
-    return intake.table.add(*gathered(intake.table, terms))
+    return intake.entries.sum(terms)
 
 
 def _mul(intake: Intake, expression: Any, *factors: Node) -> Node:

@@ -98,7 +98,7 @@ def _range(expression: Any, limit: Any) -> tuple[sp.Basic, int, Dim]:
     size = dimension(sp.expand(stop - start + 1))
     if isinstance(size, int) and size < 0:
         raise refusals.refuse(expression, f"the last value of {index} is below its first")
-    if not start.is_Integer or not (isinstance(size, int) or (start == 0 and size.is_integer)):
+    if not start.is_Integer or not (isinstance(size, int) or (start == 0 and size.is_integer is not False)):
         raise refusals.refuse(
             expression,
             f"the limits of {index} are whole numbers, or 0 and n - 1 for a matrix of n rows or columns, "

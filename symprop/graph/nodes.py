@@ -16,7 +16,7 @@ import sympy as sp
 from symprop.graph import parts
 from symprop.graph.operations import OPERATIONS
 from symprop.graph.symmetry import is_symmetric
-from symprop.graph.transposes import Turns, existing, turned
+from symprop.graph.transposes import Turns, existing, turned, written_out
 
 __all__ = ["Dim", "Node", "NodeTable", "Shape", "topological", "users"]
 
@@ -335,7 +335,7 @@ class NodeTable:
             found = self.find("inverse", (turned_matrix,)) if turned_matrix is not None else None
             if found is not None:
                 return found
-        pushed = turned(self, a, self._turns, free)
+        pushed = written_out(self, a) or turned(self, a, self._turns, free)
         if pushed is not None:
             return pushed
         return self.make("transpose", (a,), ((1, 0),))

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symprop.graph.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from symprop.graph.nodes import Node, NodeTable
 
-__all__ = ["Turns", "existing", "turned"]
+__all__ = ["Turns", "existing", "turned", "written_out"]
 
 _SMALL = 16  # operations of a term whose transpose is looked for
 _MOST = 1000  # transposes in a term written out; beyond it a term stays as it is
@@ -66,7 +66,9 @@ def existing(table: NodeTable, root: Node) -> Node | None:
         todo.pop()
         if not _is_inner(node):
             scalar = len(node.shape) != 2
-            found = node if scalar else table.find("transpose", (node,), ((1, 0),))
+            found = (
+                node if scalar else written_out(table, node) or table.find("transpose", (node,), ((1, 0),))
+            )
             if node.op == "transpose":
                 found = node.args[0]
         else:
@@ -76,6 +78,19 @@ def existing(table: NodeTable, root: Node) -> Node | None:
             return None
         done[node.serial] = found
     return done[root.serial]
+
+
+def written_out(table: NodeTable, node: Node) -> Node | None:
+    """The transpose of a matrix that is written entry by entry, as another such: of a row or a column, and of
+    those of which the table holds it (the two of a large one are twice the memory).
+    """
+    if node.op != "place" or len(node.shape) != 2:
+        return None
+    positions: Any = node.attrs[1]
+    entries = sorted(zip(((j, i) for i, j in positions), node.args, strict=True), key=lambda entry: entry[0])
+    args = tuple(value for _, value in entries)
+    attrs = node.shape[::-1], tuple(position for position, _ in entries)
+    return table.make("place", args, attrs) if 1 in node.shape else table.find("place", args, attrs)
 
 
 def _is_inner(node: Node) -> bool:
@@ -134,6 +149,7 @@ def _count(table: NodeTable, root: Node, known: Turns) -> None:
         else:
             repeated = node.op == "broadcast" and not node.args[0].shape
             free = len(node.shape) != 2 or node.op in ("diag", "eye") or repeated
+            free = free or written_out(table, node) is not None
             counts = 0, 0 if free else 1
         if counts[0] != counts[1] and table.is_symmetric(node):
             counts, whole = (counts[0], counts[0]), False

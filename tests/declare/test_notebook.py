@@ -32,6 +32,7 @@ def test_a_backward_pass_is_an_align_block(name):
     mathtext = pytest.importorskip("matplotlib.mathtext")
     graph, wrt = GRAPHS[name]
     backward = symprop.backprop(graph, [s for s in graph.inputs if s in wrt or str(s) in wrt])
+    assert sp.latex(backward) == backward.latex()
     found = lines(backward.latex())
     assert len(found) == len(backward)
     parser = mathtext.MathTextParser("path")

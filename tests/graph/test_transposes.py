@@ -132,3 +132,18 @@ def test_a_pair_of_symmetric_factors_around_any_other_is_not_symmetric(t, leaves
     product = t.matmul(t.matmul(outer, b), outer)
     assert not t.is_symmetric(product)
     assert t.is_symmetric(t.matmul(t.matmul(outer, t.matmul(b, t.transpose(b))), outer))
+
+
+def test_a_matrix_written_entry_by_entry_is_turned_entry_by_entry(t):
+    """A row and a column always, a larger one where the table holds it."""
+    column = t.make("place", [t.constant(k) for k in (1, 2)], ((3, 1), ((0, 0), (2, 0))))
+    row = t.transpose(column)
+    assert (row.op, row.shape, row.attrs[1]) == ("place", (1, 3), ((0, 0), (0, 2)))
+    assert t.transpose(row) is column
+    numbers = {(i, j): t.constant(3 * i + j + 1) for i in range(2) for j in range(3)}
+    square = t.make("place", list(numbers.values()), ((2, 3), tuple(numbers)))
+    assert t.transpose(square).op == "transpose"
+    turned = {(j, i): numbers[i, j] for j in range(3) for i in range(2)}
+    other = t.make("place", list(turned.values()), ((3, 2), tuple(turned)))
+    assert t.transpose(square) is other
+    assert np.array_equal(evaluate([other], {})[0], evaluate([square], {})[0].T)
