@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from symprop.emit.builder import I8, I64, PTR, Builder, Value, vector
 from symprop.emit.frame import Frame
 from symprop.emit.math import CALLS
-from symprop.emit.order import long_chains_first
+from symprop.emit.order import chains_of_samples
 from symprop.emit.pack import Size, add, multiply, value
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.products import product_kernel
@@ -101,7 +101,7 @@ class LoopEmitter:
                 else:
                     work.point(frame)
             if pairs:
-                self.b.lines[begin:] = long_chains_first(self.b.lines[begin:], self.b.target, apart=True)
+                self.b.lines[begin:] = chains_of_samples(self.b, self.b.lines[begin:], apart=True)
 
         if outer and (chosen not in axes or self.many(outer[0])):
             self.share(outer[0], 1, self._cost(nest, axes, outer[0], reduce_axes, lanes), write)

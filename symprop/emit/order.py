@@ -8,6 +8,11 @@ allow, and never far ahead of the order in which they were written, which keeps 
 registers, of which each value takes two, their number would leave no chain to choose from: there LLVM decides
 what waits in memory. (`gelu(x) sigmoid(1.702 x) + softplus(x)` and its derivative run 15% faster for the
 order, on Zen 3 8% faster for not counting its registers.)
+
+With AVX-512 the order is kept: LLVM may mix ten operations at a time only, half as many values again may be
+alive as there are registers, and operations overtake three times as many others. A processor that does four
+vector operations a cycle would rather store some values than wait (Zen 5: a fifth of the time of that formula
+went away, 6% of that of 16 formulas). With 16 registers nothing is won so: values wait in memory anyway.
 """
 
 from __future__ import annotations
@@ -17,13 +22,14 @@ from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from symprop.emit.builder import BARRIER, Target
+from symprop.emit.builder import BARRIER, Builder, Target, Type
 
-__all__ = ["chain_alone", "long_chains_first"]
+__all__ = ["chain_alone", "chains_of_samples", "long_chains_first"]
 
 WINDOW = 100  # operations that may overtake the first one that waits
-WIDE = 300  # the same in the code of a sample alone, which is one chain with little beside it
-STAGE = 100  # operations of it that LLVM may mix
+WIDE = 300  # the same with AVX-512, and in the code of a sample alone, a chain with little beside it
+STAGE = 100  # operations of a sample alone that LLVM may mix
+SHORT_STAGE = 10  # the same of vectors of samples with AVX-512
 SHORT = 24  # operations of a block that is left as it is
 LONG = 800  # and of one whose order costs more than it brings
 SPARE = 2  # registers for constants
@@ -67,24 +73,39 @@ def chain_alone(lines: Sequence[str], target: Target) -> list[str]:
     that follow; LLVM, which would put it where it is used, mixes a stage of operations only (a network of 46
     parameters takes 6% less time). `Builder.keep_order` must have declared the barrier.
     """
+    return _in_stages(long_chains_first(lines, target, window=WIDE), STAGE)
+
+
+def chains_of_samples(b: Builder, lines: Sequence[str], apart: bool = False) -> list[str]:
+    """The lines of code for vectors of samples, every block in an order that does the same.
+
+    `apart` says that no block reads what it has written.
+    """
+    if b.target.vector_bits < 512:
+        return long_chains_first(lines, b.target, apart)
+    b.module.declare("llvm.codeview.annotation", None, [Type("metadata")])  # the barrier
+    return long_chains_first(lines, b.target, apart, WIDE, SHORT_STAGE)
+
+
+def _in_stages(lines: Sequence[str], stage: int) -> list[str]:
+    """The lines with a barrier behind every so many operations."""
     result: list[str] = []
     count = 0
-    for text in long_chains_first(lines, target, window=WIDE):
+    for text in lines:
         result.append(text)
         _, equals, right = text.partition(" = ")
         count += bool(equals) and not right.startswith(("getelementptr", "bitcast", "phi"))
-        if equals and count == STAGE:
+        if equals and count == stage:
             result.append(BARRIER)
             count = 0
     return result
 
 
 def long_chains_first(
-    lines: Sequence[str], target: Target, apart: bool = False, window: int = WINDOW
+    lines: Sequence[str], target: Target, apart: bool = False, window: int = WINDOW, stage: int = 0
 ) -> list[str]:
-    """The lines of a function, every block in an order that does the same.
-
-    `apart` says that no block reads what it has written.
+    """The lines of a function, every block in an order that does the same, kept by barriers behind every
+    `stage` operations. `apart` says that no block reads what it has written.
     """
     result: list[str] = []
     block: list[str] = []
@@ -93,17 +114,18 @@ def long_chains_first(
         if not fixed:
             block.append(text)
             continue
-        result += _listed(block, target, apart, window)
+        result += _listed(block, target, apart, window, stage)
         block = []
         result.append(text)
-    return result + _listed(block, target, apart, window)
+    return result + _listed(block, target, apart, window, stage)
 
 
-def _listed(lines: list[str], target: Target, apart: bool, window: int) -> list[str]:
+def _listed(lines: list[str], target: Target, apart: bool, window: int, stage: int) -> list[str]:
     if not SHORT <= len(lines) <= LONG:
         return lines
     operations = _operations(lines, target, apart)
-    return [operations[k].text for k in _order(operations, target, window)]
+    order = [operations[k].text for k in _order(operations, target, window, bool(stage))]
+    return _in_stages(order, stage) if stage else order
 
 
 def _operations(lines: Sequence[str], target: Target, apart: bool) -> list[_Operation]:
@@ -145,10 +167,13 @@ def _operations(lines: Sequence[str], target: Target, apart: bool) -> list[_Oper
     return found
 
 
-def _order(found: Sequence[_Operation], target: Target, window: int) -> list[int]:
-    """A list schedule: the time goes on when nothing that is ready fits."""
+def _order(found: Sequence[_Operation], target: Target, window: int, kept: bool) -> list[int]:
+    """A list schedule: the time goes on when nothing that is ready fits. Where it is `kept`, some values may
+    wait in memory."""
     count = len(found)
     room = target.registers - SPARE if target.registers > FEW else count
+    if kept:
+        room = target.registers * 3 // 2
     left = [len(o.waits) for o in found]
     uses = [len(o.readers) for o in found]
     takes = [o.vectors if o.name and o.readers else 0 for o in found]

@@ -17,7 +17,7 @@ from itertools import product
 from symprop.emit import pack
 from symprop.emit.builder import I8, I64, PTR, Builder, Type, Value, vector
 from symprop.emit.columns import load_columns
-from symprop.emit.order import chain_alone, long_chains_first
+from symprop.emit.order import chain_alone, chains_of_samples
 from symprop.emit.packing import Packing
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
@@ -273,7 +273,7 @@ class UnrolledEmitter:
                             at += 1
         assert at == count
         b.emit("ret void")
-        b.lines = long_chains_first(b.lines, b.target)
+        b.lines = chains_of_samples(b, b.lines)
         head = ", ".join(f"{t}{' noalias' if t == PTR else ''} %a{k}" for k, t in enumerate(kinds))
         self.module.functions[name] = b.define(f"internal void @{name}({head})")
         return name

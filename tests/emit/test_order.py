@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from symprop.emit.builder import F64, I64, PTR, Builder, Module, Value, vector
+from symprop.emit.builder import BARRIER, F64, I64, PTR, Builder, Module, Value, vector
 from symprop.emit.math import CALLS
-from symprop.emit.order import WINDOW, long_chains_first
+from symprop.emit.order import SHORT_STAGE, WINDOW, chains_of_samples, long_chains_first
 from symprop.emit.target import from_features, host
 
 AVX512 = from_features("x86_64-unknown-linux-gnu", "x86-64-v4", "+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma")
@@ -99,3 +99,14 @@ def test_labels_and_ends_keep_their_places():
     fixed = [k for k, line in enumerate(lines) if line not in body]
     assert [after[k] for k in fixed] == [lines[k] for k in fixed]
     assert sorted(after) == sorted(lines)
+
+
+def test_the_order_of_samples_is_kept_with_avx512():
+    counts = {}
+    for target in (AVX512, from_features("x86_64-unknown-linux-gnu", "x86-64-v3", "+avx2,+fma")):
+        b = Builder(Module(target))
+        lines = chains(8, 12)
+        after = chains_of_samples(b, lines)
+        assert sorted(line for line in after if line != BARRIER) == sorted(lines)
+        counts[target.vector_bits] = after.count(BARRIER)
+    assert counts == {512: len(lines) // SHORT_STAGE, 256: 0}

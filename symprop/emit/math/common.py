@@ -94,16 +94,16 @@ def polynomial(b: Builder, x: Value, coefficients: Sequence[float | Value]) -> V
     return mul_add(b, mul_add(b, p3, x, p2), square, mul_add(b, p1, x, p0))
 
 
-def estrin(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
-    """The polynomial, lowest power first, by halves: the shortest chain of operations, for |x| below 1/2."""
-    items = [number(b, x, c) for c in coefficients]
+def estrin(b: Builder, x: Value, coefficients: Sequence[float | Value]) -> Value:
+    """The polynomial, lowest power first, by halves: the shortest chain of operations, for |x| below 1/2.
+    Three parts that are left go by Horner's rule: as short a chain, and one power less."""
+    items = [c if isinstance(c, Value) else number(b, x, c) for c in coefficients]
     power = x
-    while len(items) > 1:
+    while len(items) > 3:
         pairs = [mul_add(b, q, power, p) for p, q in zip(items[::2], items[1::2], strict=False)]
         items = pairs + items[len(items) & ~1 :]
-        if len(items) > 1:
-            power = b.fmul(power, power)
-    return items[0]
+        power = b.fmul(power, power)
+    return horner(b, power, items)
 
 
 def at_most(b: Builder, x: Value, top: float) -> Value:

@@ -2,7 +2,7 @@
 
 The gradient of `gelu` needs both at the same x, that of `erfc` too: the exponential is written once for both.
 The square is exact (a pair), and so is nearly everything that follows, so that all tails keep their digits.
-Coefficients: `coefficients.py`.
+Coefficients: `coefficients.py`, with AVX-512 `piece_coefficients.py`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ from typing import NamedTuple
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients as table
+from symprop.emit.math import piece_coefficients as rows
 from symprop.emit.math.common import (
     at_most,
+    estrin,
+    fraction_bits,
+    has_native,
     is_double,
+    look_up,
     mul_add,
     negative_mul_add,
     number,
     polynomial,
     scaled,
 )
-from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, product_plus, remainder, two_product
 from symprop.emit.math.exponential import outwards, power_pair
-from symprop.emit.math.logistic import product_and
+from symprop.emit.math.logistic import correction, product_and
 
 __all__ = ["bell_of", "erfc", "normal_cdf"]
 
@@ -68,11 +73,35 @@ class Under(NamedTuple):
     middle: float
     near: float
     series: Sequence[float]
+    shift: float  # the same as u (value + d SLOPE(d)), u = 1/(|x| + shift), d the distance to a middle
+    rows: Sequence[Sequence[float]]  # value, what that lacks, SLOPE, for each middle
     steep: bool = True  # only next to -1
+
+
+def looked_up_tail(b: Builder, known: Bell, under: Under) -> Value:
+    """`tail` with polynomials from registers: half the terms, and one division."""
+    size, power, exponent = known
+    one, shift = number(b, size, 1.0), number(b, size, under.shift)
+    below = fast_two_sum(b, shift, size)  # exact for a large size too: the sum less the shift is
+    u, error = correction(b, below, b.fdiv(one, below[0]))
+    places = len(under.rows[0])
+    middle = number(b, size, 1.5 * 2.0 ** fraction_bits(size.type) / (under.shift * places))
+    shifted = b.fadd(u, middle)
+    d, index = b.fsub(u, b.fsub(shifted, middle)), b.bitcast(shifted, size.type.integer)
+    value, lacks, *others = (look_up(b, row, index) for row in under.rows)
+    slope = estrin(b, d, others)
+    factor, low = product_plus(b, d, slope, (value, lacks))
+    # the error of u counts as a factor, and for the polynomial, whose derivative is nearly the slope
+    low = mul_add(b, error, mul_add(b, u, slope, factor), low)
+    high, rest = two_product(b, power[0], u)
+    rest = mul_add(b, high, low, b.fmul(factor, mul_add(b, power[1], u, rest)))
+    return scaled(b, product_and(b, high, factor, rest), exponent)
 
 
 def tail(b: Builder, known: Bell, under: Under) -> Value:
     """What is under a bell beyond |x|, subnormal where it must be."""
+    if has_native(b):
+        return looked_up_tail(b, known, under)
     size, power, exponent = known
     one = number(b, size, 1.0)
     # (y - near)/(y + near), in the way that rounds least next to -1, where the series is steep
@@ -94,8 +123,8 @@ def tail(b: Builder, known: Bell, under: Under) -> Value:
 
 def normal_cdf(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """The normal distribution: exp(-x^2/2) (0.46875 + CDF(t))/(1 + |x|) below zero, t = (|x| - 5)/(|x| + 5),
-    and one less that above; below 1.2 ULP in both tails."""
-    under = Under(0.46875, 5.0, table.CDF[x.type.element])
+    and one less that above; below 1.2 ULP in both tails, with AVX-512 1."""
+    under = Under(0.46875, 5.0, table.CDF[x.type.element], 4.0, rows.CDF[x.type.element])
     outside = tail(b, bell(b, x, True, rest), under)
     negative = b.fcmp("olt", x, number(b, x, 0.0))
     return b.select(negative, outside, b.fsub(number(b, x, 1.0), outside))
@@ -103,10 +132,11 @@ def normal_cdf(b: Builder, x: Value, rest: Value | None = None) -> Value:
 
 def erfc(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """1 - erf(x): exp(-x^2) (0.75 + ERFC(t))/(1 + |x|) above zero, t = (|x| - near)/(|x| + near) with near 3
-    (float32: 2), and two less that below; below 1.3 ULP (float32: 1.5) in both tails. `rest` is what x lost
-    when it was rounded."""
+    (float32: 2), and two less that below; below 1.3 ULP (float32: 1.5) in both tails, with AVX-512 1. `rest`
+    is what x lost when it was rounded."""
     double = is_double(x)
-    under = Under(0.75, 3.0 if double else 2.0, table.ERFC[x.type.element], steep=double)
+    near, series = 3.0 if double else 2.0, table.ERFC[x.type.element]
+    under = Under(0.75, near, series, 2.0, rows.ERFC[x.type.element], steep=double)
     outside = tail(b, bell(b, x, False, rest), under)
     negative = b.fcmp("olt", x, number(b, x, 0.0))
     return b.select(negative, b.fsub(number(b, x, 2.0), outside), outside)
