@@ -455,11 +455,21 @@ def _matrix_product(export: Export, node: Node, args: Sequence[Any]) -> Any:
             scalars += [] if coefficient == 1 else [coefficient]
             arg = factors[0] if len(factors) == 1 else sp.MatMul(*factors)
         matrices.extend(arg.args if isinstance(arg, sp.HadamardProduct) else [arg])
+    coefficient = _coefficient(scalars, export.small(node))
     if not matrices:
-        return _scaled(sp.Mul(*scalars, evaluate=export.small(node)), _ones(node))
-    matrix = matrices[0] if len(matrices) == 1 else sp.HadamardProduct(*matrices)
-    coefficient = sp.Mul(*scalars, evaluate=export.small(node)) if len(scalars) != 1 else scalars[0]
-    return _scaled(coefficient, matrix)
+        return _scaled(coefficient, _ones(node))
+    return _scaled(coefficient, matrices[0] if len(matrices) == 1 else sp.HadamardProduct(*matrices))
+
+
+def _coefficient(scalars: Sequence[Any], evaluate: bool) -> Any:
+    """The product of scalars, with one number in front."""
+    if len(scalars) == 1 or evaluate:
+        return scalars[0] if len(scalars) == 1 else sp.Mul(*scalars)
+    flat = [f for s in scalars for f in (s.args if s.is_Mul else (s,))]
+    number = sp.Mul(*[f for f in flat if f.is_Number])
+    others = [f for f in flat if not f.is_Number]
+    factors = others if number == 1 and others else [number, *others]
+    return factors[0] if len(factors) == 1 else _unevaluated(sp.Mul, factors)
 
 
 def _matrix_pow(export: Export, node: Node, args: Sequence[Any]) -> Any:

@@ -295,12 +295,14 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     matrices: list[Piece] = []
     for arg, piece in zip(node.args, args, strict=True):
         value = constant_value(arg)
-        inner = joined_numbers(number, piece.product[0]) if piece.product is not None else None
+        inner = None
+        if piece.product is not None and (piece.product[:2] != (1, 1) or (node.shape and not arg.shape)):
+            inner = joined_numbers(number, piece.product[0])  # 12*a*(4*b): one number; a/b*X: one fraction
         if value is not None and value.is_Number and value.is_finite:
             number = number * value
         elif value is not None and value.is_real and not value.is_Add:
             irrational = irrational * value
-        elif piece.product is not None and inner is not None:  # 12*a*(4*b): one number in front
+        elif piece.product is not None and inner is not None:
             number = inner
             irrational = irrational * piece.product[1]
             scalars += piece.product[2]
@@ -344,7 +346,7 @@ def _mul(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
         result = _filled(style, result, node)
     if negative:
         result = _negative(style, result)
-    if (product[0] != 1 or product[1] != 1) and not filled:
+    if not filled and (product[0] != 1 or product[1] != 1 or not node.shape):
         result.product = product
     return result
 

@@ -391,6 +391,12 @@ def _xor(intake: Intake, expression: Any, *args: Node) -> Node:
     return result
 
 
+def _remainder(t: Any, a: Node, b: Node) -> Node:
+    """What is left of a, of its sign."""
+    rest: Node = t.mul(t.call("sign", a), t.call("mod", t.call("abs", a), t.call("abs", b)))
+    return rest
+
+
 def _equivalent(intake: Intake, expression: Any, first: Node, *rest: Node) -> Node:
     """All hold or none does."""
     t, first = intake.table, _condition(intake, expression, first)
@@ -497,6 +503,7 @@ RULES: dict[type, tuple[Parts, Build]] = {
     sp.erf2: (None, _formula(_erf2)),
     sp.frac: (None, _formula(lambda t, x: t.sub(x, t.call("floor", x)))),
     sp.Mod: (None, _call("mod")),
+    sp.Rem: (None, _formula(_remainder)),
     sp.UnevaluatedExpr: (None, lambda intake, expression, inner: inner),
     sp.Heaviside: (None, _formula(_heaviside)),
     sp.sinc: (None, _call("sinc")),

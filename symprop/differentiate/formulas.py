@@ -13,6 +13,7 @@ from symprop.declare import as_graph as graph_of
 from symprop.differentiate.forward import tangents as forward_tangents
 from symprop.differentiate.matrixform import jacobian_entries, jacobian_node
 from symprop.differentiate.naming import Equation, Names, arrange, symbol_like
+from symprop.differentiate.reading import as_read
 from symprop.differentiate.reverse import adjoints, between, pullback
 from symprop.differentiate.terms import is_wide
 from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
@@ -310,8 +311,10 @@ class _Problem:
             kept = {
                 node.serial: s for s, node in reversed(self.forward) if node.op not in ("symbol", "constant")
             }
-            export = Export(kept if self.given_graph else {})
-            return pack([export.expression(node) for node in nodes])
+            named = kept if self.given_graph else {}
+            given = [node for _, node in self.forward]
+            export = Export(named)
+            return pack([export.expression(node) for node in as_read(self.table, nodes, given, named)])
         names = self.names()
         last: dict[tuple[str, int], Equation] = {}
         for name, node in zip(wanted, nodes, strict=True):

@@ -39,7 +39,7 @@ from symprop.differentiate.terms import (
 )
 from symprop.errors import UnsupportedExpressionError
 from symprop.functions.linear import kronecker
-from symprop.graph import OPERATIONS, Node, NodeTable
+from symprop.graph import OPERATIONS, Dim, Node, NodeTable
 from symprop.graph.nodes import constant_value
 
 __all__ = ["jacobian_entries", "jacobian_node"]
@@ -68,16 +68,17 @@ def jacobian_entries(table: NodeTable, rows: Sequence[Node], columns: Sequence[N
     """The Jacobian of scalars and columns by scalars and columns, one below and beside the other."""
     if len(rows) == 1 and len(columns) == 1 and columns[0].shape:
         return jacobian_node(table, rows[0], columns[0])
-    shape = (sum(map(_number, rows)), sum(map(_number, columns)))
     if any(node.shape for node in [*rows, *columns]):
-        blocks, below = [], 0
+        blocks: list[Block] = []
+        below: Dim = 0
         for row in rows:
-            beside = 0
+            beside: Dim = 0
             for column in columns:
-                blocks.append((jacobian_node(table, row, column), (below, beside)))
-                beside += _number(column)
-            below += _number(row)
-        return _placed(table, blocks, shape)
+                blocks.append((_block(table, row, column), (below, beside)))
+                beside = beside + size_of(column)
+            below = below + size_of(row)
+        return _placed(table, blocks, (below, beside))
+    shape = len(rows), len(columns)
     entries: dict[tuple[int, int], Node | None] = {}
     if len(rows) < len(columns):
         for i, row in enumerate(rows):
@@ -104,19 +105,35 @@ def _number(node: Node) -> int:
     )
 
 
-def _placed(table: NodeTable, blocks: Sequence[tuple[Node, tuple[int, int]]], shape: tuple[int, int]) -> Node:
+def _block(table: NodeTable, row: Node, column: Node) -> Node:
+    """The Jacobian of one by the other; of a scalar that takes single entries of a column, these entries."""
+    if not row.shape and column.shape and isinstance(column.shape[0], int):
+        found = adjoints(table, row, [column])[column.serial]
+        if found is None:
+            return table.full(0, (1, size_of(column)))
+        if found.op == "place":
+            places = tuple((j, i) for i, j in found.attrs[1])  # type: ignore[attr-defined]
+            return table.make("place", found.args, ((1, size_of(column)), places))
+    return jacobian_node(table, row, column)
+
+
+Block = tuple[Node, tuple[Dim, Dim]]
+
+
+def _placed(table: NodeTable, blocks: Sequence[Block], shape: tuple[Dim, Dim]) -> Node:
     """One matrix of blocks, each with the place of its first entry."""
     terms = []
     entries: dict[tuple[int, int], Node] = {}
-    single = all(block.op == "place" or block.shape in ((), (1, 1)) for block, _ in blocks)
+    known = all(isinstance(d, int) for d in shape)
+    single = known and all(_is_of_entries(block) for block, _ in blocks)
     for block, (below, beside) in blocks:
         if constant_value(block) == 0:
             continue
-        if block.op == "place":
+        if block.op == "place" and isinstance(below, int) and isinstance(beside, int) and known:
             for (i, j), value in zip(block.attrs[1], block.args, strict=True):  # type: ignore[call-overload]
                 if constant_value(value) != 0:
                     entries[i + below, j + beside] = value
-        elif single:
+        elif single and isinstance(below, int) and isinstance(beside, int):
             entries[below, beside] = table.reshape(block, ())
         else:
             block = block if block.shape else table.reshape(block, (1, 1))
@@ -125,6 +142,10 @@ def _placed(table: NodeTable, blocks: Sequence[tuple[Node, tuple[int, int]]], sh
         ordered = dict(sorted(entries.items()))
         terms.append(table.make("place", tuple(ordered.values()), (shape, tuple(ordered))))
     return table.add(*terms) if terms else table.full(0, shape)
+
+
+def _is_of_entries(block: Node) -> bool:
+    return block.op == "place" or block.shape in ((), (1, 1)) or constant_value(block) == 0
 
 
 def _by_columns(table: NodeTable, target: Node, x: Node) -> Node:

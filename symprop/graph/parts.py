@@ -171,6 +171,10 @@ def diagonal(table: NodeTable, a: Node) -> Node | None:
         return table.full(1, (size, 1))
     if a.op == "diag":
         return a.args[0]
+    if a.op == "transpose":
+        return table.diagonal(a.args[0])
+    if a.op == "matmul" and a.args[1].shape[0] == 1:  # a column times a row
+        return table.mul(a.args[0], table.transpose(a.args[1]))
     if a.op == "broadcast" and not a.args[0].shape:
         return table.broadcast(a.args[0], (size, 1))
     if a.op == "mul":

@@ -40,6 +40,7 @@ ONE = [
     sp.acoth(x + 2) + sp.asech(x / 2) + sp.acsch(x),
     sp.Abs(x) ** 3 + sp.sign(x),
     sp.floor(3 * x) + sp.ceiling(x) + sp.frac(2 * x),
+    sp.Rem(-7 * x, sp.Rational(3, 4)),
     sp.sqrt(x + 1) + sp.cbrt(x + 1) + (x + 2) ** sp.Rational(-2, 3),
     x**3 - 2 * x**-2 + sp.pi * x + sp.E + sp.GoldenRatio,
     sp.Heaviside(x - sp.Rational(1, 5)) * x,

@@ -152,3 +152,32 @@ def test_hessians_of_classifiers_in_matrix_form():
     expected = "A.T*(diag(softmax(A*x))*A - softmax(A*x)*softmax(A*x).T*A)"
     assert text(symprop.hessian(nn.cross_entropy(A * x, k), x)) == expected
     assert text(symprop.hessian(nn.logsumexp(A * x), x)) == expected
+
+
+def test_lists_with_columns_of_symbolic_size():
+    m, d = sp.symbols("m d", integer=True, positive=True)
+    data, w, square = sp.MatrixSymbol("X", m, d), sp.MatrixSymbol("w", d, 1), sp.MatrixSymbol("S", d, d)
+    assert text(symprop.jacobian([data * w, square * w], w)) == "BlockMatrix([[X], [S]])"
+    mixed = symprop.jacobian([data * w * q, q**2], [w, q])
+    assert text(mixed) == "BlockMatrix([[q*X, X*w], [0, 2*q]])"
+    assert mixed.shape == (m + 1, d + 1)
+    curvature = symprop.hessian(symprop.scalar(w.T * square * w) * q**2, [w, q])
+    value = symprop.compile(curvature, args=[square, w, q], wrt=[])
+    rng = np.random.default_rng(8)
+    for size in (1, 3):
+        s, v = rng.normal(size=(size, size)), rng.normal(size=size)
+        both = s + s.T
+        right = np.block(
+            [
+                [9 * both, 6 * (both @ v)[:, None]],
+                [6 * (both @ v)[None, :], 2 * np.reshape(v @ s @ v, (1, 1))],
+            ]
+        )
+        assert_allclose(value(s, v, 3.0), right, rtol=1e-13)
+
+
+def test_entries_of_a_column_have_a_matrix_of_entries():
+    found = symprop.jacobian(sp.Matrix([sp.sin(q) * x[0, 0], x[1, 0] * x[2, 0], q**2]), x)
+    assert found == sp.Matrix([[sp.sin(q), 0, 0, 0], [0, x[2, 0], x[1, 0], 0], [0, 0, 0, 0]])
+    turned = symprop.jacobian(sp.Matrix([x[0, 0] * q, q]), [q, x])
+    assert turned == sp.Matrix([[x[0, 0], q, 0, 0, 0], [1, 0, 0, 0, 0]])

@@ -34,7 +34,7 @@ def outer(v):
 
 GRADIENTS = [
     (tr(A**5), A, "5*(A**4).T", lambda v: np.trace(np.linalg.matrix_power(v["A"], 5))),
-    (number(x.T, A**3, x), x, "A**3*x + (x.T*A**3).T", None),
+    (number(x.T, A**3, x), x, "A**3*x + (A**3).T*x", None),
     (tr(inv(A) ** 2), A, "-2*(A**-1).T**3", lambda v: np.trace(np.linalg.matrix_power(v["A"], -2))),
     (sp.log(det(inv(A))), A, "-(A**-1).T", lambda v: -np.log(np.linalg.det(v["A"]))),
     (tr(X.T * A * inv(B) * inv(X.T)), X, "zeros(3, 3)", None),
@@ -78,7 +78,7 @@ GRADIENTS = [
     (
         number(kron(x, y).T, kron(A, B), kron(x, y)),
         x,
-        "(y.T*B*y)*A*x + (y.T*B*y)*A.T*x",
+        "(y.T*B*y)*(A*x + A.T*x)",
         lambda v: np.kron(v["x"], v["y"]).T @ np.kron(v["A"], v["B"]) @ np.kron(v["x"], v["y"]),
     ),
     (
@@ -110,7 +110,7 @@ GRADIENTS = [
     (
         number(x.T, A, x) ** 3 + tr((x.T * B * x) ** -2),
         x,
-        "3*(x.T*A*x)**2*A.T*x + 3*(x.T*A*x)**2*A*x - 2*B.T*x/(x.T*B*x)**3 - 2*B*x/(x.T*B*x)**3",
+        "3*(x.T*A*x)**2*(A*x + A.T*x) - 2*(B*x + B.T*x)/(x.T*B*x)**3",
         lambda v: (v["x"] @ v["A"] @ v["x"]) ** 3 + (v["x"] @ v["B"] @ v["x"]) ** -2,
     ),
     (
@@ -178,6 +178,86 @@ GRADIENTS = [
         "log(x) + 1",
         lambda v: np.sum(v["x"] * np.log(v["x"])),
     ),
+    (  # the sum over r of (A**r).T*a*b.T*(A**(3 - r)).T
+        number(a.T, A**4, b),
+        A,
+        "(A**3).T*a*b.T + A.T*a*b.T*(A**2).T + (A**2).T*a*b.T*A.T + a*b.T*(A**3).T",
+        lambda v: v["a"] @ np.linalg.matrix_power(v["A"], 4) @ v["b"],
+    ),
+    (
+        tr((A * X * B) ** 2),
+        X,
+        "2*A.T*B.T*X.T*A.T*B.T",
+        lambda v: np.trace(v["A"] @ v["X"] @ v["B"] @ v["A"] @ v["X"] @ v["B"]),
+    ),
+    (
+        number((a - A * x).T, sp.DiagMatrix(y), a - A * x),
+        y,
+        "(a - A*x)∘(a - A*x)",
+        lambda v: v["y"] @ (v["a"] - v["A"] @ v["x"]) ** 2,
+    ),
+    (tr(sp.DiagMatrix(X * b) * A), X, "diagonal(A)*b.T", lambda v: np.diag(v["A"]) @ v["X"] @ v["b"]),
+    (
+        sp.sqrt(number((x - y).T, inv(A), x - y)),
+        y,
+        "-(A**-1*(x - y) + (A**-1).T*(x - y))/(2*sqrt((x - y).T*A**-1*(x - y)))",
+        lambda v: np.sqrt((v["x"] - v["y"]) @ np.linalg.inv(v["A"]) @ (v["x"] - v["y"])),
+    ),
+    (
+        number(a.T, x) / sp.sqrt(number(x.T, x)),
+        x,
+        "a/sqrt(x.T*x) - (a.T*x)*x/(x.T*x)**(3/2)",
+        lambda v: v["a"] @ v["x"] / np.sqrt(v["x"] @ v["x"]),
+    ),
+    (
+        sp.exp(-number((x - y).T, x - y) / (2 * t**2)),
+        x,
+        "-exp(-(x - y).T*(x - y)/(2*t**2))*(x - y)/t**2",
+        lambda v: np.exp(-np.sum((v["x"] - v["y"]) ** 2) / (2 * v["t"] ** 2)),
+    ),
+    (
+        number(one, each(lambda q: sp.log(1 + sp.exp(q)), A * x)) - number(b.T, A, x),
+        x,
+        "A.T*(exp(A*x)⊘(exp(A*x) + 1) - b)",
+        lambda v: np.sum(np.log(1 + np.exp(v["A"] @ v["x"]))) - v["b"] @ v["A"] @ v["x"],
+    ),
+    (
+        number(y.T, inv(A.T * A), A.T, b),
+        A,
+        "(b - A*(A.T*A)**-1*A.T*b)*y.T*(A.T*A)**-1 - A*(A.T*A)**-1*y*b.T*A*(A.T*A)**-1",
+        lambda v: v["y"] @ np.linalg.inv(v["A"].T @ v["A"]) @ v["A"].T @ v["b"],
+    ),
+    (
+        tr((A - A * X * X.T) * (A - A * X * X.T).T),
+        X,
+        "-2*(A - A*X*X.T).T*A*X - 2*A.T*(A - A*X*X.T)*X",
+        lambda v: np.sum((v["A"] - v["A"] @ v["X"] @ v["X"].T) ** 2),
+    ),
+    (
+        tr(inv(B) * A) + number((x - y).T, inv(B), x - y) + sp.log(det(B)),
+        B,
+        "(B**-1).T - (B**-1).T*((x - y)*(x - y).T + A.T)*(B**-1).T",
+        lambda v: (
+            np.trace(np.linalg.inv(v["B"]) @ v["A"])
+            + (v["x"] - v["y"]) @ np.linalg.inv(v["B"]) @ (v["x"] - v["y"])
+            + np.log(np.linalg.det(v["B"]))
+        ),
+    ),
+    (
+        sp.log(det(A - R * inv(R.T * B * R) * R.T)),
+        B,
+        "R*((R.T*B*R)**-1).T*R.T*((A - R*(R.T*B*R)**-1*R.T)**-1).T*R*((R.T*B*R)**-1).T*R.T",
+        lambda v: np.log(
+            np.linalg.det(v["A"] - v["R"] @ np.linalg.inv(v["R"].T @ v["B"] @ v["R"]) @ v["R"].T)
+        ),
+    ),
+    (
+        nn.squared_error(nn.softmax(A * X * A.T, dim=1) * A, B),
+        X,
+        "A.T*(softmax(A*X*A.T, dim=1)∘((softmax(A*X*A.T, dim=1)*A - B)*A.T - (softmax(A*X*A.T, dim=1)∘"
+        "((softmax(A*X*A.T, dim=1)*A - B)*A.T))*ones(3, 1)*ones(1, 3)))*A",
+        None,
+    ),
 ]
 
 
@@ -205,6 +285,23 @@ def test_gradients_are_right():
             moved = moved[()] if moved.ndim == 0 else moved
             expected[place] = np.imag(np.squeeze(function({**at, str(variable): moved}))) / 1e-25
         assert_allclose(value, expected, rtol=1e-12, atol=1e-13, err_msg=str(formula))
+
+
+def test_transposes_are_resolved_and_names_are_not():
+    """A product of the derivative is transposed factor by factor, a named one as a whole."""
+    s, p = sp.MatrixSymbol("S", n, n), sp.MatrixSymbol("P", n, n)
+    graph = symprop.Graph([(p, nn.softmax(A * B * A.T, dim=1)), (s, p * A), (t, tr(s.T * C))])
+    adjoint = "(P∘(C*A.T - (P∘(C*A.T))*ones(3, 1)*ones(1, 3)))"
+    gradient = symprop.grad(graph, A)
+    assert text(gradient) == f"P.T*C + {adjoint}*A*B.T + {adjoint}.T*A*B"
+
+
+def test_numbers_and_signs_of_long_products_are_one():
+    """What sympy no longer evaluates, as it is long, has one number in front all the same."""
+    o, z = sp.OneMatrix(3, 1), A - sp.OneMatrix(3, 1) * (sp.OneMatrix(1, 3) * A / 3)
+    scale = (one * sp.HadamardPower(z, 2) / 3).applyfunc(lambda q: 1 / sp.sqrt(q + 1))
+    gradient = symprop.grad(tr(sp.HadamardProduct(z, o * scale).T * B), A)
+    assert "(-1)" not in text(gradient) and "-1*(-1)" not in str(gradient)
 
 
 def test_the_logarithm_of_determinants_does_not_overflow_and_keeps_its_sign():
