@@ -478,14 +478,23 @@ elementwise(
 
 
 def _mod(t: T, node: N) -> N:
-    """a - b floor(a/b); the quotient may be rounded up to a whole number, then b is added back, or down (as a
-    product with 1/b), then it is taken off.
+    """a - b floor(a/b) as `numpy.mod` has it: the remainder r of the sizes, exact, then r or |b| - r.
+
+    Each step takes 50 bits off the quotient (21 in single precision), the next one what its rounding left.
     """
     a, b = node.args
-    rest = t.sub(a, t.mul(b, t.call("floor", t.div(a, b))))
-    within = below(t, t.call("abs", rest), t.call("abs", b))
-    rest_or_less = where(t, within, rest, t.sub(rest, b))
-    return where(t, below(t, t.mul(rest, t.call("sign", b)), 0), t.add(rest, b), rest_or_less)
+    size, unit = t.call("abs", a), t.call("abs", b)
+    zero = t.full(0, node.shape)
+    rest = size
+    for _ in range(3):
+        rest = t.sub(rest, t.mul(unit, t.call("floor", t.div(rest, unit))))
+    rest = where(
+        t, below(t, rest, zero), t.add(rest, unit), where(t, below(t, rest, unit), rest, t.sub(rest, unit))
+    )
+    rest = where(t, below(t, size, unit), size, rest)
+    apart = below(t, t.mul(t.call("sign", a), t.call("sign", b)), zero)
+    changed = t.call("and", apart, t.call("not_equal", rest, zero))
+    return t.mul(t.call("sign", b), where(t, changed, t.sub(unit, rest), rest))
 
 
 def _mod_partials(t: T, y: N) -> list[N | None]:

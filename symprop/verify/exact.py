@@ -32,9 +32,9 @@ __all__ = [
 
 # working digits of successive evaluations: an evaluation is trusted when the next level agrees with it
 LEVELS = (50, 80, 160, 320, 640)
-# what is smaller is zero: to the last level beside a one (less some digits for the rounding of what led to
-# it), and in every floating-point type
-BELOW_ALL = mp.mpf(10) ** (20 - LEVELS[-1])
+# what is smaller is zero in every floating-point type (half the smallest number of float64 is 2.5e-324), and
+# beside a one to half of the last level
+BELOW_ALL = mp.mpf(10) ** -324
 _BELOW_FLOATS = 400
 _AGREE = mp.mpf(10) ** -30  # relative agreement of two levels that counts as the same value
 _MOVES = frozenset(["reshape", "transpose", "broadcast", "slice", "pad", "index", "diag", "diagonal"])

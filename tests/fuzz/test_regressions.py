@@ -317,3 +317,36 @@ def test_swings_that_look_like_a_kink() -> None:
 def test_a_slope_below_all_digits() -> None:
     """A value of 1.34e-640 was compared with a bound that was a little smaller."""
     assert check(network(Random(770130)), ["verify"])
+
+
+def test_a_slope_that_no_float_holds() -> None:
+    """Reverse mode had 4.8e-327 at 320 digits and forward mode 1.2e-641 at 640, both of a sum that is one."""
+    assert check(network(Random(9094)), ["verify"])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_remainders_are_those_of_numpy(dtype: str) -> None:
+    """Of -1e-24 and 2.7 it was 0 in place of 2.7, in single precision of 1e17 and 3 it was -2e9."""
+    random = np.random.default_rng(3)
+    b = random.standard_normal(300).astype(dtype)
+    a = np.concatenate([random.standard_normal(200) * 10.0 ** random.uniform(-5, 5, 200), np.arange(-50, 50)])
+    a = a.astype(dtype)
+    a[200:] *= b[200:]
+    inf, tiny = np.inf, 1e-30
+    special = [
+        (-tiny, 2.7),
+        (tiny, -2.7),
+        (0.0, -3.0),
+        (-0.0, 3.0),
+        (3.0, inf),
+        (-3.0, inf),
+        (inf, 3.0),
+        (1.0, 0.0),
+    ]
+    more = np.array(special, dtype).T
+    a, b = np.append(a, more[0]), np.append(b, more[1])
+    with np.errstate(invalid="ignore"):
+        expected = np.mod(a, b)
+    found = symprop.compile(sp.Mod(x, y), args=[x, y], batch=[x, y], dtype=dtype)(a, b)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
