@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
-__all__ = ["PAGE", "WIDE", "Caches"]
+__all__ = ["COPIED", "PAGE", "WIDE", "Caches"]
 
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
 LINES, NEAR = 8, 256  # lines that share such a place; lines that a panel of B may take there in all
+COPIED = 512  # steps of sums of which columns of A are copied
 PAGES = 64  # pages whose addresses the first-level table of addresses holds
 WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
-TALL = 1020  # rows at a time, where any number may come
 WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
 
 
@@ -40,19 +40,27 @@ class Caches:
         """Of copied panels of B at a time, where the rows of A come in blocks."""
         return (2304 if self.narrow else 1024) << 10
 
+    @property
+    def columns(self) -> int:
+        """The most of A that is copied whole, where it is copied by columns."""
+        return 4096 << 10
+
     def tall(self, row: int) -> int:
-        """The rows at a time, of so many bytes, where any number may come: A stays in the last cache.
+        """The most rows at a time, of so many bytes, where any number may come: A stays in the last cache.
 
         On narrow vectors all of them may be copied at once.
         """
-        most = max(1, (2560 << 10) // (12 * row)) * 12
-        return min(TALL, most) if self.narrow else TALL
+        room, most = (2560 << 10, 1020) if self.narrow else (12 << 20, 1536)
+        return min(most, max(1, room // (12 * row)) * 12)
 
-    def deep(self, size: int, neighbours: bool) -> int:
+    def deep(self, size: int, neighbours: bool, copied: bool = False) -> int:
         """The steps after which sums are interrupted, for entries of `size` bytes.
 
-        Where entries of a row of A lie apart, every step of a tile takes a line of the first level.
+        Where entries of a row of A lie apart, every step of a tile takes a line of the first level, or a
+        place in memory of our own, if they are copied.
         """
+        if copied:
+            return COPIED
         return (8192 if neighbours else 4096 if self.narrow else 2048) // size
 
     def far(self, stride: int | None, steps: int, size: int, apart: bool) -> int:

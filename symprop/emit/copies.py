@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .builder import I8, I64, Value
-from .pack import Operand, Size, add, at, each, least, multiply, pack_columns, rest, subtract
+from .pack import Operand, Size, add, at, each, least, multiply, pack_columns, rest, subtract, value
 from .parallel import own_room, product_cost, share
-from .tiles import Following, Panel, Part, Segment
+from .tiles import Copying, Following, Panel, Part, Segment
 from .tiling import Tiling
 
-__all__ = ["LONG", "STEPS", "Copies"]
+__all__ = ["LINE", "LONG", "STEPS", "Copies"]
 
+LINE = 64  # bytes of a line of the cache
 LONG = 32  # steps from which on memory is fetched in advance: about what that takes
 STRIDE = 48  # bytes of the following panel that a step fetches: less than a line, so that none is left out
 STEPS = 4  # steps of a turn of the loop over t on narrow vectors
+SHARES = 2  # blocks of panels for each thread, where they are copied one while another is computed
+SIDE = 4  # tiles whose columns of A are copied side by side
 ROWS = 16  # rows of B that threads never split while they copy
 
 
@@ -22,21 +25,38 @@ class Copies(Tiling):
     """Panels of B and tiles of A in memory of our own."""
 
     def share_panels(
-        self, part: Part, panel: Panel, body: Callable[[Size], None], cost: Size | None = None
+        self,
+        part: Part,
+        panel: Panel,
+        body: Callable[[Size, Size], None],
+        cost: Size | None = None,
+        before: Callable[[Size], None] | None = None,
     ) -> None:
-        """Every panel of one kind, by all threads; `cost` estimates the cycles of one."""
+        """Every panel of one kind, by all threads, in blocks; `cost` estimates the cycles of one.
+
+        `body` gets the column of a panel and the end of the block, `before` the first column of a block.
+        """
         b = self.b
+
+        def some(first: Size, last: Size) -> None:
+            if before is not None:
+                before(first)
+            each(b, first, last, panel.width, lambda j: body(j, last))
+
         if self.threads == 1 or self.by_rows:
-            self.each_panel(panel, body)
+            some(panel.start, panel.stop)
             return
         if cost is None:
             rows = least(b, self.m, self.block) if self.blocked else self.m
             cost = self.cost(part, multiply(b, rows, panel.width))
+        unit = self.together(panel) if before is not None else 1
+        share(b, panel.start, panel.stop, unit * panel.width, multiply(b, cost, unit), some)
 
-        def some(first: Size, last: Size) -> None:
-            each(b, first, last, panel.width, body)
-
-        share(b, panel.start, panel.stop, panel.width, cost, some)
+    def together(self, panel: Panel) -> int:
+        """Panels that a thread takes at a time: the first is not copied while another is computed."""
+        if not (self.copied_along(panel) and isinstance(panel.start, int) and isinstance(panel.stop, int)):
+            return 1
+        return max(1, (panel.stop - panel.start) // panel.width // (SHARES * self.threads))
 
     def cost(self, part: Part, entries: Size) -> Size:
         """The cycles of some entries of C."""
@@ -51,33 +71,80 @@ class Copies(Tiling):
         each(self.b, panel.start, panel.stop, panel.width, body)
 
     def pack_tiles(self, part: Part, segments: list[Segment], origin: Size) -> None:
-        """Copy tiles to where `panel` looks for them."""
+        """Copy tiles to where `panel` looks for them.
+
+        Columns of A are copied for a few tiles at a time: of more the core would not foresee all the places
+        where it writes, of fewer it would read pieces that are too short.
+        """
         b, A, kind, room = self.b, part.A, self.kind, self.room_a
         assert room is not None
         for segment in segments:
             rows = segment.rows
+            side = rows * SIDE if self.columns_of_a else rows
 
-            def one(i: Size, rows: int = rows) -> None:
-                source = Operand(at(b, A.pointer, multiply(b, i, A.row), kind), A.column, A.row)
-                target = at(b, room, multiply(b, subtract(b, i, origin), part.k), kind)
-                pack_columns(b, kind, self.lanes, source, rows, part.k, target, rows)
+            def tile(i: Size, t: Size, count: Size, rows: int = rows) -> None:
+                source = Operand(A.moved(b, kind, i, t).pointer, A.column, A.row)
+                target = at(b, self.tile_of(part, i, origin), multiply(b, t, rows), kind)
+                pack_columns(b, kind, self.lanes, source, rows, count, target, rows)
 
-            def some(first: Size, last: Size, one: Callable[[Size], None] = one, rows: int = rows) -> None:
-                each(b, first, last, rows, one)
+            def several(i: Size, rows: int = rows, side: int = side, end: Size = segment.stop) -> None:
+                if not self.columns_of_a:
+                    tile(i, 0, part.k, rows)
+                    return
+                stop = least(b, add(b, i, side), end)
+                each(b, 0, part.k, 1, lambda t: each(b, i, stop, rows, lambda j: tile(j, t, 1, rows)))
 
-            share(b, segment.start, segment.stop, rows, multiply(b, rows, part.k), some)
+            def some(
+                first: Size, last: Size, one: Callable[[Size], None] = several, side: int = side
+            ) -> None:
+                each(b, first, last, side, one)
 
-    def pack_panel(self, part: Part, panel: Panel, j: Size, first: Size) -> None:
-        """Copy a panel of B to where `panel` looks for it."""
-        b = self.b
-        assert self.room_b is not None
-        room = self.room_b if self.blocked else self.own(self.room_b, self.packed)
-        target = at(b, room, self.place(part, j, first), self.kind)
-        source = Operand(
-            at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind), part.B.row, part.B.column
-        )
+            share(b, segment.start, segment.stop, side, multiply(b, side, part.k), some)
+
+    def tile_of(self, part: Part, i: Size, origin: Size) -> Value:
+        """Where the copy of the tile of row i begins, if that of `origin` is at the start.
+
+        With some entries between tiles of columns, which would else often lie a power of two apart.
+        """
+        assert self.room_a is not None
+        depth = add(self.b, part.k, self.between)
+        return at(self.b, self.room_a, multiply(self.b, subtract(self.b, i, origin), depth), self.kind)
+
+    def pack_panel(self, part: Part, panel: Panel, j: Size, target: Value) -> None:
+        """Copy a panel of B."""
+        b, B = self.b, part.B
+        source = B.moved(b, self.kind, 0, j)
         count = self.columns(panel, j)
         pack_columns(b, self.kind, self.lanes, source, count, part.k, target, panel.packed)
+
+    def room_of(self, panel: Panel, j: Size) -> Value:
+        """Where a panel goes that is copied for itself: one of two places in turn, if it is copied ahead."""
+        b = self.b
+        assert self.room_b is not None
+        room = self.own(self.room_b, self.packed)
+        if not self.ahead:
+            return room
+        number = value(b, subtract(b, j, panel.start))
+        odd = rest(b, b.assign(I64, f"udiv i64 {number}, {panel.width}"), 2)
+        return at(b, room, multiply(b, odd, self.packed // 2), self.kind)
+
+    def copied_along(self, panel: Panel) -> bool:
+        """Whether panels of this kind are copied while tiles of the one before are computed."""
+        return self.ahead and all(piece.count == piece.lanes for piece in panel.pieces)
+
+    def copying(self, part: Part, panel: Panel, j: Size, last: Size) -> Copying:
+        """The copy of the panel after this one, if there is one before `last`."""
+        b, none, one = self.b, self.b.const(0, I64), self.b.const(1, I64)
+        j = add(b, j, panel.width)
+        depth, m = value(b, part.k), value(b, self.m)
+        rows = b.select(b.icmp("sgt", m, none), m, one)
+        rate = b.assign(I64, f"udiv i64 {b.add(depth, b.sub(rows, one))}, {rows}")
+        steps = b.select(b.icmp("slt", value(b, j), value(b, last)), depth, none)
+
+        def first(i: Size) -> Value:
+            return value(b, least(b, multiply(b, i, rate), steps))
+
+        return Copying(part.B.moved(b, self.kind, 0, j), self.room_of(panel, j), panel.packed, first)
 
     def pack_rows(self, part: Part, group: Panel, first: Size) -> None:
         """Copy several panels of B row by row, as they lie in memory."""

@@ -17,37 +17,25 @@ from copy import copy
 from functools import reduce
 
 from .builder import I8, I64, Builder, Value, vector
-from .copies import LONG, STEPS, Copies
+from .copies import LINE, LONG, STEPS
 from .dots import emit_dots
+from .ends import Ends, Place
 from .epilogue import Epilogue, Hint, store_to
-from .pack import Operand, Size, add, at, each, first_lanes, least, multiply, rest, subtract, value
+from .pack import Operand, Size, add, at, each, evenly, least, multiply, rest, subtract, value
 from .parallel import share
-from .tiles import Following, Panel, Part, Piece, Segment
-from .tiling import Axis, Scratch, at_least
-from .vectors import narrow, read, widen, write
+from .tiles import Copying, Following, Panel, Part, Piece, Segment
+from .tiling import SHORT, Axis, Scratch, at_least
+from .vectors import narrow, read, widen
 
 __all__ = ["Axis", "Epilogue", "Operand", "Scratch", "emit_matmul", "store_to"]
 
 CHUNK = 240  # rows or columns at a time of those deep products that have any number of them
-LINE = 64  # bytes of a line of the cache
+TILE = 12  # rows of a tile: those that come at a time are a multiple
 MOST = 10  # sums of a tile from which on it is one of those that take the time
-SHORT = 8  # products of at most so many steps are written without a loop over t
-
-Place = tuple[Size, Size, Piece, Value | None]  # a vector of C: its row, its first column, its mask
 
 
-class _Product(Copies):
+class _Product(Ends):
     """One product, turned so that vectors go along n."""
-
-    def __init__(
-        self, b: Builder, element: str, m: Size, n: Size, start: Operand | None, store: Epilogue
-    ) -> None:
-        super().__init__(b, element, m, n)
-        self.start, self.store = start, store
-        self.origin: tuple[Size, Size] = (0, 0)  # where this product lies in that of the caller
-        self.hint: Hint | None = None
-        self.lent: Operand | None = None  # memory of the caller, of the shape of C, for interrupted sums
-        self.sums: Operand | None = None  # memory of our own for them
 
     # -- the nest ------------------------------------------------------------------------------------------
 
@@ -85,13 +73,13 @@ class _Product(Copies):
             self.plan(A, B, k, scratch)
             self.nest(Part(A, B, k))
         elif self.most[0] is None:
-
-            def some_rows(i: Size) -> None:
-                part = self.chunk(i, 0, self.tall(k, most))
+            tall = self.tall(k, most)
+            count, step = evenly(b, self.m, tall, TILE)
+            with b.loop(b.const(0, I64), count) as loop:
+                i = b.mul(loop.index, step)
+                part = self.chunk(i, 0, tall, step)
                 part.parts(A.moved(b, self.kind, i, 0), B, k, scratch)
                 self.chosen = part.chosen
-
-            each(b, 0, self.m, self.tall(k, most), some_rows)
         elif self.most[1] is None:
 
             def some_columns(j: Size) -> None:
@@ -107,7 +95,7 @@ class _Product(Copies):
 
     def deepest(self, A: Operand) -> int:
         """The steps after which sums are interrupted."""
-        return self.caches.deep(self.size, A.column == 1)
+        return self.caches.deep(self.size, A.column == 1, self.by_columns(A))
 
     def tall(self, k: Size, most: int) -> int:
         """Rows at a time, where their number comes at run time; few where sums wait in memory of our own."""
@@ -115,11 +103,13 @@ class _Product(Copies):
             return CHUNK
         return self.caches.tall(self.size * (min(k, most) if isinstance(k, int) else most))
 
-    def chunk(self, i: Size, j: Size, tall: int = CHUNK) -> _Product:
-        """The product from (i, j) on of some rows, or columns, of those that come at run time."""
+    def chunk(self, i: Size, j: Size, tall: int = CHUNK, step: Size = CHUNK) -> _Product:
+        """The product from (i, j) on of some rows (`step`, at most `tall`), or columns, of those that come
+        at run time.
+        """
         b, m, n, most = self.b, self.m, self.n, list(self.most)
         if most[0] is None:
-            m, most[0] = least(b, subtract(b, m, i), tall), tall
+            m, most[0] = least(b, subtract(b, m, i), step), tall
         else:
             n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
         inner = _Product(b, self.kind.element, m, n, self.start, self.store)
@@ -163,10 +153,14 @@ class _Product(Copies):
                 self.pack_tiles(part, self.tiles[0], 0)
             for panel, tiles in zip(self.panels, self.tiles, strict=True):
 
-                def whole(j: Size, panel: Panel = panel, tiles: list[Segment] = tiles) -> None:
-                    self.panel(part, panel, tiles, j)
+                def whole(j: Size, last: Size, panel: Panel = panel, tiles: list[Segment] = tiles) -> None:
+                    self.panel(part, panel, tiles, j, last=last)
 
-                self.share_panels(part, panel, whole)
+                def before(j: Size, panel: Panel = panel) -> None:
+                    if self.copied_along(panel):
+                        self.pack_panel(part, panel, j, self.room_of(panel, j))
+
+                self.share_panels(part, panel, whole, before=before)
             return
         for panel in self.panels:
             if not self.pack_b:
@@ -214,7 +208,13 @@ class _Product(Copies):
                 self.pack_rows(part, group, first)
             else:
                 copied = multiply(b, panel.width, k)
-                self.share_panels(part, group, lambda j: self.pack_panel(part, group, j, first), copied)
+
+                def copy(j: Size, _: Size, group: Panel = group, first: Value = first) -> None:
+                    assert self.room_b is not None
+                    target = at(b, self.room_b, self.place(part, j, first), self.kind)
+                    self.pack_panel(part, group, j, target)
+
+                self.share_panels(part, group, copy, copied)
             if self.row_by_row:
                 self.rows_of_tiles(part, [group], first)
             else:
@@ -230,7 +230,7 @@ class _Product(Copies):
                 here = Segment(i, least(b, add(b, i, step), segment.stop), segment.rows)
                 if self.pack_a:
                     self.pack_tiles(part, [here], i)
-                self.share_panels(part, panel, lambda j: self.panel(part, panel, [here], j, i, first))
+                self.share_panels(part, panel, lambda j, _: self.panel(part, panel, [here], j, i, first))
 
             each(b, segment.start, segment.stop, step, block)
 
@@ -242,18 +242,23 @@ class _Product(Copies):
         j: Size,
         origin: Size = 0,
         first: Size | None = None,
+        last: Size | None = None,
     ) -> None:
-        """All tiles of one panel."""
+        """All tiles of one panel, of those that have been copied together from column `first` on, or of those
+        up to `last` that are copied one by one.
+        """
         b = self.b
-        if self.room_b is not None:
-            if first is None:
-                self.pack_panel(part, panel, j, j)
-            place = 0 if first is None else self.place(part, j, first)
-            room = self.room_b if self.blocked else self.own(self.room_b, self.packed)
-            right = Operand(at(b, room, place, self.kind), panel.packed, 1)
+        copying: Copying | None = None
+        if self.room_b is None:
+            right = part.B.moved(b, self.kind, 0, j)
+        elif first is not None:
+            right = Operand(at(b, self.room_b, self.place(part, j, first), self.kind), panel.packed, 1)
         else:
-            pointer = at(b, part.B.pointer, multiply(b, j, part.B.column), self.kind)
-            right = Operand(pointer, part.B.row, part.B.column)
+            right = Operand(self.room_of(panel, j), panel.packed, 1)
+            if last is not None and self.copied_along(panel):
+                copying = self.copying(part, panel, j, last)
+            else:
+                self.pack_panel(part, panel, j, right.pointer)
         for segment in tiles:
             rows, following = segment.rows, None
             if self.room_b is not None and first is None:
@@ -261,12 +266,12 @@ class _Product(Copies):
 
             def one(i: Size, rows: int = rows, following: Following | None = following) -> None:
                 if self.room_a is not None:
-                    packed = at(b, self.room_a, multiply(b, subtract(b, i, origin), part.k), self.kind)
+                    packed = self.tile_of(part, i, origin)
                     left = Operand(packed, 1, rows)
                 else:
                     pointer = at(b, part.A.pointer, multiply(b, i, part.A.row), self.kind)
                     left = Operand(pointer, part.A.row, part.A.column)
-                self.tile(part, panel, i, j, rows, left, right, following)
+                self.tile(part, panel, i, j, rows, left, right, following, copying)
 
             def some(start: Size, stop: Size, rows: int = rows, one: Callable[[Size], None] = one) -> None:
                 each(b, start, stop, rows, one)
@@ -288,6 +293,7 @@ class _Product(Copies):
         left: Operand,
         right: Operand,
         following: Following | None = None,
+        copying: Copying | None = None,
     ) -> None:
         """Some rows of one panel: all steps of t with the sums in registers."""
         b, kind, k, pieces = self.b, self.kind, part.k, panel.pieces
@@ -352,8 +358,11 @@ class _Product(Copies):
             for _ in range(k):
                 state = step(state)
         else:
+            start: Size = 0
+            if copying is not None:
+                start, state = self.copy_along(copying, i, rows, step, state)
             stop = subtract(b, k, rest(b, k, turns)) if turns > 1 else k
-            with b.loop(value(b, 0), value(b, stop), turns, carry=state) as loop:
+            with b.loop(value(b, start), value(b, stop), turns, carry=state) as loop:
                 loop.next = reduce(step, range(turns), loop.carried)
             state = loop.results
             if stop != k:
@@ -375,30 +384,35 @@ class _Product(Copies):
         b.jump(done)
         b.start(done)
 
-    def fetch(self, i: Size, j: Size) -> None:
-        """Have what the epilogue will read come to the cache while the sums are computed."""
-        first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
-        if self.axis == "m":
-            first, second = second, first
-        assert self.hint is not None
-        self.hint(self.b, first, second)
+    def copy_along(
+        self,
+        copying: Copying,
+        i: Size,
+        rows: int,
+        step: Callable[[list[Value]], list[Value]],
+        state: list[Value],
+    ) -> tuple[Value, list[Value]]:
+        """The first steps of a tile, each with the copy of a step of the next panel: their number, the state.
 
-    def begin(self, part: Part, places: list[Place]) -> list[Value]:
-        """What the sums of a tile start from."""
-        if part.first is None:
-            return [self.initial(*place) for place in places]
-        b = self.b
-        sources = []
-        first, more, done = (b.label(name) for name in ("first", "more", "begun"))
-        b.branch(part.first, first, more)
-        for block, make in ((first, self.initial), (more, self.kept)):
-            b.start(block)
-            values = [make(*place) for place in places]
-            sources.append((values, b.block))
-            b.jump(done)
-        b.start(done)
-        (x, from_x), (y, from_y) = sources
-        return [b.phi([(p, from_x), (q, from_y)]) for p, q in zip(x, y, strict=True)]
+        A copy takes units and places in the registers that the multiply-adds leave free.
+        """
+        b, kind, source = self.b, self.kind, copying.source
+        first, then = copying.first(i), copying.first(add(b, i, rows))
+        count = b.sub(then, first)
+        distance = b.mul(count, value(b, multiply(b, source.row, self.size)))
+        here = source.moved(b, kind, first, 0).pointer
+        target = at(b, copying.target, multiply(b, first, copying.width), kind)
+        size, wide = copying.width * self.size, self.wide
+        with b.loop(b.const(0, I64), count, 1, carry=[*state, here, target]) as loop:
+            *inner, here, target = loop.carried
+            ahead = b.element(here, distance, I8)
+            for place in range(LINE, size + 1, LINE):  # the line before is the last one of this panel
+                b.prefetch(b.element(ahead, place - 1, I8), 2)
+            for lane in range(0, copying.width, self.lanes):
+                b.store(b.load(at(b, here, lane, kind), wide), at(b, target, lane, kind))
+            places = [at(b, here, source.row, kind), at(b, target, copying.width, kind)]
+            loop.next = [*step(inner), *places]
+        return count, loop.results[:-2]
 
     def end(self, panel: Panel, i: Size, j: Size, places: list[Place], sums: list[Value]) -> None:
         """Hand the finished entries of a tile to the caller."""
@@ -420,72 +434,9 @@ class _Product(Copies):
 
         each(b, 0, len(sums) // len(pieces), 1, row)
 
-    def mask(self, panel: Panel, j: Size, piece: Piece) -> Value | None:
-        """The lanes of a piece that are columns of C; made where used: masks do not last in registers."""
-        b = self.b
-        if piece.count == piece.lanes:
-            return None
-        left = subtract(b, panel.stop, add(b, j, piece.first)) if piece.count is None else piece.count
-        return first_lanes(b, left, vector(self.kind.element, piece.lanes))
-
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x * y + z; with two roundings only where the processor would need a slow call."""
         return self.b.fma(x, y, z) if self.b.target.fma else self.b.fadd(self.b.fmul(x, y), z)
-
-    # -- beginning and end of a sum ------------------------------------------------------------------------
-
-    def initial(self, i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
-        """What a sum of the caller's product starts from."""
-        b, start = self.b, self.start
-        wide = vector(self.kind.element, piece.lanes)
-        if start is None:
-            return b.const(0.0, wide)
-        place = start.moved(b, self.kind, add(b, self.origin[0], i), add(b, self.origin[1], j)).pointer
-        count = piece.lanes if piece.count is None else piece.count
-        return read(b, place, wide, start.column, count, mask)
-
-    def finish(self, i: Size, j: Size, piece: Piece, mask: Value | None, acc: Value) -> None:
-        """Hand finished entries to the caller."""
-        first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
-        if self.axis == "m":
-            first, second = second, first
-        count = piece.lanes if piece.count is None else piece.count
-        self.store(self.b, acc, first, second, count, mask, self.axis)
-
-    def each_vector(self, body: Callable[[Size, Size, Piece, Value | None], None]) -> None:
-        """Every vector of C, outside of any sum."""
-        b = self.b
-        for panel in self.panels:
-
-            def row(i: Size, panel: Panel = panel) -> None:
-                def vectors(j: Size) -> None:
-                    for piece in panel.pieces:
-                        body(i, add(b, j, piece.first), piece, self.mask(panel, j, piece))
-
-                self.each_panel(panel, vectors)
-
-            each(b, 0, self.m, 1, row)
-
-    def waiting(
-        self, i: Size, j: Size, piece: Piece, mask: Value | None
-    ) -> tuple[Operand, int, Value | None]:
-        """Where an interrupted sum lies, how many lanes it has, and their mask."""
-        if self.sums is not None:  # with rows that are padded
-            return self.sums.moved(self.b, self.kind, i, j), piece.lanes, None
-        assert self.lent is not None
-        first, second = add(self.b, self.origin[0], i), add(self.b, self.origin[1], j)
-        place = self.lent.moved(self.b, self.kind, first, second)
-        return place, piece.lanes if piece.count is None else piece.count, mask
-
-    def put(self, at_: Place, acc: Value) -> None:
-        """Store interrupted sums."""
-        place, count, mask = self.waiting(*at_)
-        write(self.b, acc, place.pointer, place.column, count, mask)
-
-    def kept(self, i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
-        """Load what `put` has stored."""
-        place, count, mask = self.waiting(i, j, piece, mask)
-        return read(self.b, place.pointer, vector(self.kind.element, piece.lanes), place.column, count, mask)
 
 
 def emit_matmul(

@@ -18,6 +18,7 @@ __all__ = [
     "add",
     "at",
     "each",
+    "evenly",
     "least",
     "multiply",
     "pack_columns",
@@ -118,6 +119,20 @@ def each(b: Builder, start: Size, stop: Size, step: int, body: Callable[[Size], 
         return
     with b.loop(value(b, start), value(b, stop), step) as loop:
         body(loop.index)
+
+
+def evenly(b: Builder, count: Size, most: int, unit: int) -> tuple[Value, Value]:
+    """How many pieces of at most `most` (a multiple of `unit`) a count is, and how long they are.
+
+    All but the last are as long as each other: a short last one would cost as much around it as they do.
+    """
+    count = value(b, count)
+    pieces = b.assign(I64, f"sdiv i64 {b.add(count, b.const(most - 1, I64))}, {most}")
+    units = b.mul(
+        b.select(b.icmp("sgt", pieces, b.const(0, I64)), pieces, b.const(1, I64)), b.const(unit, I64)
+    )
+    filled = b.assign(I64, f"sdiv i64 {b.add(count, b.sub(units, b.const(1, I64)))}, {units}")
+    return pieces, b.mul(filled, b.const(unit, I64))
 
 
 def first_lanes(b: Builder, count: Size, kind: Type) -> Value:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .builder import Value
 from .pack import Operand, Size
 
-__all__ = ["Following", "Panel", "Part", "Piece", "Segment"]
+__all__ = ["Copying", "Following", "Panel", "Part", "Piece", "Segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +66,16 @@ class Following:
     start: Callable[[Size], Value]
     distances: tuple[int, ...]
     advance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """The panel after the one at hand, copied step by step while the tiles of this one are computed.
+
+    The tile of row i copies the steps `first(i) : first(i + rows)`, and fetches as many after those.
+    """
+
+    source: Operand
+    target: Value
+    width: int
+    first: Callable[[Size], Value]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from .builder import I64, Builder, Type, Value, vector
-from .caches import PAGE, WIDE, Caches
+from .caches import COPIED, PAGE, WIDE, Caches
 from .pack import Operand, Size, rest, subtract, value
 from .tiles import Panel, Piece, Segment
 
@@ -25,6 +25,8 @@ FLAT = 128  # steps up to which writing C takes about as long as computing it, w
 TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
 # Processors whose first-level cache holds twelve lines that lie a page apart, the others eight.
 ROOMY = ("znver5", "icelake", "tigerlake", "rocketlake", "sapphire", "emerald", "granite", "alderlake")
+REUSED = 48  # vectors of columns that repay a copy of columns of A
+SHORT = 8  # products of at most so many steps are written without a loop over them
 FEW = 8  # panels from which threads share these; of fewer they share the rows
 
 
@@ -64,14 +66,16 @@ class Tiling:
         apart = A.column != 1 and self.narrow and at_least(APART, rows, k, size)
         reused = at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and at_least(5, rows)
         self.pack_a = reused and (collide or apart) and rows is not None and not (self.narrow and self.few)
+        self.columns_of_a = self.by_columns(A)
+        self.pack_a = self.pack_a or self.columns_of_a
+        self.between = 2 if self.columns_of_a else 0
         # Short sums are mostly stores: these go through C by rows.
         self.row_by_row = not self.pack_a and k <= FLAT and at_least(PAGE, columns, size)
         large = rows is not None and rows * k * size >= self.caches.large and isinstance(self.m, int)
+        if self.columns_of_a or (not self.narrow and A.column == 1):
+            large = large and rows is not None and rows > self.caches.tall(k * size)
         large = large and not self.row_by_row
-        together = self.row_by_row and self.pack_b
-        if not self.narrow:
-            together = self.row_by_row if must else self.pack_b and rows is not None and not self.pack_a
-        self.blocked = columns is not None and (large or together)
+        self.blocked = columns is not None and (large or (self.row_by_row and self.pack_b))
         self.block = max(1, self.caches.block // (k * size * 12)) * 12 if large else rows or 0
         self.panels = self.known_panels(n) if isinstance(n, int) else self.runtime_panels(n)
         self.row_by_row = self.row_by_row and (self.blocked or not self.pack_b)
@@ -85,8 +89,9 @@ class Tiling:
             self.staged = tallest * self.lanes
             self.stage = scratch(self.staged * self.threads)
         self.room_a = self.room_b = None
+        self.ahead = False
         if self.pack_a:
-            self.room_a = scratch(k * self.block)
+            self.room_a = scratch((k + self.between) * self.block)
         if self.pack_b:
             widest = max(p.packed for p in self.panels)
             self.packed = (k + 1) * widest
@@ -94,6 +99,9 @@ class Tiling:
                 self.packed = max(
                     self.packed, min(self.caches.packed // size, (k + 1) * (columns + self.lanes))
                 )
+            # While the tiles of one panel compute, the next one is copied to the other half.
+            self.ahead = not (self.turned or self.narrow or self.blocked or k <= SHORT)
+            self.packed *= 2 if self.ahead else 1
             self.room_b = scratch(self.packed * (1 if self.blocked else self.threads))
         self.chosen = self.words()
         wide = 0
@@ -101,6 +109,13 @@ class Tiling:
             known = isinstance(p.start, int) and isinstance(p.stop, int)
             wide += -(-(p.stop - p.start) // p.width) if known else FEW  # type: ignore[operator]
         self.by_rows = wide < min(FEW, 2 * self.threads)
+
+    def by_columns(self, A: Operand) -> bool:
+        """Whether columns of A are copied: so many panels pass by that it pays."""
+        rows, columns = self.most
+        if self.narrow or A.row != 1 or A.column == 1 or rows is None or not at_least(5, rows):
+            return False
+        return at_least(REUSED * self.lanes, columns) and self.caches.columns >= rows * COPIED * self.size
 
     def pays(self, A: Operand, B: Operand, k: int) -> bool:
         """Whether copying panels of B pays, for as many rows as there may be; sets how many repay it."""

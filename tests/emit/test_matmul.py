@@ -173,6 +173,37 @@ def test_rows_at_run_time_have_the_same_bits_with_copies_and_without(level: str)
             assert np.array_equal(c, results[0][: len(c)])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 61, 197, 515, 1550])
+def test_panels_copied_while_others_are_computed(rows: int, dtype: Any) -> None:
+    """Each tile copies some steps of the next panel; rows at run time in pieces of equal length."""
+    rng = np.random.default_rng(12)
+    k, n = 301, 150
+    a = rng.standard_normal((rows, k)).astype(dtype)
+    b = rng.standard_normal((k, 1024)).astype(dtype)[:, :n]  # lines that collide in the cache
+    c, around = guarded((rows, n), dtype, "rows")
+    compiled(replace(known(Problem(ELEMENTS[np.dtype(dtype)]), a, b, c, STATIC), m=None))(a, b, c)
+    check(a, b, c)
+    assert (around[:16] == 77).all() and (around[-16:] == 77).all()
+    last, part = np.ascontiguousarray(a[-13:]), np.zeros((min(rows, 13), n), dtype)
+    compiled(Problem(ELEMENTS[np.dtype(dtype)], cc=1))(last, b, part)
+    assert np.array_equal(part, c[-13:])
+
+
+@pytest.mark.parametrize("k", [0, 7, 100, 512, 1100])
+@pytest.mark.parametrize(("m", "element"), [(25, "float"), (95, "double"), (515, "float")])
+def test_copied_columns(m: int, element: str, k: int) -> None:
+    """A^T B with many columns: tiles of A are copied by columns, the depth comes at run time."""
+    dtype = np.float32 if element == "float" else np.float64
+    rng = np.random.default_rng(13)
+    a, b = rng.standard_normal((k, m)).astype(dtype).T, rng.standard_normal((k, 805)).astype(dtype)
+    c, part = np.full((m, 805), 77, dtype), np.zeros((13, 9), dtype)
+    compiled(replace(known(Problem(element), a, b, c, STATIC), k=None))(a, b, c)
+    check(a, b, c)
+    compiled(Problem(element, cc=1))(a[-13:], b[:, -9:], part)
+    assert np.array_equal(part, c[-13:, -9:])
+
+
 def test_order_of_a_sum() -> None:
     """Products that round differently in any other order: ascending t, one rounding a step, from zero."""
     k = 40

@@ -1,0 +1,116 @@
+"""Where the sums of a matrix product begin and end: the matrices of the caller, memory between parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .builder import Builder, Value, vector
+from .copies import Copies
+from .epilogue import Epilogue, Hint
+from .pack import Operand, Size, add, each, first_lanes, subtract, value
+from .tiles import Panel, Part, Piece
+from .vectors import read, write
+
+__all__ = ["Ends", "Place"]
+
+Place = tuple[Size, Size, Piece, Value | None]  # a vector of C: its row, its first column, its mask
+
+
+class Ends(Copies):
+    """What the sums of tiles start from, and what is done with them."""
+
+    def __init__(
+        self, b: Builder, element: str, m: Size, n: Size, start: Operand | None, store: Epilogue
+    ) -> None:
+        super().__init__(b, element, m, n)
+        self.start, self.store = start, store
+        self.origin: tuple[Size, Size] = (0, 0)  # where this product lies in that of the caller
+        self.hint: Hint | None = None
+        self.lent: Operand | None = None  # memory of the caller, of the shape of C, for interrupted sums
+        self.sums: Operand | None = None  # memory of our own for them
+
+    def mask(self, panel: Panel, j: Size, piece: Piece) -> Value | None:
+        """The lanes of a piece that are columns of C; made where used: masks do not last in registers."""
+        b = self.b
+        if piece.count == piece.lanes:
+            return None
+        left = subtract(b, panel.stop, add(b, j, piece.first)) if piece.count is None else piece.count
+        return first_lanes(b, left, vector(self.kind.element, piece.lanes))
+
+    def fetch(self, i: Size, j: Size) -> None:
+        """Have what the epilogue will read come to the cache while the sums are computed."""
+        first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
+        if self.axis == "m":
+            first, second = second, first
+        assert self.hint is not None
+        self.hint(self.b, first, second)
+
+    def begin(self, part: Part, places: list[Place]) -> list[Value]:
+        """What the sums of a tile start from."""
+        if part.first is None:
+            return [self.initial(*place) for place in places]
+        b = self.b
+        sources = []
+        first, more, done = (b.label(name) for name in ("first", "more", "begun"))
+        b.branch(part.first, first, more)
+        for block, make in ((first, self.initial), (more, self.kept)):
+            b.start(block)
+            values = [make(*place) for place in places]
+            sources.append((values, b.block))
+            b.jump(done)
+        b.start(done)
+        (x, from_x), (y, from_y) = sources
+        return [b.phi([(p, from_x), (q, from_y)]) for p, q in zip(x, y, strict=True)]
+
+    def initial(self, i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
+        """What a sum of the caller's product starts from."""
+        b, start = self.b, self.start
+        wide = vector(self.kind.element, piece.lanes)
+        if start is None:
+            return b.const(0.0, wide)
+        place = start.moved(b, self.kind, add(b, self.origin[0], i), add(b, self.origin[1], j)).pointer
+        count = piece.lanes if piece.count is None else piece.count
+        return read(b, place, wide, start.column, count, mask)
+
+    def finish(self, i: Size, j: Size, piece: Piece, mask: Value | None, acc: Value) -> None:
+        """Hand finished entries to the caller."""
+        first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
+        if self.axis == "m":
+            first, second = second, first
+        count = piece.lanes if piece.count is None else piece.count
+        self.store(self.b, acc, first, second, count, mask, self.axis)
+
+    def each_vector(self, body: Callable[[Size, Size, Piece, Value | None], None]) -> None:
+        """Every vector of C, outside of any sum."""
+        b = self.b
+        for panel in self.panels:
+
+            def row(i: Size, panel: Panel = panel) -> None:
+                def vectors(j: Size) -> None:
+                    for piece in panel.pieces:
+                        body(i, add(b, j, piece.first), piece, self.mask(panel, j, piece))
+
+                self.each_panel(panel, vectors)
+
+            each(b, 0, self.m, 1, row)
+
+    def waiting(
+        self, i: Size, j: Size, piece: Piece, mask: Value | None
+    ) -> tuple[Operand, int, Value | None]:
+        """Where an interrupted sum lies, how many lanes it has, and their mask."""
+        if self.sums is not None:  # with rows that are padded
+            return self.sums.moved(self.b, self.kind, i, j), piece.lanes, None
+        assert self.lent is not None
+        first, second = add(self.b, self.origin[0], i), add(self.b, self.origin[1], j)
+        place = self.lent.moved(self.b, self.kind, first, second)
+        return place, piece.lanes if piece.count is None else piece.count, mask
+
+    def put(self, at_: Place, acc: Value) -> None:
+        """Store interrupted sums."""
+        place, count, mask = self.waiting(*at_)
+        write(self.b, acc, place.pointer, place.column, count, mask)
+
+    def kept(self, i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
+        """Load what `put` has stored."""
+        place, count, mask = self.waiting(i, j, piece, mask)
+        return read(self.b, place.pointer, vector(self.kind.element, piece.lanes), place.column, count, mask)
