@@ -244,7 +244,8 @@ def _group(
             return None
         names.append("terms that cancel")
     fired.extend(names)
-    base = [n if e == 1 else table.pow(n, _exponent(e)) for n, e in _others(f, members[0][0], aliases)]
+    others = _others(f, members[0][0], aliases)
+    base = [n if e == 1 else table.pow(n, context.constant(e)) for n, e in others]
     if least:
         factors.append(table.pow(f, least))
     if len(total) == 1 and 0 in total:
@@ -264,11 +265,6 @@ def _others(f: Node, term: _Term, aliases: dict[int, Polynomial]) -> list[tuple[
         for serial, (base, exponent) in term.factors.items()
         if base is not f and not (serial in aliases and isinstance(exponent, int) and 0 < exponent <= HIGHEST)
     ]
-
-
-def _exponent(value: Number) -> int:
-    assert isinstance(value, int)
-    return value
 
 
 def _product(a: Polynomial, b: Polynomial) -> Polynomial:

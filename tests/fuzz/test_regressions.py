@@ -350,3 +350,8 @@ def test_remainders_are_those_of_numpy(dtype: str) -> None:
     found = symprop.compile(sp.Mod(x, y), args=[x, y], batch=[x, y], dtype=dtype)(a, b)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+
+
+def test_terms_in_front_of_a_root_are_gathered() -> None:
+    """1 - tanh(x)**2 beside a root of it: the gathering of terms knew whole exponents alone, an error."""
+    assert check(network(Random(3719)), ["mpmath"])
