@@ -51,7 +51,47 @@ def _nothing(expression: Any) -> Sequence[Any]:
 def _build(intake: Intake, expression: Any) -> Node:
     if expression.function.is_Matrix:
         raise refusals.refuse(expression, "its terms are matrices; write them out with +")
-    return _run(intake, expression, expression.function, list(expression.limits))
+    expression = _apart_from(intake.loops, expression)
+    free = expression.free_symbols if len(intake.loops) > 1 else ()
+    needed = {index: loop for index, loop in intake.loops.items() if index in free}
+    if len(intake.loops) > 1 and len(needed) < 2:
+        return _by_itself(intake, expression, needed)
+    return _run(intake, expression, expression.function, _rows_outside(intake.loops, expression))
+
+
+def _rows_outside(loops: Loops, expression: Any) -> list[Any]:
+    """The limits, those of a double sum over the entries of matrices with the rows outside: no matrix is
+    transposed then."""
+    limits = list(expression.limits)
+    if loops or len(limits) != 2 or not isinstance(expression, sp.Sum):
+        return limits
+    (i, *ends), (j, *others) = limits
+    entries = [e for e in _walk(expression.function, True) if isinstance(e, MatrixElement)]
+    turned = all(not e.args[2].has(i) and not e.args[1].has(j) for e in entries)
+    apart = not any(end.has(i, j) for end in (*ends, *others))
+    return limits[::-1] if turned and apart and any(e.args[1].has(i) for e in entries) else limits
+
+
+def _by_itself(intake: Intake, expression: Any, needed: dict[sp.Basic, Loop]) -> Node:
+    """A sum inside another one that does not depend on all of its indices: it has an axis for its own."""
+    t, inner = intake.table, _within(intake)
+    inner.loops = {index: Loop(loop.start, loop.size, 0) for index, loop in needed.items()}
+    value = _run(inner, expression, expression.function, list(expression.limits))
+    if not value.shape:
+        return value
+    if any(loop.axis == 1 for loop in needed.values()):
+        value = t.transpose(value)
+    return t.broadcast(value, _shape(intake.loops))
+
+
+def _apart_from(loops: Loops, expression: Any) -> Any:
+    """The sum with names of its own for indices that have those of a sum around it: inside it they are its
+    own."""
+    names = {one[0]: sp.Dummy(str(one[0]), integer=True) for one in expression.limits if one[0] in loops}
+    if not names:
+        return expression
+    limits = [(names.get(one[0], one[0]), *one[1:]) for one in expression.limits]
+    return expression.func(expression.function.xreplace(names), *limits)
 
 
 def _run(intake: Intake, expression: Any, body: Any, limits: list[Any]) -> Node:

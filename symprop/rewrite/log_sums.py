@@ -1,4 +1,4 @@
-"""Logarithms of sums of exponentials less one of the exponents: `log(sum(exp(z))) - z[k]`.
+"""Logarithms of sums of exponentials less one of the exponents, `log(sum(exp(z))) - z[k]`, and of entries.
 
 Written out they are `m + log1p(rest) - z[k]` with m the maximum of z, where the rest may be small: the
 maximum and the exponent meet first, and what is left is added to their exact difference.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symprop.graph import Node
+from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, Number, Sweep
 
-__all__ = ["log_sum_less_exponent"]
+__all__ = ["entry_of", "log_of_entry", "log_sum_less_exponent"]
 
 LONGEST = 8  # terms of a sum that are looked at
 _MAXIMA = frozenset({"reduce_max", "maximum"})
+_ENTRYWISE = frozenset({"mul", "pow", "exp", "add", "log"})
+DEEPEST = 6
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,44 @@ def log_sum_less_exponent(node: Node, sweep: Sweep) -> Node | None:
                 table.broadcast(made, node.shape), *[table.broadcast(a, node.shape) for a in kept]
             )
     return None
+
+
+def log_of_entry(node: Node, sweep: Sweep) -> Node | None:
+    """`log((a*exp(z))[y]) --> log(a[y]*exp(z[y]))`: the exponential of an entry cancels against the
+    logarithm, and only that entry is computed."""
+    (x,) = node.args
+    factors = x.args if x.op == "mul" else (x,)
+    if len(factors) > LONGEST:
+        return None
+    made = [entry_of(f.args[0], f, sweep.table) if _is_entry(f) else f for f in factors]
+    if made == list(factors):
+        return None
+    sweep.fire("log of an entry")
+    return sweep.table.make("log", (sweep.table.mul(*made),))
+
+
+def _is_entry(x: Node) -> bool:
+    """True for an entry of an exponential, or of a product or power of one."""
+    inner = x.args[0] if x.op in ("take", "index") else x
+    return inner is not x and inner.op in ("mul", "pow", "exp") and _has_exponential(inner, 2)
+
+
+def _has_exponential(node: Node, depth: int) -> bool:
+    """True for an exponential, and for a product or power of one."""
+    if node.op == "exp" or depth == 0:
+        return node.op == "exp"
+    return node.op in ("mul", "pow") and any(_has_exponential(a, depth - 1) for a in node.args[:LONGEST])
+
+
+def entry_of(inner: Node, view: Node, table: NodeTable, depth: int = DEEPEST) -> Node:
+    """Of an array the entry that `view` is of another, through products, powers, exponentials and sums."""
+    if not inner.shape:
+        return inner
+    if inner.op == "broadcast" and not inner.args[0].shape:
+        return inner.args[0] if not view.shape else table.broadcast(inner.args[0], view.shape)
+    if inner.op not in _ENTRYWISE or depth == 0:
+        return table.make(view.op, (inner, *view.args[1:]), view.attrs)
+    return table.make(inner.op, [entry_of(a, view, table, depth - 1) for a in inner.args], inner.attrs)
 
 
 def _inside(a: Node, context: Context) -> tuple[Number, Node]:

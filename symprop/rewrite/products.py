@@ -17,10 +17,10 @@ from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
 from symprop.rewrite.rules.normal import is_density_exponent, over_distribution
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
-__all__ += ["distributed", "even_argument", "normalised", "read", "shared_products"]
+__all__ += ["cancelled", "distributed", "even_argument", "normalised", "read", "shared_products"]
 
 LONGEST = 32
-_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf"})
+_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf", "broadcast"})
 _NO_NODES = frozenset[int]()
 
 
@@ -74,11 +74,12 @@ class Reading:
                 power = context.number(factor.args[1])
                 if power is not None:
                     base = factor.args[0]
-                    if base.op == "mul" and isinstance(power, int) and _is_weight(base, context):
+                    divided = divided or power * exponent < 0
+                    whole = isinstance(power, int) and isinstance(_exponent(base, context), int)
+                    if whole or (base.op == "mul" and isinstance(power, int) and _is_weight(base, context)):
                         todo.append((base, power * exponent))
                         continue
                     factor, exponent = base, power * exponent
-                    divided = divided or exponent < 0
             before = powers.get(factor.serial)
             if before is not None:
                 if before[1] * exponent < 0:
@@ -93,6 +94,10 @@ class Reading:
         self.divisors: tuple[int, ...] = ()
         if divided:
             self.divisors = tuple([s for s, (_, e) in powers.items() if e < 0])
+
+
+def _exponent(base: Node, context: Context) -> Number | None:
+    return context.number(base.args[1]) if base.op == "pow" else None
 
 
 def _is_weight(base: Node, context: Context) -> bool:
@@ -479,6 +484,44 @@ def _normalised(node: Node, reading: Reading, sweep: Sweep) -> Node | None:
     return None
 
 
+def cancelled(node: Node, sweep: Sweep) -> Node | None:
+    """The product without the positive values that meet their inverse, or None: `p*p**-1`, and
+    `one_hot(y)*p*p[y]**-1`."""
+    if len(node.args) > LONGEST:
+        return None
+    reading = read(node, sweep.context)
+    entries = _entries_below(reading, sweep.context)
+    if reading.clashes or not (reading.cancelled or entries):
+        return None
+    factors = Factors(node, sweep.context, reading)
+    met = reading.cancelled
+    for entry, whole in entries:
+        if all(factors.exponent(base) >= e for base, e in whole):
+            met = True
+            factors.change(entry, 1)
+            for base, e in whole:
+                factors.change(base, -e)
+    if not met:
+        return None
+    sweep.fire("positive factors cancel")
+    return sweep.table.broadcast(factors.built(), node.shape)
+
+
+def _entries_below(reading: Reading, context: Context) -> list[tuple[Node, list[tuple[Node, Number]]]]:
+    """Each p[y] below the line of a product with one_hot(y), and the factors of p."""
+    if "one_hot" not in reading.operations:
+        return []
+    found = []
+    hot = {b.args[0].serial for b, _ in reading.powers.values() if b.op == "one_hot"}
+    for serial in reading.divisors:
+        entry = reading.powers[serial][0]
+        if entry.op == "take" and len(entry.args) == 2 and entry.args[1].serial in hot:
+            whole = read(entry.args[0], context)
+            if whole.number == 1 and is_positive(entry.args[0], context):
+                found.append((entry, list(whole.powers.values())))
+    return found
+
+
 def distributed(node: Node, sweep: Sweep) -> Node | None:
     """`p*(a*p**-1 + b) --> a + b*p` for a positive p: where p underflows, its inverse is infinite."""
     context, table = sweep.context, sweep.table
@@ -490,7 +533,8 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
     for total, exponent in reading.powers.values():
         if total.op != "add" or exponent != 1 or len(total.args) > LONGEST:
             continue
-        below = {serial for term in total.args for serial in read(term, context).divisors}
+        terms = [read(term, context) for term in total.args]
+        below = {serial for term in terms for serial in term.divisors}
         if not below and not paired:
             continue
         if factors is None:
@@ -501,6 +545,10 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
             for base, e in factors.powers.values()
             if base.serial in below and e > 0 and is_positive(base, context)
         ]
+        for term in terms if not inside else ():
+            for _, whole in _entries_below(term, context):
+                if not inside and all(factors.exponent(b) >= e for b, e in whole):
+                    inside = whole
         inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _meets(b, "sigmoid", total, context)]
         inside += [(b, e) for b, e in factors.of("sigmoid") if e > 0 and _meets(b, "exp", total, context)]
         inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _weighs(b, total, context)]

@@ -9,16 +9,18 @@ from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.factoring import FACTORS, factored
 from symprop.rewrite.leading import LEADING
-from symprop.rewrite.log_sums import log_sum_less_exponent
+from symprop.rewrite.log_sums import log_of_entry, log_sum_less_exponent
 from symprop.rewrite.matching import LONGEST, Rule, candidates
-from symprop.rewrite.products import LOOKED_AT, distributed, normalised
+from symprop.rewrite.positive import is_positive
+from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, normalised
 from symprop.rewrite.radicals import root_less_limit
 from symprop.rewrite.rational import RATIONAL, READ, quotient_in_decay, rational_product, rational_sum
 from symprop.rewrite.rules import STABLE
 from symprop.rewrite.series import FUNCTIONS, sum_as_series
+from symprop.rewrite.shifts import without_common_factors
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.softplus import softplus_and_argument
-from symprop.rewrite.targets import softmax_less_target
+from symprop.rewrite.targets import jacobian_of_softmax, softmax_less_target
 
 __all__ = ["stable_forms"]
 
@@ -40,6 +42,11 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     if context.accuracy == "as_written":
         return list(roots)
     order, present = context.order(roots)
+    if "exp" in present and not (present.isdisjoint({"pow", "log"}) or present.isdisjoint({"sum", "take"})):
+        after = Sweep(context, roots, _BEFORE).run()  # a softmax and the divisors of its gradient
+        roots = simplify(table, after, context) if after != list(roots) else after
+    roots = without_common_factors(context, roots)
+    order, present = context.order(roots)
     by_operation: dict[str, list[Rule]] = {"add": [], "mul": [], "pow": []}
     for rule in _applicable(present):
         by_operation.setdefault(rule.before[0], []).append(rule)
@@ -52,6 +59,30 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     if not present.isdisjoint(RATIONAL):
         after = Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()
     return Sweep(context, after, LEADING).run() if "pow" in present else after
+
+
+def _cancelled(node: Node, sweep: Sweep) -> Node | None:
+    """What is left of a product of positive values and their inverses, before exponentials meet."""
+    return cancelled(node, sweep) or (distributed(node, sweep) if node.op == "mul" else None)
+
+
+def _without_logarithm(node: Node, sweep: Sweep) -> Node | None:
+    """`exp(x - log(p)) --> exp(x)*p**-1`, p positive: the rounding of the logarithm would be lost."""
+    context, table = sweep.context, sweep.table
+    terms = node.args[0].args if node.args[0].op == "add" else node.args
+    for k, term in enumerate(terms):
+        number, factors = context.split(term)
+        inner = factors[0].args[0] if len(factors) == 1 and factors[0].op == "broadcast" else factors[0]
+        if len(factors) != 1 or inner.op != "log" or not is_positive(inner.args[0], context):
+            continue
+        sweep.fire("exponential of a logarithm")
+        power = table.broadcast(table.pow(inner.args[0], context.constant(number)), node.shape)
+        rest = [a for j, a in enumerate(terms) if j != k]
+        return table.mul(table.make("exp", (table.add(*rest),)), power) if rest else power
+    return None
+
+
+_BEFORE: dict[str, NodeRule] = {"mul": _cancelled, "pow": _cancelled, "exp": _without_logarithm}
 
 
 class _Limit:
@@ -160,6 +191,8 @@ _ROOTS = frozenset({"pow", "root_of_squares"})
 _ALWAYS = frozenset[str]()
 # beside the patterns: operation, step, of what operation an operand must be, and of what a node anywhere
 _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
+    ("log", log_of_entry, frozenset({"take", "index", "mul"}), frozenset({"exp"})),
+    ("add", jacobian_of_softmax, frozenset({"diag", "mul"}), frozenset({"diag"})),
     ("add", softmax_less_target, frozenset({"mul"}), frozenset({"exp"})),
     ("add", log_sum_less_exponent, _POWERS | {"reduce_max", "maximum", "add"}, frozenset({"exp"})),
     ("add", softplus_and_argument, frozenset({"mul", "softplus"}), frozenset({"exp", "softplus"})),

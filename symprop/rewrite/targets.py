@@ -8,6 +8,7 @@ With the powers `e = exp(z - max(z))`, of which the largest is exactly one, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from symprop.graph import Node
@@ -15,7 +16,7 @@ from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.products import Reading, read
 from symprop.rewrite.rules.exponentials import excess, is_shifted_sum
 
-__all__ = ["softmax_less_target"]
+__all__ = ["jacobian_of_softmax", "softmax_less_target"]
 
 LONGEST = 8  # terms of a sum that are looked at
 WIDEST = 64  # scalars of one softmax
@@ -65,13 +66,89 @@ def softmax_less_target(node: Node, sweep: Sweep) -> Node | None:
     return None
 
 
+def jacobian_of_softmax(node: Node, sweep: Sweep) -> Node | None:
+    """`diag(p) - p*p.T --> diag(p o (1 - p)) - p*p.T beside the diagonal`, p a softmax: 1 - p is the
+    sum of the other powers over the sum of all, and keeps its digits where p rounds to one."""
+    context, table = sweep.context, sweep.table
+    if len(node.args) > LONGEST:
+        return None
+    readings = [read(a, context) for a in node.args]
+    for i, first in enumerate(readings):
+        diagonal = next((b for b, e in first.powers.values() if b.op == "diag" and e == 1), None)
+        own = None if diagonal is None else _joined(first, diagonal, diagonal.args, context)
+        found = None if own is None else _softmax(read(own, context), context)
+        if diagonal is None or own is None or found is None:
+            continue
+        power, inverse, total = found
+        if not _same(own, table.mul(power, inverse), context):
+            continue
+        for j, second in enumerate(readings):
+            outer = next((b for b, e in second.powers.values() if b.op == "matmul" and e == 1), None)
+            if outer is None or i == j or outer.args[1].op != "transpose" or total.op != "sum":
+                continue
+            square = _joined(second, outer, (outer.args[0], outer.args[1].args[0]), context)
+            expected = table.mul(context.constant(-1), own, power, table.pow(total, -1))
+            if not _same(square, expected, context):
+                continue
+            sweep.fire("Jacobian of a softmax")
+            is_less = table.make("less", (power, context.constant(1)))
+            less = table.make("sub", (table.broadcast(total, power.shape), power))
+            rest = excess(power, total, context)
+            others = table.select(is_less, less, table.broadcast(rest, power.shape), power.shape)
+            entries = table.mul(table.mul(power, inverse), table.mul(others, inverse))
+            beside = table.add(
+                table.full(1, node.shape), context.times(-1, (table.make("eye", (), node.shape),))
+            )
+            weight = table.mul(power, inverse)
+            products = table.matmul(weight, table.transpose(weight))
+            made = table.add(table.make("diag", (entries,)), context.times(-1, (beside, products)))
+            kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
+            return table.add(made, *kept)
+    return None
+
+
+def _joined(reading: Reading, base: Node, parts: Sequence[Node], context: Context) -> Node | None:
+    """The number and scalars of a product times these columns instead of the matrix `base`, by entries."""
+    scalars = []
+    for b, e in reading.powers.values():
+        if b is base or not e:
+            continue
+        if b.shape:
+            return None
+        scalars.append(context.table.pow(b, context.constant(e)))
+    return context.table.mul(context.constant(reading.number), *scalars, *parts)
+
+
+def _same(a: Node | None, b: Node, context: Context) -> bool:
+    """True for two products of the same factors."""
+    if a is None:
+        return False
+    left, right = read(a, context), read(b, context)
+    own = {s: e for s, (_, e) in left.powers.items() if e}
+    return left.number == right.number and own == {s: e for s, (_, e) in right.powers.items() if e}
+
+
 def _in_front(term: Node, context: Context) -> Node:
-    """A number in some places of an array as that number times a one in each."""
+    """A number in some places of an array as that number times a one in each; what a repeated product
+    repeats, factor by factor."""
+    if term.op == "mul" and any(_repeats_product(f) for f in term.args):
+        t = context.table
+        factors: list[Node] = []
+        for f in term.args:
+            inner = f.args[0].args if _repeats_product(f) else (f,)
+            factors.extend(
+                inner if inner == (f,) else [t.broadcast(a, f.shape) if a.shape else a for a in inner]
+            )
+        return t.mul(*factors)
     number = context.number(term.args[0]) if term.op == "place" else None
     if number is None or number == 1 or any(a is not term.args[0] for a in term.args):
         return term
     ones = [context.constant(1)] * len(term.args)
     return context.times(number, (context.table.make("place", ones, term.attrs),))
+
+
+def _repeats_product(factor: Node) -> bool:
+    return factor.op == "broadcast" and factor.args[0].op == "mul" and len(factor.args[0].args) <= LONGEST
 
 
 @dataclass(frozen=True)

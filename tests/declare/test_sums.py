@@ -115,3 +115,37 @@ def test_a_long_sum_is_one_operation():
 def test_what_cannot_be_counted_is_refused(expression, kind, says):
     with pytest.raises(kind, match=says):
         symprop.Graph([(sp.Symbol("L"), expression)])
+
+
+def test_a_sum_inside_another_may_use_the_same_index():
+    """Inside the inner sum it is that of the inner sum, as in sympy."""
+    z, t = sp.MatrixSymbol("z", 3, 1), sp.MatrixSymbol("t", 3, 1)
+    i = sp.Symbol("i", integer=True)
+    total = sp.Sum(sp.exp(z[i, 0]), (i, 0, 2))
+    at, by = np.array([0.5, -1.0, 2.0]), np.array([1.0, 3.0, -2.0])
+    e = np.exp(at)
+    cases = {
+        sp.Sum(t[i, 0] * total, (i, 0, 2)): by.sum() * e.sum(),
+        sp.Sum(t[i, 0] * sp.exp(z[i, 0]) / total, (i, 0, 2)): (by * e).sum() / e.sum(),
+        sp.Sum(t[i, 0] + sp.Sum(z[i, 0] * t[i, 0], (i, 0, 2)), (i, 0, 2)): by.sum() + 3 * at @ by,
+    }
+    for expression, expected in cases.items():
+        f = symprop.compile(expression, args=[z, t], wrt=[])
+        assert abs(f(at, by) - expected) < 1e-12 * abs(expected)
+
+
+def test_an_inner_sum_has_an_axis_for_its_own():
+    """Where it does not depend on both indices around it, nothing is written out value by value."""
+    A, B = sp.MatrixSymbol("A", 3, 4), sp.MatrixSymbol("B", 3, 4)
+    i, j, k = sp.symbols("i j k", integer=True)
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    rows, columns = sp.Sum(A[i, k] ** 2, (k, 0, 3)), sp.Sum(A[k, j] ** 2, (k, 0, 2))
+    for inner, expected in (
+        (rows, (b.sum(1) * (a**2).sum(1)).sum()),
+        (columns, (b.sum(0) * (a**2).sum(0)).sum()),
+    ):
+        for limits in (((i, 0, 2), (j, 0, 3)), ((j, 0, 3), (i, 0, 2))):
+            f = symprop.compile(sp.Sum(B[i, j] * inner, *limits), args=[A, B], wrt=[])
+            assert abs(f(a, b) - expected) < 1e-12 * abs(expected)
+            assert "[:" not in str(f.program)

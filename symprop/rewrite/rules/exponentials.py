@@ -12,7 +12,8 @@ from symprop.rewrite.context import Context, Number, magnitude
 from symprop.rewrite.matching import Bindings, Rule
 from symprop.rewrite.positive import is_positive
 
-__all__ = ["EXPONENTIALS", "exponents_of", "finite", "has_weights", "is_shifted_sum", "shifted_scalars"]
+__all__ = ["EXPONENTIALS", "exponents_of", "finite", "has_weights", "is_already_shifted", "is_shifted_sum"]
+__all__ += ["shifted_array", "shifted_scalars"]
 
 LONGEST = 8  # terms of two exponents
 _EXP = ("exp", "x")
@@ -22,7 +23,7 @@ _ONE_PLUS_EXP = ("add", 1, _EXP)
 # -- logarithms of sums of exponentials -------------------------------------------------------------
 
 
-def _is_shifted(z: Node) -> bool:
+def is_already_shifted(z: Node) -> bool:
     """True for `z - maximum`: then exp(z) does not overflow."""
     todo = [(z, 0)]
     while todo:
@@ -41,7 +42,7 @@ def finite(context: Context, top: Node) -> Node:
     return t.make("select", (t.make("less", (t.make("abs", (top,)), infinite)), top, context.constant(0)))
 
 
-def _shifted_array(z: Node, sum_node: Node, context: Context) -> tuple[Node, Node]:
+def shifted_array(z: Node, sum_node: Node, context: Context) -> tuple[Node, Node]:
     """m = max(z) over the axes of the sum, and exp(z - m); of z = c*v, c a scalar, exp(c*(v - m/c)), of which
     the largest is one whatever the rounding of the product."""
     t = context.table
@@ -79,13 +80,13 @@ def _scaled_array(z: Node, context: Context) -> tuple[Node | None, Node]:
 def _keeps_axes(bound: Bindings, context: Context) -> bool:
     total = bound["s"]
     z = total.args[0].args[0] if total.op == "sum" and total.args[0].op == "exp" else None
-    return z is not None and (total.shape == () or bool(total.attrs[1])) and not _is_shifted(z)
+    return z is not None and (total.shape == () or bool(total.attrs[1])) and not is_already_shifted(z)
 
 
 def _log_sum(bound: Bindings, context: Context) -> Node:
     t, total = context.table, bound["s"]
     z = total.args[0].args[0]
-    top, powers = _shifted_array(z, total, context)
+    top, powers = shifted_array(z, total, context)
     return t.make("add", (top, _log_of_shifted(powers, total, context)))
 
 
@@ -133,7 +134,7 @@ def _is_softmax(bound: Bindings, context: Context) -> bool:
 
 def _softmax(bound: Bindings, context: Context) -> Node:
     t, total = context.table, bound["s"]
-    _, powers = _shifted_array(bound["z"], total, context)
+    _, powers = shifted_array(bound["z"], total, context)
     inverse = t.pow(t.make("sum", (powers,), total.attrs), -1)
     return t.make("mul", (powers, inverse if not inverse.shape else t.broadcast(inverse, powers.shape)))
 
@@ -189,7 +190,7 @@ def _found_powers(total: Node, context: Context) -> list[_Power] | None:
         found = [_Power(p.raw, p.raw, 1, c) for p in found]
     real = sum(p.raw.op != "constant" for p in found)
     weighted = any(p.scale != 1 or p.factor is not None for p in found)
-    if real < (1 if weighted else 2) or len(found) < 2 or any(_is_shifted(p.raw) for p in found):
+    if real < (1 if weighted else 2) or len(found) < 2 or any(is_already_shifted(p.raw) for p in found):
         return None
     return found
 
