@@ -41,6 +41,11 @@ class Caches:
         return (2304 if self.narrow else 1024) << 10
 
     @property
+    def near(self) -> int:
+        """Of panels of B that are used, and of those that are copied meanwhile: half of the second level."""
+        return 576 << 10
+
+    @property
     def columns(self) -> int:
         """The most of A that is copied whole, where it is copied by columns."""
         return 4096 << 10
@@ -86,4 +91,4 @@ class Caches:
         """The rows of C that repay a copy of B which is not necessary."""
         if self.narrow:
             return 24
-        return 32 if far > 1 else 192
+        return 32 if far > 1 else 120

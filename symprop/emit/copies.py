@@ -30,18 +30,19 @@ class Copies(Tiling):
         panel: Panel,
         body: Callable[[Size, Size], None],
         cost: Size | None = None,
-        before: Callable[[Size], None] | None = None,
+        before: Callable[[Size, Size], None] | None = None,
     ) -> None:
         """Every panel of one kind, by all threads, in blocks; `cost` estimates the cycles of one.
 
         `body` gets the column of a panel and the end of the block, `before` the first column of a block.
         """
         b = self.b
+        abreast = self.abreast if before is not None and self.copied_along(panel) else 1
 
         def some(first: Size, last: Size) -> None:
             if before is not None:
-                before(first)
-            each(b, first, last, panel.width, lambda j: body(j, last))
+                before(first, last)
+            each(b, first, last, panel.width * abreast, lambda j: body(j, last))
 
         if self.threads == 1 or self.by_rows:
             some(panel.start, panel.stop)
@@ -55,8 +56,9 @@ class Copies(Tiling):
     def together(self, panel: Panel) -> int:
         """Panels that a thread takes at a time: the first is not copied while another is computed."""
         if not (self.copied_along(panel) and isinstance(panel.start, int) and isinstance(panel.stop, int)):
-            return 1
-        return max(1, (panel.stop - panel.start) // panel.width // (SHARES * self.threads))
+            return self.abreast
+        count = (panel.stop - panel.start) // panel.width
+        return max(1, count // (SHARES * self.threads * self.abreast)) * self.abreast
 
     def cost(self, part: Part, entries: Size) -> Size:
         """The cycles of some entries of C."""
@@ -125,8 +127,9 @@ class Copies(Tiling):
         if not self.ahead:
             return room
         number = value(b, subtract(b, j, panel.start))
-        odd = rest(b, b.assign(I64, f"udiv i64 {number}, {panel.width}"), 2)
-        return at(b, room, multiply(b, odd, self.packed // 2), self.kind)
+        places = 2 * self.abreast
+        turn = rest(b, b.assign(I64, f"udiv i64 {number}, {panel.width}"), places)
+        return at(b, room, multiply(b, turn, self.packed // places), self.kind)
 
     def copied_along(self, panel: Panel) -> bool:
         """Whether panels of this kind are copied while tiles of the one before are computed."""
@@ -135,7 +138,7 @@ class Copies(Tiling):
     def copying(self, part: Part, panel: Panel, j: Size, last: Size) -> Copying:
         """The copy of the panel after this one, if there is one before `last`."""
         b, none, one = self.b, self.b.const(0, I64), self.b.const(1, I64)
-        j = add(b, j, panel.width)
+        j = add(b, j, self.abreast * panel.width)
         depth, m = value(b, part.k), value(b, self.m)
         rows = b.select(b.icmp("sgt", m, none), m, one)
         rate = b.assign(I64, f"udiv i64 {b.add(depth, b.sub(rows, one))}, {rows}")

@@ -145,6 +145,7 @@ class _Product(Ends):
 
     def nest(self, part: Part) -> None:
         """Blocks of rows if there are many, panels, tiles."""
+        b = self.b
         if self.row_by_row and not self.pack_b:
             self.rows_of_tiles(part, self.panels)
             return
@@ -156,9 +157,16 @@ class _Product(Ends):
                 def whole(j: Size, last: Size, panel: Panel = panel, tiles: list[Segment] = tiles) -> None:
                     self.panel(part, panel, tiles, j, last=last)
 
-                def before(j: Size, panel: Panel = panel) -> None:
+                def before(first: Size, last: Size, panel: Panel = panel) -> None:
                     if self.copied_along(panel):
-                        self.pack_panel(part, panel, j, self.room_of(panel, j))
+                        stop = least(b, add(b, first, self.abreast * panel.width), last)
+                        each(
+                            b,
+                            first,
+                            stop,
+                            panel.width,
+                            lambda j: self.pack_panel(part, panel, j, self.room_of(panel, j)),
+                        )
 
                 self.share_panels(part, panel, whole, before=before)
             return
@@ -249,6 +257,7 @@ class _Product(Ends):
         """
         b = self.b
         copying: Copying | None = None
+        stop: Size | None = None  # of the panels that each tile passes by
         if self.room_b is None:
             right = part.B.moved(b, self.kind, 0, j)
         elif first is not None:
@@ -256,6 +265,8 @@ class _Product(Ends):
         else:
             right = Operand(self.room_of(panel, j), panel.packed, 1)
             if last is not None and self.copied_along(panel):
+                if self.abreast > 1:
+                    stop = least(b, add(b, j, self.abreast * panel.width), last)
                 copying = self.copying(part, panel, j, last)
             else:
                 self.pack_panel(part, panel, j, right.pointer)
@@ -271,7 +282,16 @@ class _Product(Ends):
                 else:
                     pointer = at(b, part.A.pointer, multiply(b, i, part.A.row), self.kind)
                     left = Operand(pointer, part.A.row, part.A.column)
-                self.tile(part, panel, i, j, rows, left, right, following, copying)
+                if stop is None:
+                    self.tile(part, panel, i, j, rows, left, right, following, copying)
+                    return
+
+                def beside(j: Size) -> None:
+                    assert last is not None
+                    near = Operand(self.room_of(panel, j), panel.packed, 1)
+                    self.tile(part, panel, i, j, rows, left, near, None, self.copying(part, panel, j, last))
+
+                each(b, j, stop, panel.width, beside)
 
             def some(start: Size, stop: Size, rows: int = rows, one: Callable[[Size], None] = one) -> None:
                 each(b, start, stop, rows, one)

@@ -26,6 +26,7 @@ TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
 # Processors whose first-level cache holds twelve lines that lie a page apart, the others eight.
 ROOMY = ("znver5", "icelake", "tigerlake", "rocketlake", "sapphire", "emerald", "granite", "alderlake")
 REUSED = 48  # vectors of columns that repay a copy of columns of A
+ABREAST = 2  # panels that a tile of A passes by before the next one, where A comes from far away
 SHORT = 8  # products of at most so many steps are written without a loop over them
 FEW = 8  # panels from which threads share these; of fewer they share the rows
 
@@ -89,7 +90,7 @@ class Tiling:
             self.staged = tallest * self.lanes
             self.stage = scratch(self.staged * self.threads)
         self.room_a = self.room_b = None
-        self.ahead = False
+        self.ahead, self.abreast = False, 1
         if self.pack_a:
             self.room_a = scratch((k + self.between) * self.block)
         if self.pack_b:
@@ -101,7 +102,9 @@ class Tiling:
                 )
             # While the tiles of one panel compute, the next one is copied to the other half.
             self.ahead = not (self.turned or self.narrow or self.blocked or k <= SHORT)
-            self.packed *= 2 if self.ahead else 1
+            if self.ahead:
+                self.abreast = self.side_by_side(k, (k + 1) * widest * size)
+                self.packed *= 2 * self.abreast
             self.room_b = scratch(self.packed * (1 if self.blocked else self.threads))
         self.chosen = self.words()
         wide = 0
@@ -116,6 +119,11 @@ class Tiling:
         if self.narrow or A.row != 1 or A.column == 1 or rows is None or not at_least(5, rows):
             return False
         return at_least(REUSED * self.lanes, columns) and self.caches.columns >= rows * COPIED * self.size
+
+    def side_by_side(self, k: int, panel: int) -> int:
+        """Panels, of so many bytes, that each tile of A passes by before the next one does."""
+        far = at_least(self.caches.large, self.most[0], k, self.size)
+        return ABREAST if far and 2 * ABREAST * panel <= self.caches.near else 1
 
     def pays(self, A: Operand, B: Operand, k: int) -> bool:
         """Whether copying panels of B pays, for as many rows as there may be; sets how many repay it."""
