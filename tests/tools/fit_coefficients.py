@@ -230,6 +230,33 @@ def exponential() -> Table:
             )
             for e, parts in (("double", 8), ("float", 16))
         },
+        # cosh(r) = 1 + z COSH_NEAR(z), sinh(r) = r + r z SINH_NEAR(z), z = r^2, in the same range
+        "COSH_NEAR": {
+            e: fit(
+                lambda z: (mpmath.cosh(mpmath.sqrt(z)) - 1) / z,
+                mpf("1e-12"),
+                (half / parts) ** 2,
+                range(terms),
+                e,
+                abs,
+                None,
+                "COSH_NEAR",
+            )
+            for e, parts, terms in (("double", 8, 3), ("float", 16, 1))
+        },
+        "SINH_NEAR": {
+            e: fit(
+                lambda z: (mpmath.sinh(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1) / z,
+                mpf("1e-12"),
+                (half / parts) ** 2,
+                range(terms),
+                e,
+                abs,
+                None,
+                "SINH_NEAR",
+            )
+            for e, parts, terms in (("double", 8, 3), ("float", 16, 1))
+        },
         # 2^(k/8) (float: 2^(k/16)) and what the rounded numbers lack
         "POWERS": {
             e: [

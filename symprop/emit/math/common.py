@@ -17,6 +17,7 @@ __all__ = [
     "estrin",
     "floor",
     "fraction_bits",
+    "from_pieces",
     "has_native",
     "horner",
     "is_double",
@@ -196,6 +197,19 @@ def look_up(b: Builder, values: Sequence[float], index: Value) -> Value:
     b.module.declare(name, kind, [kind, kind.integer])
     found = b.call(name, kind, [Value(f"<{items}>", kind), widen(b, index, len(values))])
     return narrow(b, found, lanes)
+
+
+def from_pieces(b: Builder, x: Value, index: Value, rows: Sequence[Sequence[float]]) -> tuple[Value, Value]:
+    """A function of x >= 0 by the polynomial of a piece, with AVX-512: the value in the middle of the piece
+    and what comes to it, each rounded nearly once.
+
+    Rows have the middles of the pieces, then value and slope there, each with what it lacks, then further
+    coefficients; `index` says in its low bits which piece it is.
+    """
+    middle, value, lacks, slope, slope_lacks, *others = (look_up(b, row, index) for row in rows)
+    d = b.fsub(x, middle)
+    rest = mul_add(b, d, mul_add(b, d, estrin(b, d, others), slope_lacks), lacks)
+    return value, mul_add(b, d, slope, rest)
 
 
 def scaled(b: Builder, x: Value, exponent: Value, plus_one: bool = False) -> Value:

@@ -1,14 +1,19 @@
-"""erf: a polynomial in x^2, shifted, up to 1, beyond it 1 - 2^(p - 3) of a polynomial p. Coefficients:
-`coefficients.py`. Its tail, erfc, stands in `gauss.py`.
+"""erf: a polynomial in x^2, shifted, up to 1, beyond it 1 - 2^(p - 3) of a polynomial p; with AVX-512 a
+polynomial for each of eight pieces (float32: sixteen), looked up in registers. Coefficients:
+`coefficients.py`, `error_pieces.py`. Its tail, erfc, stands in `gauss.py`.
 """
 
 from __future__ import annotations
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients as table
+from symprop.emit.math import error_pieces as pieces
 from symprop.emit.math.common import (
     at_most,
     bias,
+    fraction_bits,
+    from_pieces,
+    has_native,
     is_double,
     mul_add,
     negative_mul_add,
@@ -28,6 +33,11 @@ def erf(b: Builder, x: Value) -> Value:
     element, one = x.type.element, number(b, x, 1.0)
     # the result is 1 from 5.93 (float32: 3.92) on
     size = at_most(b, b.fabs(x), 5.95 if is_double(x) else 3.95)
+    if has_native(b):
+        # the bits of |x| + 2 below the exponent count quarters of its power of two (float32: eighths)
+        bits = b.bitcast(b.fadd(size, number(b, x, 2.0)), x.type.integer)
+        index = b.lshr(bits, b.const(fraction_bits(x.type) - (2 if is_double(x) else 3), bits.type))
+        return b.copysign(b.fadd(*from_pieces(b, size, index, pieces.ERF[element])), x)
     first, *others = table.ERF_SMALL[element]
     shifted = fused(b, size, size, number(b, x, -table.ERF_MIDDLE))
     part = fused(b, shifted, polynomial(b, shifted, others), number(b, x, first))

@@ -2,7 +2,7 @@
 
 The gradient of `gelu` needs both at the same x, that of `erfc` too: the exponential is written once for both.
 The square is exact (a pair), and so is nearly everything that follows, so that all tails keep their digits.
-Coefficients: `coefficients.py`, with AVX-512 `piece_coefficients.py`.
+Coefficients: `coefficients.py`, with AVX-512 `bell_pieces.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from symprop.emit.builder import Builder, Value
+from symprop.emit.math import bell_pieces as rows
 from symprop.emit.math import coefficients as table
-from symprop.emit.math import piece_coefficients as rows
 from symprop.emit.math.common import (
     at_most,
     estrin,

@@ -1,10 +1,14 @@
 """sinh, cosh, asinh, acosh, atanh.
 
 The quotients are computed from pairs: exp with its low part in the numerator and the denominator, one
-division, and the remainder as a correction, so that one rounding remains.
+division, and the remainder as a correction, so that one rounding remains. With AVX-512 sinh and cosh need no
+division: exp(|x|) and exp(-|x|) are powers of two from a register times exp(r) and exp(-r), of which cosh(r)
+and sinh(r) are the halves of sum and difference.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from symprop.emit.builder import Builder, Value
 from symprop.emit.math import coefficients as table
@@ -13,9 +17,16 @@ from symprop.emit.math.common import (
     NAN,
     at_most,
     bias,
+    fraction_bits,
+    has_native,
     is_double,
+    look_up,
     mul_add,
+    mul_sub,
+    native,
+    negative_mul_add,
     number,
+    polynomial,
     power_of_two,
     whole_and_bits,
 )
@@ -39,11 +50,72 @@ __all__ = [
 ]
 
 
+class Powers(NamedTuple):
+    """Of x = n ln 2 + r - left: 2^n/4 and 2^-n/4 with what both lack, r without rounding errors, left,
+    cosh(r - left) - 1 and what sinh(r - left) has beyond its argument."""
+
+    high: Value
+    low: Value
+    both_lack: tuple[Value, Value]
+    r: Value
+    left: Value
+    even: Value
+    odd: Value
+
+
+def powers(b: Builder, size: Value, rest: Value | None) -> Powers:
+    """The parts of sinh and cosh of size + rest from powers of two in a register."""
+    element = size.type.element
+    high, low = table.POWERS[element]
+    lacks = [y / z for y, z in zip(low, high, strict=True)]
+    middle = number(b, size, 1.5 * 2.0 ** (fraction_bits(size.type) + 1 - len(high).bit_length()))
+    shifted = mul_add(b, size, number(b, size, table.LOG2E[element][0]), middle)
+    n, index = b.fsub(shifted, middle), b.bitcast(shifted, size.type.integer)
+    first, second = (number(b, size, c) for c in table.LN2[element])
+    r = negative_mul_add(b, n, first, size)
+    left = b.fmul(n, second) if rest is None else mul_sub(b, n, second, rest)
+    two = number(b, size, 2.0)
+    up = native(b, "scalef", look_up(b, high, index), b.fsub(n, two))
+    # of 2^-n the fraction is that of the table read backwards
+    back = [high[0], *high[:0:-1]], [lacks[0], *lacks[:0:-1]]
+    down = native(b, "scalef", look_up(b, back[0], index), b.fsub(b.fneg(two), n))
+    missing = b.fmul(up, look_up(b, lacks, index)), b.fmul(down, look_up(b, back[1], index))
+    rounded = b.fsub(r, left)
+    z = b.fmul(rounded, rounded)
+    even = b.fmul(z, polynomial(b, z, table.COSH_NEAR[element]))
+    odd = b.fmul(b.fmul(rounded, z), polynomial(b, z, table.SINH_NEAR[element]))
+    return Powers(up, down, missing, r, left, even, odd)
+
+
+def near_sinh(b: Builder, size: Value, rest: Value | None) -> Value:
+    """sinh(size + rest)/2: d cosh(r) + e sinh(r) of difference and sum of the powers."""
+    up, down, (more, less), r, left, even, odd = powers(b, size, rest)
+    difference, lost = fast_two_sum(b, up, b.fneg(down))
+    total = b.fadd(up, down)
+    product, error = two_product(b, total, r)
+    value, under = fast_two_sum(b, difference, product)
+    small = b.fadd(b.fadd(lost, b.fsub(more, less)), b.fadd(error, under))
+    return b.fadd(value, mul_add(b, difference, even, mul_add(b, total, b.fsub(odd, left), small)))
+
+
+def near_cosh(b: Builder, size: Value, rest: Value | None) -> Value:
+    """cosh(size + rest)/2: e cosh(r) + d sinh(r) of sum and difference of the powers."""
+    up, down, (more, less), r, left, even, odd = powers(b, size, rest)
+    total, lost = fast_two_sum(b, up, down)
+    part = b.fadd(r, b.fsub(odd, left))
+    small = mul_add(b, b.fsub(up, down), part, b.fadd(lost, b.fadd(more, less)))
+    return b.fadd(total, mul_add(b, total, even, small))
+
+
 def sinh(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """2 (h + h/(1 + 4 h)), h = expm1(|x|)/4 as a pair; below 1.1 ULP. `rest` is what x lost when it was
     rounded."""
     rest = None if rest is None else outwards(b, x, rest)
     size = at_most(b, b.fabs(x), 710.6 if is_double(x) else 89.5)
+    if has_native(b):
+        half = near_sinh(b, size, rest)
+        value = b.copysign(b.fadd(half, half), x)
+        return b.select(b.fcmp("olt", size, number(b, x, 2.0**-28 if is_double(x) else 2.0**-13)), x, value)
     n, bits = whole_and_bits(b, size, table.LOG2E[x.type.element][0], bias(x.type) - 2)
     scale = power_of_two(b, bits, x.type)
     high, low, _ = expm1_parts(b, size, n, scale, 0.25, rest)
@@ -68,6 +140,9 @@ def cosh(b: Builder, x: Value, rest: Value | None = None) -> Value:
     rounded."""
     rest = None if rest is None else outwards(b, x, rest)
     size = at_most(b, b.fabs(x), 710.6 if is_double(x) else 89.5)
+    if has_native(b):
+        half = near_cosh(b, size, rest)
+        return b.fadd(half, half)
     pair, bits = exp_pair(b, size, rest)
     scale = power_of_two(b, b.sub(bits, b.const(bias(x.type) + 2, bits.type)), x.type)
     high, low = (b.fmul(v, scale) for v in pair)

@@ -2,16 +2,31 @@
 
 asin: s + s^3 ASIN(s^2) for |s| <= 1/2, and pi/2 - 2 asin(sqrt((1 - |x|)/2)) above, the root with its error.
 atan: the quotient of the smaller by the larger of two sides, above tan(pi/8) turned by pi/4, as a pair; then
-multiples of pi/4 are added in pairs. float32 goes through float64, with shorter polynomials. Coefficients:
-`coefficients.py`.
+multiples of pi/4 are added in pairs. float32 goes through float64, with shorter polynomials, but for atan
+with AVX-512: there the quotient lies in one of sixteen pieces from 0 to 1, each with a polynomial (in float64
+eight longer ones take as long as this way). Coefficients: `coefficients.py`, `arc_pieces.py`.
 """
 
 from __future__ import annotations
 
 from symprop.emit.builder import F32, F64, Builder, Value, vector
+from symprop.emit.math import arc_pieces as pieces
 from symprop.emit.math import coefficients as table
-from symprop.emit.math.common import INF, at_most, is_double, mul_add, number, polynomial, sign_bit
-from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_sum
+from symprop.emit.math.common import (
+    INF,
+    at_most,
+    estrin,
+    fraction_bits,
+    has_native,
+    is_double,
+    look_up,
+    mul_add,
+    negative_mul_add,
+    number,
+    polynomial,
+    sign_bit,
+)
+from symprop.emit.math.doubledouble import Pair, fast_two_sum, remainder, two_product, two_sum
 
 __all__ = ["acos", "asin", "atan", "atan2"]
 
@@ -99,8 +114,37 @@ def turns(b: Builder, count: Value, t: Value, small: Value) -> Value:
     return b.fadd(high, b.fadd(error, mul_add(b, count, low, small)))
 
 
+def near_atan(b: Builder, x: Value) -> Value:
+    """atan x of float32 by polynomials in registers, below 0.6 ULP."""
+    kind = x.type
+    one, zero = number(b, x, 1.0), number(b, x, 0.0)
+    size = at_most(b, b.fabs(x), 1e20)
+    steep = b.fcmp("ogt", size, one)
+    top, bottom = b.select(steep, one, size), b.select(steep, size, one)
+    inverse = b.fdiv(one, bottom)
+    t = b.fmul(top, inverse)
+    lost = b.fmul(negative_mul_add(b, t, bottom, top), inverse)
+    rows = pieces.ATAN[kind.element]
+    last = number(b, x, float(len(rows[0]) - 1))
+    shifted = mul_add(b, t, last, number(b, x, 1.5 * 2.0 ** fraction_bits(kind)))
+    index = b.bitcast(shifted, kind.integer)
+    middle, value, lacks, slope, slope_lacks, *others = (look_up(b, row, index) for row in rows)
+    d = b.fsub(t, middle)
+    bend = mul_add(b, d, estrin(b, d, others), slope_lacks)
+    product, error = two_product(b, d, slope)
+    small = b.fadd(mul_add(b, d, bend, mul_add(b, lost, slope, lacks)), error)
+    # pi/2 less all that for a steep angle
+    value, product, small = (b.select(steep, b.fneg(v), v) for v in (value, product, small))
+    half_pi, low = (b.select(steep, number(b, x, c), zero) for c in pieces.HALF_PI[kind.element])
+    total, first = fast_two_sum(b, half_pi, value)
+    total, second = fast_two_sum(b, total, product)
+    return b.copysign(b.fadd(total, b.fadd(small, b.fadd(low, b.fadd(first, second)))), x)
+
+
 def atan(b: Builder, x: Value) -> Value:
     """atan x, below 0.8 ULP."""
+    if has_native(b) and not is_double(x):
+        return near_atan(b, x)
     wide, element = with_width(b, x)
     one = number(b, wide, 1.0)
     size = at_most(b, b.fabs(wide), 1e300)
