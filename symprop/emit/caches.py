@@ -75,12 +75,12 @@ class Caches:
         Columns of A (`apart`) take as much of the second level as those of B.
         """
         if self.narrow:
-            return 1 if steps >= self._near(stride, size) else 0
+            return 1 if steps >= self.near_rows(stride, size) else 0
         steps = 2 * steps if apart else steps
         room = WAYS * (WAY // gcd(stride * size, WAY)) if stride is not None else steps
         return 0 if steps <= room else 1 if steps <= 4 * room else 2
 
-    def _near(self, stride: int | None, size: int) -> int:
+    def near_rows(self, stride: int | None, size: int) -> int:
         """The rows of B of which a line or two each stay in the first level."""
         if not stride:
             return NEAR

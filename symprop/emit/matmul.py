@@ -40,22 +40,40 @@ class _Product(Ends):
     # -- the nest ------------------------------------------------------------------------------------------
 
     def emit(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
-        """The product; two nests where the rows decide, when they are known, if panels of B are copied."""
+        """The product; where its rows come at run time, another nest for few of them, if that pays."""
         depth = min(k, self.deepest(A)) if isinstance(k, int) else self.deepest(A)
-        optional = B.column == 1 and not isinstance(self.m, int)
-        if not (optional and self.pays(A, B, depth)):
-            self.parts(A, B, k, scratch)
+        nests: list[tuple[int, _Product]] = []  # each for fewer rows than its number
+        if B.column == 1 and not isinstance(self.m, int):
+            steps = self.shallow(B, depth)
+            if steps:
+                nests.append((TILE, self.lean(steps)))
+            if self.pays(A, B, depth):
+                nests.append((self.repaid, self.lean(0)))
+        self.choose([*nests, (0, self)], A, B, k, scratch)
+
+    def lean(self, steps: int) -> _Product:
+        """The same product for few rows, of sums in parts of so many steps."""
+        lean = copy(self)
+        lean.few, lean.steps = True, steps
+        return lean
+
+    def choose(
+        self, nests: list[tuple[int, _Product]], A: Operand, B: Operand, k: Size, scratch: Scratch
+    ) -> None:
+        """The first of the nests that is for so few rows; the last is for any number."""
+        (limit, nest), *others = nests
+        if not others:
+            nest.parts(A, B, k, scratch)
+            self.chosen = nest.chosen
             return
         b = self.b
         few, many, done = (b.label(name) for name in ("few", "many", "done"))
-        b.branch(b.icmp("slt", value(b, self.m), b.const(self.repaid, I64)), few, many)
+        b.branch(b.icmp("slt", value(b, self.m), b.const(limit, I64)), few, many)
         b.start(few)
-        lean = copy(self)
-        lean.few = True
-        lean.parts(A, B, k, scratch)
+        nest.parts(A, B, k, scratch)
         b.jump(done)
         b.start(many)
-        self.parts(A, B, k, scratch)
+        self.choose(others, A, B, k, scratch)
         b.jump(done)
         b.start(done)
 
@@ -95,10 +113,14 @@ class _Product(Ends):
 
     def deepest(self, A: Operand) -> int:
         """The steps after which sums are interrupted."""
+        if self.steps:
+            return self.steps
         return self.caches.deep(self.size, A.column == 1, self.by_columns(A))
 
     def tall(self, k: Size, most: int) -> int:
         """Rows at a time, where their number comes at run time; few where sums wait in memory of our own."""
+        if self.steps:
+            return TILE
         if not (isinstance(k, int) and k <= most) and self.lent is None:
             return CHUNK
         return self.caches.tall(self.size * (min(k, most) if isinstance(k, int) else most))
@@ -114,7 +136,7 @@ class _Product(Ends):
             n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
         inner = _Product(b, self.kind.element, m, n, self.start, self.store)
         inner.axis, inner.compact, inner.most, inner.lent = self.axis, self.compact, most, self.lent
-        inner.hint, inner.few = self.hint, self.few
+        inner.hint, inner.few, inner.steps = self.hint, self.few, self.steps
         inner.origin = (add(b, self.origin[0], i), add(b, self.origin[1], j))
         return inner
 

@@ -27,6 +27,7 @@ TALLEST = {16: (0, 12, 6, 3, 2, 1, 1, 1, 1), 32: (0, 12, 12, 8, 6, 4, 3, 2, 2)}
 ROOMY = ("znver5", "icelake", "tigerlake", "rocketlake", "sapphire", "emerald", "granite", "alderlake")
 REUSED = 48  # vectors of columns that repay a copy of columns of A
 ABREAST = 2  # panels that a tile of A passes by before the next one, where A comes from far away
+SCANNED = 512 * 1024  # bytes of B from which few rows of C take it some steps at a time
 SHORT = 8  # products of at most so many steps are written without a loop over them
 FEW = 8  # panels from which threads share these; of fewer they share the rows
 
@@ -39,6 +40,7 @@ class Tiling:
         self.axis: Axis = "n"  # the axis of the caller that is our n
         self.most = [x if isinstance(x, int) else None for x in (m, n)]  # bounds of m and n, if there are any
         self.few = False  # there are fewer rows than repay a copy that is not necessary
+        self.steps = 0  # of which sums are interrupted, where that is not left to the depth
         self.repaid = 0  # the rows that do
         self.compact = False  # the epilogue is written once for all rows of a tile
         self.stage: Value | None = None
@@ -124,6 +126,16 @@ class Tiling:
         """Panels, of so many bytes, that each tile of A passes by before the next one does."""
         far = at_least(self.caches.large, self.most[0], k, self.size)
         return ABREAST if far and 2 * ABREAST * panel <= self.caches.near else 1
+
+    def shallow(self, B: Operand, k: int) -> int:
+        """The steps of which sums of a tile of rows or less are interrupted (0: they are not).
+
+        So few rows are reading B: a few rows of it at a time, whose lines stay where they are read.
+        """
+        if not isinstance(B.row, int) or self.most[1] is None:
+            return 0
+        steps = self.caches.near_rows(B.row, self.size) // SHORT * SHORT
+        return steps if k > steps and at_least(SCANNED, k, self.most[1], self.size) else 0
 
     def pays(self, A: Operand, B: Operand, k: int) -> bool:
         """Whether copying panels of B pays, for as many rows as there may be; sets how many repay it."""
