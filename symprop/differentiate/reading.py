@@ -139,6 +139,8 @@ class _Reader:
             return self.product([a, b])
         if node.op == "add" and len(node.shape) == 2 and all(a.shape == node.shape for a in args):
             return self.sum(args)
+        if node.op == "trace":
+            return self.trace(node, args[0])
         if not node.args or all(a is b for a, b in zip(args, node.args, strict=True)):
             return self.transposed(node) if turned else node
         if node.op == "mul":
@@ -193,6 +195,38 @@ class _Reader:
             result.append(self.transposed(power) if turned else power)
         return result
 
+    def trace(self, node: Node, matrix: Node) -> Node:
+        """The trace of a sum of products, turned round so that powers come together and like terms meet:
+        trace(A*B*A) --> trace(A**2*B).
+        """
+        table = self.table
+        terms = self.terms(matrix)
+        if len(terms) > _LONG:
+            return table.make("trace", (matrix,))
+        found: list[tuple[list[Node], Node]] = []
+        shorter = False
+        for term in terms:
+            scalars, product = _apart(table, term)
+            chain = _chain(product)
+            turns = [[*chain[k:], *chain[:k]] for k in range(len(chain))]
+            turns = [turn for turn in turns if turn[0].shape[0] == turn[-1].shape[1]]
+            best = min(turns, key=lambda t: (_changes(t), len(t) - _first_run(t)), default=chain)
+            shorter = shorter or _changes(best) < _changes(chain)
+            found.append((scalars, _multiplied(table, self.runs(best))))
+        alike = len({product.serial for _, product in found}) < len(found)
+        if not alike and not shorter:
+            return node if node.args[0] is matrix else table.make("trace", (matrix,))
+        if alike:
+            parts = [table.mul(*own, table.make("trace", (product,))) for own, product in found]
+            total = add_terms(table, parts)
+            return table.constant(0) if total is None else total
+        parts = [table.mul(*own, product) if own else product for own, product in found]
+        if len(parts) == 1:
+            ((own, product),) = found
+            inner = table.make("trace", (product,))
+            return table.mul(*own, inner) if own else inner
+        return table.make("trace", (table.add(*parts),))
+
     def expanded(self, product: Node) -> Node:
         """A product with a sum among its factors as a sum, where powers come together so that it is no
         longer to write.
@@ -228,10 +262,7 @@ class _Reader:
             inner = current.args[0] if current.op == "transpose" else current
             if inner.op == "matmul":
                 chain = _chain(inner)
-                if len({f.serial for f in chain}) == 1 and not chain[0].args:
-                    count += 1
-                else:
-                    todo += self.runs(chain) if inner is current else chain
+                todo += [f for k, f in enumerate(chain) if k == 0 or f is not chain[k - 1]]
             elif len(inner.shape) == 2 and inner.op in ("add", "mul"):
                 todo += [a for a in inner.args if a.shape]
             else:
@@ -344,6 +375,16 @@ def _chain(node: Node) -> list[Node]:
         else:
             k += 1
     return factors
+
+
+def _changes(chain: Sequence[Node]) -> int:
+    """How many runs of equal factors there are."""
+    return sum(k == 0 or f is not chain[k - 1] for k, f in enumerate(chain))
+
+
+def _first_run(chain: Sequence[Node]) -> int:
+    """How many factors at the front are equal."""
+    return next((k for k, f in enumerate(chain) if f is not chain[0]), len(chain))
 
 
 def _multiplied(table: NodeTable, factors: Sequence[Node]) -> Node:

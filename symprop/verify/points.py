@@ -63,10 +63,11 @@ def read_values(
     if not isinstance(at, Mapping):
         raise ArgumentError(f"at takes a mapping {{symbol: value}}, found {type(at).__name__} {at!r:.60}")
     known = {name_of(s): s for s in (*more, *inputs)}
+    taken = set(known.values())
     raw: dict[sp.Basic, Any] = {}
     for key, value in at.items():
         symbol = known.get(key) if isinstance(key, str) else key
-        if symbol not in known.values():
+        if symbol not in taken:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f" (did you mean {close[0]}?)" if close and close[0] != str(key) else ""
             if close and close[0] == str(key):

@@ -157,7 +157,7 @@ GRADIENTS = [
     (
         tr(inv(A + t * B)),
         t,
-        "-trace((t*B + A)**-1*B*(t*B + A)**-1)",
+        "-trace((t*B + A)**-2*B)",
         lambda v: np.trace(np.linalg.inv(v["A"] + v["t"] * v["B"])),
     ),
     (
@@ -177,6 +177,18 @@ GRADIENTS = [
         x,
         "log(x) + 1",
         lambda v: np.sum(v["x"] * np.log(v["x"])),
+    ),
+    (
+        tr((A + t * B) ** 4),
+        t,
+        "4*trace((t*B + A)**3*B)",
+        lambda v: np.trace(np.linalg.matrix_power(v["A"] + v["t"] * v["B"], 4)),
+    ),
+    (
+        tr((A + t * B) ** -2 * C),
+        t,
+        "trace((-(t*B + A)**-2*B*(t*B + A)**-1 - (t*B + A)**-1*B*(t*B + A)**-2)*C)",
+        lambda v: np.trace(np.linalg.matrix_power(v["A"] + v["t"] * v["B"], -2) @ v["C"]),
     ),
     (  # the sum over r of (A**r).T*a*b.T*(A**(3 - r)).T
         number(a.T, A**4, b),
@@ -321,7 +333,7 @@ def test_the_logarithm_of_determinants_does_not_overflow_and_keeps_its_sign():
 
 
 def test_second_derivatives_by_a_scalar_collect_like_terms():
-    expected = "2*trace((t*B + A)**-1*B*(t*B + A)**-1*B*(t*B + A)**-1)"
+    expected = "2*trace((t*B + A)**-2*B*(t*B + A)**-1*B)"
     assert text(symprop.hessian(tr(inv(A + t * B)), t)) == expected
 
 
