@@ -9,6 +9,7 @@ from typing import Any
 
 from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Target, Value, vector
 from symprop.emit.interpreted import TapeEmitter, tape_block
+from symprop.emit.isomorphic import side_by_side
 from symprop.emit.linear import emit_kernel
 from symprop.emit.loops import LoopEmitter
 from symprop.emit.math import CALLS
@@ -68,10 +69,11 @@ def emit(
     outlined = _outlined(schedule)
     for number, check in enumerate(schedule.checks, 1):
         _check(b, check, number, schedule, inputs, samples, element)
-    memory = Memory(0, 0)
+    memory, alone = Memory(0, 0), False
     if schedule.mode == "unrolled":
         unrolled = UnrolledEmitter(b, schedule, element, workspace, outlined)
         unrolled.run(inputs, outputs, samples, stride)
+        alone = not unrolled.during
         memory = Memory(unrolled.scratch, 0, unrolled.shared_scratch)
     elif schedule.mode == "tape":
         tape = TapeEmitter(b, schedule, element)
@@ -101,7 +103,7 @@ def emit(
     b.emit("ret i32 0")
     schedule.kernels = module.notes
     module.functions[ENTRY] = b.define(f"i32 @{ENTRY}(ptr noalias %block)")
-    return module.text(), memory
+    return side_by_side(module.text(), target) if alone else module.text(), memory
 
 
 def samples_at_a_time(schedule: Schedule, target: Target, element: str) -> int:

@@ -8,7 +8,7 @@ import llvmlite.binding as llvm
 
 from symprop.emit.builder import Target
 
-__all__ = ["from_features", "host"]
+__all__ = ["from_features", "host", "machine"]
 
 
 def from_features(triple: str, cpu: str, features: str) -> Target:
@@ -33,3 +33,18 @@ def host() -> Target:
         ("+" if on else "-") + name for name, on in sorted(features.items()) if not name.startswith(tuning)
     )
     return from_features(llvm.get_process_triple(), llvm.get_host_cpu_name(), kept)
+
+
+@lru_cache(maxsize=1)
+def _initialise() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@lru_cache(maxsize=8)
+def machine(target: Target, level: int) -> llvm.TargetMachine:
+    """LLVM's code generator for a target, at a level from 0 to 3."""
+    _initialise()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=level, jit=True, codemodel="small", reloc="pic"
+    )

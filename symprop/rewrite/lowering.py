@@ -24,19 +24,24 @@ def two_operands(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     ...) are combined with each other first, so that no array is multiplied twice by scalars. Long sums are
     balanced trees over blocks of four: the error grows with the logarithm of their length. Without samples
     scalars go in pairs, three of an odd number: a short chain of operations for one more of them; functions
-    come last, since they take longest. A quotient is
-    one division where both sides have one level; an array over a scalar is a product with the reciprocal,
-    one division for all entries, and so is a quotient whose reciprocal has other uses.
+    are added to the sum of all others, since they take longest (and others may cancel, as the largest
+    exponent and that of the target do). A quotient is one division where both sides have one level; an array
+    over a scalar is a product with the reciprocal, one division for all entries, and so is a quotient whose
+    reciprocal has other uses.
     """
     return Sweep(context, roots, {"add": _add, "mul": _mul, "neg": _neg}).run()
 
 
 def _tree(items: Sequence[Signed], join: Callable[[Signed, Signed], Signed], context: Context) -> Signed:
-    """Blocks from left to right, blocks among each other balanced."""
+    """Blocks from left to right, blocks among each other balanced; of scalars without samples functions
+    last."""
     alone = not context.inputs_batched and not any(node.shape for _, node in items)
     size = PAIR if alone else BLOCK
     if alone:
-        items = sorted(items, key=lambda item: item[1].op in TRANSCENDENTAL)
+        others = [item for item in items if item[1].op not in TRANSCENDENTAL]
+        if 0 < len(others) < len(items):
+            functions = [item for item in items if item[1].op in TRANSCENDENTAL]
+            return join(_tree(others, join, context), _tree(functions, join, context))
     first = size + len(items) % size if alone else size
     parts: list[Signed] = []
     for start, stop in pairwise([0, *range(first, len(items), size), len(items)]):

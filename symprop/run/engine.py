@@ -15,6 +15,7 @@ import llvmlite.binding as llvm
 
 from symprop.emit.builder import Target
 from symprop.emit.program import ENTRY
+from symprop.emit.target import machine
 
 __all__ = ["Code", "assembly", "compile_text"]
 
@@ -36,22 +37,8 @@ class Code:
 
 
 @lru_cache(maxsize=1)
-def _initialise() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-
-
-@lru_cache(maxsize=8)
-def _machine(target: Target, level: int) -> llvm.TargetMachine:
-    _initialise()
-    return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=level, jit=True, codemodel="small", reloc="pic"
-    )
-
-
-@lru_cache(maxsize=1)
 def _engine(target: Target) -> llvm.lljit.LLJIT:
-    return llvm.create_lljit_compiler(_machine(target, 2), use_jit_link=False, suppress_errors=False)
+    return llvm.create_lljit_compiler(machine(target, 2), use_jit_link=False, suppress_errors=False)
 
 
 def compile_text(
@@ -71,7 +58,7 @@ def compile_text(
         code = _LOADED.get(key)
         if code is None:
             module = llvm.parse_assembly(text)
-            image = _machine(target, level).emit_object(module)
+            image = machine(target, level).emit_object(module)
             engine = _engine(target)
             builder = llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
             for name, address in (imports or {}).items():
@@ -87,4 +74,4 @@ def compile_text(
 def assembly(text: str, target: Target, level: int = 2) -> str:
     """The assembly of a module."""
     with _LOCK:
-        return str(_machine(target, level).emit_assembly(llvm.parse_assembly(text)))
+        return str(machine(target, level).emit_assembly(llvm.parse_assembly(text)))

@@ -51,11 +51,19 @@ def lift(b: Builder, x: Value) -> tuple[Value, Value]:
     return normal, b.select(small, number(b, x, back + digits + 2), number(b, x, back))
 
 
-def special(b: Builder, x: Value, result: Value) -> Value:
-    """The result for positive finite x; inf and NaN themselves, -inf at zero, NaN below."""
-    result = b.select(b.fcmp("olt", x, number(b, x, INF)), result, x)
-    edge = b.select(b.fcmp("oeq", x, number(b, x, 0.0)), number(b, x, -INF), number(b, x, NAN))
-    return b.select(b.fcmp("ogt", x, number(b, x, 0.0)), result, edge)
+def special(b: Builder, x: Value, result: Value, start: float = 0.0) -> Value:
+    """The result for finite x beyond the start; inf itself, -inf at the start, NaN below.
+
+    Everything but the last choice is there before the result, and that one is a mask of its last sum.
+    """
+    first = number(b, x, start)
+    inside = b.fcmp("ogt", x, first)
+    edge = b.select(b.fcmp("oeq", x, first), number(b, x, -INF), number(b, x, NAN))
+    other = b.select(inside, x, edge)
+    ordinary = b.and_(inside, b.fcmp("olt", x, number(b, x, INF)))
+    if start:  # of log1p zero is itself, with its sign
+        ordinary = b.and_(ordinary, b.fcmp("une", x, number(b, x, 0.0)))
+    return b.select(ordinary, result, other)
 
 
 def log_tail(b: Builder, f: Value) -> tuple[Value, Value]:
@@ -133,10 +141,7 @@ def log1p_of_pair(b: Builder, x: tuple[Value, Value | None], twos: Value | None 
 
 def log1p(b: Builder, x: Value) -> Value:
     """log(1 + x), below 1 ULP (float32: 1.4): the rounding error of 1 + x goes into the small part."""
-    value = b.copysign(log1p_of_pair(b, (x, None)), x)
-    value = b.select(b.fcmp("olt", x, number(b, x, INF)), value, x)
-    edge = b.select(b.fcmp("oeq", x, number(b, x, -1.0)), number(b, x, -INF), number(b, x, NAN))
-    return b.select(b.fcmp("ogt", x, number(b, x, -1.0)), value, edge)
+    return special(b, x, log1p_of_pair(b, (x, None)), -1.0)
 
 
 def to_base(b: Builder, x: Value, unit: Sequence[float], factor: Sequence[float]) -> Value:
