@@ -19,18 +19,19 @@ from __future__ import annotations
 
 import re
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from symprop.emit.builder import BARRIER, Builder, Target, Type
+from symprop.emit.builder import BARRIER, I64, Builder, Target, Type, Value
 
-__all__ = ["chain_alone", "chains_of_samples", "long_chains_first"]
+__all__ = ["chain_alone", "chains_of_samples", "in_turns", "long_chains_first"]
 
 WINDOW = 100  # operations that may overtake the first one that waits
 WIDE = 300  # the same with AVX-512, and in the code of a sample alone, a chain with little beside it
 STAGE = 100  # operations of a sample alone that LLVM may mix
 SHORT_STAGE = 10  # the same of vectors of samples with AVX-512
 SHORT = 24  # operations of a block that is left as it is
+AT_ONCE = 4  # vector operations of a cycle
 LONG = 800  # and of one whose order costs more than it brings
 SPARE = 2  # registers for constants
 FEW = 16  # registers that are not counted
@@ -85,6 +86,37 @@ def chains_of_samples(b: Builder, lines: Sequence[str], apart: bool = False) -> 
         return long_chains_first(lines, b.target, apart)
     b.module.declare("llvm.codeview.annotation", None, [Type("metadata")])  # the barrier
     return long_chains_first(lines, b.target, apart, WIDE, SHORT_STAGE)
+
+
+def in_turns(b: Builder, size: Value, width: int, write: Callable[[Value], None]) -> None:
+    """A loop over blocks of `width` samples up to `size`, a multiple of that; `write` writes the code for the
+    block that begins at a sample.
+
+    Code that is one chain of operations rather than many leaves the units idle, and fills the queues of those
+    that wait: with AVX-512 it takes two blocks a turn, the first of an odd number alone (`mish` and its slope
+    take a third less time, `softplus` a quarter, `tanh` a seventh; code of several chains would take more).
+    """
+    alone = b.add(size, b.const(0, I64))
+    place = len(b.lines) - 1
+    with b.loop(b.const(0, I64), alone, width) as loop:
+        begin = len(b.lines)
+        write(loop.index)
+        body = [part for line in b.lines[begin:] for part in line.split("\n")]
+    if b.target.vector_bits == 512 and _waits(body, b.target):
+        b.lines[place] = f"{alone} = and i64 {size}, {width}"
+        with b.loop(alone, size, 2 * width) as loop:
+            write(loop.index)
+            write(b.add(loop.index, b.const(width, I64)))
+
+
+def _waits(lines: list[str], target: Target) -> bool:
+    """True for code without branches, half of whose operations fit into the time that its longest chain
+    takes."""
+    if len(lines) > LONG // 2 or any(line.endswith(":") for line in lines):
+        return False
+    operations = _operations(lines, target, apart=True)
+    work = sum(o.vectors for o in operations if o.unit)
+    return max((o.height for o in operations), default=0) * AT_ONCE > 2 * work
 
 
 def _in_stages(lines: Sequence[str], stage: int) -> list[str]:

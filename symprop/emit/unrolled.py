@@ -4,9 +4,8 @@ lanes.
 A batched program runs a block of samples at a time, one sample a lane: the function `samples` walks whole
 blocks. Its inputs are read row by row; its outputs are stored with the samples innermost, so that every store
 is a whole vector (the buffers are padded, no mask is needed). Sums over the samples are kept in lanes, added
-up in blocks of
-`CHUNK` samples and reduced once at the end, in an order that depends on the sample's place alone. The last,
-partial block is copied to scratch memory and runs the very same code.
+up in blocks of `CHUNK` samples and reduced once at the end, in an order that depends on the sample's place
+alone. The last, partial block is copied to scratch memory and runs the very same code.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from itertools import product
 from symprop.emit import pack
 from symprop.emit.builder import I8, I64, PTR, Builder, Type, Value, vector
 from symprop.emit.columns import load_columns
-from symprop.emit.order import chain_alone, chains_of_samples
+from symprop.emit.order import chain_alone, chains_of_samples, in_turns
 from symprop.emit.packing import Packing
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
@@ -249,16 +248,15 @@ class UnrolledEmitter:
         rows = Pointers(b, ins, self.schedule.inputs)
         columns = Pointers(b, outs, self.schedule.outputs)
         adding = Adding(b, lanes, self.sum_lanes, counted if self.folded and count else None)
-        with b.loop(b.const(0, I64), size, self.width) as loop:
-            here = {i: _advance(b, i, rows[i], loop.index, self.element) for i in self.schedule.inputs}
+
+        def block(start: Value) -> None:
+            here = {i: _advance(b, i, rows[i], start, self.element) for i in self.schedule.inputs}
             there = {
-                o: b.element(columns[o], loop.index if o.batched else 0, vector(_memory(o, self.element)))
+                o: b.element(columns[o], start if o.batched else 0, vector(_memory(o, self.element)))
                 for o in self.schedule.outputs
             }
-            kept = {
-                key: b.splat(b.load(b.element(common, k, I64), v.type), self.width)
-                for k, (key, v) in enumerate(shared.items())
-            }
+            values = [b.load(b.element(common, k, I64), v.type) for k, v in enumerate(shared.values())]
+            kept = {key: b.splat(v, self.width) for key, v in zip(shared, values, strict=True)}
             with splitting(b, "symprop.samples.part", self._room_in(b, workspace)) as cuts:
                 apart = self.schedule.work() > MIXED
                 code = _Straight(b, lanes, here, there, kept, samples, stride, cuts, apart)
@@ -271,7 +269,9 @@ class UnrolledEmitter:
                         for terms in row:
                             adding.to(b.element(part, at * self.sum_lanes, lanes.real), terms)
                             at += 1
-        assert at == count
+            assert at == count
+
+        in_turns(b, size, self.width, block)
         b.emit("ret void")
         b.lines = chains_of_samples(b, b.lines)
         head = ", ".join(f"{t}{' noalias' if t == PTR else ''} %a{k}" for k, t in enumerate(kinds))

@@ -1,12 +1,16 @@
 """Straight code in another order does the same, and independent chains go side by side."""
 
+import math
 import re
 
+import numpy as np
 import pytest
+import sympy as sp
 
+import symprop
 from symprop.emit.builder import BARRIER, F64, I64, PTR, Builder, Module, Value, vector
 from symprop.emit.math import CALLS
-from symprop.emit.order import SHORT_STAGE, WINDOW, chains_of_samples, long_chains_first
+from symprop.emit.order import SHORT_STAGE, WINDOW, chains_of_samples, in_turns, long_chains_first
 from symprop.emit.target import from_features, host
 
 AVX512 = from_features("x86_64-unknown-linux-gnu", "x86-64-v4", "+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma")
@@ -110,3 +114,37 @@ def test_the_order_of_samples_is_kept_with_avx512():
         assert sorted(line for line in after if line != BARRIER) == sorted(lines)
         counts[target.vector_bits] = after.count(BARRIER)
     assert counts == {512: len(lines) // SHORT_STAGE, 256: 0}
+
+
+@pytest.mark.parametrize("features", ["+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma", "+avx2,+fma"])
+@pytest.mark.parametrize(("names", "turns"), [(("softplus",), 2), (("tanh", "erf", "log", "sinh"), 1)])
+def test_a_chain_takes_two_blocks_a_turn(features, names, turns):
+    target = from_features("x86_64-unknown-linux-gnu", "x86-64-v4", features)
+    b = Builder(Module(target))
+    kind = vector("double", 16)
+    starts = []
+
+    def write(start):
+        starts.append(start)
+        x = b.load(b.element(Value("%x", PTR), start, F64), kind)
+        for k, name in enumerate(names):
+            b.store(CALLS[name](b, x), b.element(Value(f"%out{k}", PTR), start, F64))
+
+    in_turns(b, Value("%n", I64), 16, write)
+    both = turns == 2 and target.vector_bits == 512
+    assert len(starts) == (3 if both else 1)
+    assert any("and i64 %n, 16" in line for line in b.lines) is both
+
+
+def test_blocks_in_turns_give_the_bits_of_blocks_alone():
+    x = np.random.default_rng(0).normal(size=(7 * 16 + 3) * 4)
+    s = sp.Symbol("s")
+    f = symprop.compile(sp.log(1 + sp.exp(s)), args=[s], batch=[s], wrt=[s])
+    value, (slope,) = f.value_and_grad(x)
+    for size in (1, 15, 16, 17, 31, 32, 33, 48, 80, 115):
+        part, (below,) = f.value_and_grad(x[:size])
+        assert part.tobytes() == value[:size].tobytes()
+        assert below.tobytes() == slope[:size].tobytes()
+    total = symprop.compile(sp.log(1 + sp.exp(s)), args=[s], batch=[s], reduce="sum")
+    for size in (16, 32, 48, 115):
+        assert abs(total(x[:size]) - math.fsum(value[:size])) < 1e-13 * size
