@@ -16,7 +16,7 @@ LINE = 64  # bytes of a line of the cache
 LONG = 32  # steps from which on memory is fetched in advance: about what that takes
 STRIDE = 48  # bytes of the following panel that a step fetches: less than a line, so that none is left out
 STEPS = 4  # steps of a turn of the loop over t on narrow vectors
-SHARES = 2  # blocks of panels for each thread, where they are copied one while another is computed
+SHARES, TOGETHER = 2, 4  # blocks of panels for each thread, and the most panels of one, where copies go along
 SIDE = 4  # tiles whose columns of A are copied side by side
 ROWS = 16  # rows of B that threads never split while they copy
 
@@ -44,7 +44,7 @@ class Copies(Tiling):
                 before(first, last)
             each(b, first, last, panel.width * abreast, lambda j: body(j, last))
 
-        if self.threads == 1 or self.by_rows:
+        if self.threads == 1 or self.rows_shared(panel):
             some(panel.start, panel.stop)
             return
         if cost is None:
@@ -58,7 +58,12 @@ class Copies(Tiling):
         if not (self.copied_along(panel) and isinstance(panel.start, int) and isinstance(panel.stop, int)):
             return self.abreast
         count = (panel.stop - panel.start) // panel.width
-        return max(1, count // (SHARES * self.threads * self.abreast)) * self.abreast
+        return max(1, min(TOGETHER, count // (SHARES * self.threads)) // self.abreast) * self.abreast
+
+    def rows_shared(self, panel: Panel) -> bool:
+        """Whether threads share the rows of a panel: there are few, or no other of its kind."""
+        known = isinstance(panel.start, int) and isinstance(panel.stop, int)
+        return self.by_rows or (known and panel.stop - panel.start <= panel.width)  # type: ignore[operator]
 
     def cost(self, part: Part, entries: Size) -> Size:
         """The cycles of some entries of C."""

@@ -318,7 +318,7 @@ class _Product(Ends):
             def some(start: Size, stop: Size, rows: int = rows, one: Callable[[Size], None] = one) -> None:
                 each(b, start, stop, rows, one)
 
-            if self.by_rows and self.threads > 1:
+            if self.threads > 1 and self.rows_shared(panel):
                 share(b, segment.start, segment.stop, rows, self.cost(part, rows * panel.width), some)
             else:
                 some(segment.start, segment.stop)

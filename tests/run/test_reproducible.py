@@ -118,6 +118,23 @@ def test_number_of_threads(name, dtype, reduce, every_loop_in_parts):
         assert "call void @symprop.parallel" in f.llvm_ir
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_number_of_threads_of_wide_layers(dtype):
+    """Panels copied while others are computed, a last one of another width, copied columns."""
+    W, V = sp.MatrixSymbol("W", 824, 130), sp.MatrixSymbol("V", 824, 1024)
+    x = sp.MatrixSymbol("x", 130, 1)
+    loss = nn.squared_error(V.T * (W * x).applyfunc(sp.tanh), sp.ZeroMatrix(1024, 1))
+    rng = np.random.default_rng(6)
+    fixed = [rng.normal(size=m.shape).astype(dtype) / 30 for m in (W, V)]
+    samples = rng.normal(size=(197, 130)).astype(dtype)
+    wanted = {}
+    for threads in (1, 2, 5):
+        f = symprop.compile(loss, args=[W, V, x], batch=[x], reduce="sum", dtype=dtype, threads=threads)
+        for n in (5, 197):
+            found = bits(f.value_and_grad(*fixed, samples[:n]))
+            assert found == wanted.setdefault(n, found), (threads, n)
+
+
 @pytest.mark.parametrize(("name", "dtype"), [(n, d) for n, d, reduce in CASES if reduce])
 def test_place_in_the_batch(name, dtype):
     """Results of a sample do not depend on the samples around it, nor on their number."""
