@@ -107,7 +107,8 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
     """The sum with what it holds as a polynomial in one function written as a product, or None."""
     if len(node.args) > LONGEST:
         return None
-    readings = [read(a, sweep.context) for a in node.args]
+    summands = _opened(node, sweep.context)
+    readings = [read(a, sweep.context) for a in summands]
     operations = set().union(*[r.operations for r in readings])
     if operations.isdisjoint(_OF):
         return None
@@ -121,12 +122,30 @@ def factored(node: Node, sweep: Sweep) -> Node | None:
                     candidates[serial] = base
     if not candidates:
         return None
-    terms = [_Term(a, r) for a, r in zip(node.args, readings, strict=True)]
+    terms = [_Term(a, r) for a, r in zip(summands, readings, strict=True)]
     for f in candidates.values():
         result = _by(f, node, terms, operations, sweep)
         if result is not None and result is not node:
             return result
     return None
+
+
+def _opened(node: Node, context: Context) -> Sequence[Node]:
+    """The terms of a sum, those of multiples of sums among them by themselves."""
+    found: list[Node] = []
+    for a in node.args:
+        number, factors = context.split(a)
+        total = factors[0]
+        if len(factors) != 1 or total is a or total.op != "add" or len(found) + len(total.args) > LONGEST:
+            found.append(a)
+            continue
+        for term in total.args:
+            value = context.number(term)
+            c, rest = context.split(term)
+            found.append(
+                context.constant(number * value) if value is not None else context.times(number * c, rest)
+            )
+    return found if len(found) > len(node.args) else node.args
 
 
 class _Term:

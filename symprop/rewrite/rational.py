@@ -30,15 +30,23 @@ from symprop.rewrite.quotients import (
     total_of,
 )
 
-__all__ = ["RATIONAL", "READ", "quotient_in_decay", "rational_product", "rational_sum"]
+__all__ = [
+    "BOUNDED",
+    "RATIONAL",
+    "READ",
+    "quotient_in_decay",
+    "quotient_of_bounded",
+    "rational_product",
+    "rational_sum",
+]
 
 LONGEST = 32  # operands of a product or sum that are looked at
 LARGEST = 16  # coefficients of what is left of a numerator and a denominator
 DEEPEST = 3  # sums inside powers inside sums
 
 RATIONAL = frozenset({"exp", "expm1", "sinh", "cosh"})  # without one of them there is nothing to do here
-_BOUNDED = frozenset({"tanh", "sigmoid", "tanh_prime", "sigmoid_prime"})
-_FUNCTIONS = RATIONAL | _BOUNDED
+BOUNDED = frozenset({"tanh", "sigmoid", "tanh_prime", "sigmoid_prime"})
+_FUNCTIONS = RATIONAL | BOUNDED
 READ = _FUNCTIONS | {"add"}
 
 Place = tuple[Number, Number]  # growth of a factor: its logarithm over x, at both ends
@@ -120,7 +128,7 @@ def _found(base: Node, context: Context, depth: int) -> _Reading | None:
             for op, scale, exponent, _ in members:
                 if op == "exp" and not isinstance(scale, tuple):
                     made = {e + scale * exponent: c for e, c in made.items()}
-                elif op in _BOUNDED or exponent < 0:
+                elif op in BOUNDED or exponent < 0:
                     return None
                 else:
                     for _ in range(exponent):
@@ -218,6 +226,16 @@ _ENDS: dict[str, Callable[[Number], Place]] = {  # of a multiple of x: growth to
 }
 
 
+def _vanishes_before(front: Sequence[Member], members: Sequence[Member]) -> bool:
+    """True where a member overflows at an end at which the factors in front, all bounded, vanish."""
+    ends, others = [_growth(m) for m in front], [_growth(m) for m in members]
+    above, below = max(p for p, _ in ends), max(-m for _, m in ends)
+    if max(above, below) > 0:
+        return False
+    high, low = max(p for p, _ in others), max(-m for _, m in others)
+    return (high > 0 > min(p for p, _ in ends)) or (low > 0 > min(-m for _, m in ends))
+
+
 def _clash(argument: Argument, members: Sequence[Member], context: Context) -> bool:
     """True where one factor overflows while another vanishes."""
     ends = [_growth(m) for m in members]
@@ -306,9 +324,20 @@ def _is_looked_at(node: Node) -> bool:
                     inner = inner.args[0]
                 if inner.op in _FUNCTIONS or inner.op == "add":
                     return True
+                if inner.op == "mul" and any(a.op in _FUNCTIONS for a in inner.args):
+                    return True
         elif factor.op in _FUNCTIONS or factor.op == "add":
             return True
     return False
+
+
+def quotient_of_bounded(node: Node, sweep: Sweep) -> Node | None:
+    """`tanh_prime(x/2)/sigmoid(x)`: the same where no exponential is in the graph, but a divisor vanishes."""
+    if len(node.args) > LONGEST or not _is_looked_at(node):
+        return None
+    reading = read_product(node, sweep.context)
+    below = any(reading.powers[serial][0].op in BOUNDED for serial in reading.divisors)
+    return rational_product(node, sweep) if below else None
 
 
 def rational_product(node: Node, sweep: Sweep) -> Node | None:
@@ -374,8 +403,9 @@ def _distributed(node: Node, read: _Product, sweep: Sweep) -> Node | None:
             inner = [_product(term, context) for term in spread]
             if any(p is None or argument not in p.members for p in inner):
                 continue
-            if not all(
-                p is not None and _clash(argument, [*members, *p.members[argument]], context) for p in inner
+            own = [p.members[argument] for p in inner if p is not None]
+            if not all(_clash(argument, [*members, *others], context) for others in own) and not any(
+                _vanishes_before(members, others) for others in own
             ):
                 continue
             front = _plain(members, context)
@@ -460,7 +490,7 @@ def _combined(group: Sequence[_Product], argument: Argument, context: Context) -
     lists = [p.members.get(argument, []) for p in group]
     everything = [m for members in lists for m in members]
     kinds = {op for op, *_ in everything}
-    if kinds <= _BOUNDED and len(kinds) < 2:
+    if kinds <= BOUNDED and len(kinds) < 2:
         return None  # a polynomial in one function: `factoring`
     unit = _unit(everything)
     if unit is None:
@@ -485,10 +515,11 @@ def _combined(group: Sequence[_Product], argument: Argument, context: Context) -
     signs = {q.number > 0 for q in quotients}
     signs |= {min(p) >= 0 or e % 2 == 0 for q in quotients for p, e in q.parts.items() if e > 0}
     fractions = any(e < 0 for _, e in total.parts.items())
-    if mixed and not fractions:
+    whole = not fractions and not any(e < 0 for q in quotients for e in q.parts.values())
+    if mixed and whole:
         return None  # a polynomial with a root inside
     is_cosh = total.power == -1 and total.parts == {SQUARE: 1}  # nothing cancels in exp(x) + exp(-x)
-    if (len(signs) == 1 and not is_cosh) or (others and not fractions):
+    if (len(signs) == 1 and not is_cosh) or (others and whole):
         return None
     number, factors = written(total, unit, argument, context)
     made = _joined(_Product(1, {**group[0].members}, group[0].others), argument, number, factors, context)

@@ -14,8 +14,17 @@ from symprop.rewrite.matching import LONGEST, Rule, candidates
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, normalised
 from symprop.rewrite.radicals import root_less_limit
-from symprop.rewrite.rational import RATIONAL, READ, quotient_in_decay, rational_product, rational_sum
+from symprop.rewrite.rational import (
+    BOUNDED,
+    RATIONAL,
+    READ,
+    quotient_in_decay,
+    quotient_of_bounded,
+    rational_product,
+    rational_sum,
+)
 from symprop.rewrite.rules import STABLE
+from symprop.rewrite.rules.inverses import rate_of
 from symprop.rewrite.series import FUNCTIONS, sum_as_series
 from symprop.rewrite.shifts import without_common_factors
 from symprop.rewrite.simplify import simplify
@@ -25,6 +34,7 @@ from symprop.rewrite.targets import jacobian_of_softmax, softmax_less_target
 __all__ = ["stable_forms"]
 
 MOST_FIRED = 8  # changes for each node of the graph
+ROUNDS = 3  # of simplification and rules, where these go on changing the graph
 _FACTORED = frozenset(f.op for f in FACTORS)
 _TRIGONOMETRIC = frozenset({"sin", "cos"})
 _MADE_BY_TABLES = frozenset(
@@ -42,23 +52,37 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     if context.accuracy == "as_written":
         return list(roots)
     order, present = context.order(roots)
+    powers = [n for n in order if n.op == "pow" and n.args[0].op == "constant"] if "pow" in present else []
+    if len(powers) > 1 or (powers and context.uses(roots)[powers[0].serial] > 1):
+        roots = Sweep(context, roots, {"pow": _power_of_number}).run()
+        order, present = context.order(roots)
     if "exp" in present and not (present.isdisjoint({"pow", "log"}) or present.isdisjoint({"sum", "take"})):
         after = Sweep(context, roots, _BEFORE).run()  # a softmax and the divisors of its gradient
         roots = simplify(table, after, context) if after != list(roots) else after
     roots = without_common_factors(context, roots)
     order, present = context.order(roots)
-    by_operation: dict[str, list[Rule]] = {"add": [], "mul": [], "pow": []}
-    for rule in _applicable(present):
-        by_operation.setdefault(rule.before[0], []).append(rule)
     limit = _Limit(MOST_FIRED * len(order) + 100)
-    rules = {op: _rule(found, present, limit) for op, found in by_operation.items()}
-    after = Sweep(context, roots, rules).run()
-    if context.fired:  # sums that stood in each other are one sum where the simplification opens them
+    after = Sweep(context, roots, _rules(present, limit)).run()
+    for _ in range(ROUNDS if context.fired else 0):
+        # sums that stood in each other are one sum where the simplification opens them
         opened = simplify(table, after, context)
-        after = after if opened == after else Sweep(context, opened, rules).run()
+        known, (_, present) = present, context.order(opened)
+        if opened == after and present <= known:
+            break
+        after = Sweep(context, opened, _rules(present, limit)).run()
+        if after == opened:
+            break
     if not present.isdisjoint(RATIONAL):
         after = Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()
     return Sweep(context, after, LEADING).run() if "pow" in present else after
+
+
+def _rules(present: frozenset[str], limit: _Limit) -> dict[str, NodeRule]:
+    """The steps of each operation, for a graph of these operations."""
+    by_operation: dict[str, list[Rule]] = {"add": [], "mul": [], "pow": []}
+    for rule in _applicable(present):
+        by_operation.setdefault(rule.before[0], []).append(rule)
+    return {op: _rule(found, present, limit) for op, found in by_operation.items()}
 
 
 def _cancelled(node: Node, sweep: Sweep) -> Node | None:
@@ -80,6 +104,17 @@ def _without_logarithm(node: Node, sweep: Sweep) -> Node | None:
         rest = [a for j, a in enumerate(terms) if j != k]
         return table.mul(table.make("exp", (table.add(*rest),)), power) if rest else power
     return None
+
+
+def _power_of_number(node: Node, sweep: Sweep) -> Node | None:
+    """`b**x --> exp(log(b)*x)`, b a positive number, where there are several, as in the slopes of
+    log(1 + b**x): then all that is known of exponentials holds for them."""
+    context, (base, x) = sweep.context, node.args
+    number = context.number(base)
+    if number is None or number <= 0 or number == 1 or x.op == "constant":
+        return None
+    sweep.fire("power of a number")
+    return sweep.table.make("exp", (rate_of(number, x, context),))
 
 
 _BEFORE: dict[str, NodeRule] = {"mul": _cancelled, "pow": _cancelled, "exp": _without_logarithm}
@@ -202,6 +237,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
     ("add", sum_as_series, _POWERS | frozenset(FUNCTIONS), frozenset(FUNCTIONS) | {"log"}),
     ("mul", rational_product, _POWERS | READ, RATIONAL),
+    ("mul", quotient_of_bounded, _POWERS, BOUNDED),
     ("mul", normalised, _POWERS | LOOKED_AT, _ALWAYS),
     ("mul", distributed, frozenset({"add"}), _ALWAYS),
     ("pow", rational_product, _POWERS | READ, RATIONAL),

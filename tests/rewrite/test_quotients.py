@@ -31,6 +31,22 @@ QUOTIENTS = {
         "quotient of polynomials in an exponential",
     ),
     "occupation": (E(-x) / (3 + E(-x)), "quotient of polynomials in an exponential"),
+    "cross-entropy of a soft target": (
+        -(3 * sp.log(1 / (1 + E(-x))) + 7 * sp.log(1 - 1 / (1 + E(-x)))) / 10,
+        "1 - sigmoid(x)",
+    ),
+    "a focal loss": (
+        -((1 - 1 / (1 + E(-x))) ** 2) * sp.log(1 / (1 + E(-x))),
+        "exponentials taken into a sum",
+    ),
+    "sigmoid from tanh": (sp.log((1 + sp.tanh(x / 2)) / 2), "quotient of sums of exponentials"),
+    "one less a square": (
+        1 - ((E(x) - E(-x)) / (E(x) + E(-x))) ** 2,
+        "quotient of sums of exponentials",
+    ),
+    "one less a quotient": (sp.log(1 - E(x) / (1 + E(x))), "1 - sigmoid(x)"),
+    "softplus of base two": (sp.log(1 + 2**x), "power of a number"),
+    "sigmoid of base ten": (10**x / (1 + 10**x), "power of a number"),
     "log of cosh, written out": (sp.log(E(2 * x) + E(-2 * x)) - sp.log(2), "sums of exponentials joined"),
 }
 SERIES = {
@@ -48,9 +64,12 @@ SERIES = {
 def exact(expression, at):
     """The value where two precisions agree."""
     function, last = sp.lambdify(x, expression, "mpmath"), None
-    for digits in (60, 250, 1200, 2500):
+    for digits in (450, 1200, 2500):
         with mp.workdps(digits):
-            value = function(mp.mpf(at))
+            try:
+                value = function(mp.mpf(at))
+            except ZeroDivisionError:  # more digits are needed
+                continue
         if last is not None and value and abs(value - last) <= abs(value) * mp.mpf(10) ** -25:
             return value
         last = value

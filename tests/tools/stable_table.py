@@ -24,7 +24,7 @@ formula of the user. Made by `python tests/tools/stable_table.py docs/accuracy.m
 |---|---|---|
 {rows}
 
-Eight kinds of formulas are no rows of a table:
+Nine kinds of formulas are no rows of a table:
 
 - With `e = exp(z)` of an array and m its largest exponent, sums, products, powers and entries of `e` are a
   power of `exp(m)` times what they are of `exp(z - m)`. Where these powers cancel, as in a softmax, its
@@ -32,6 +32,7 @@ Eight kinds of formulas are no rows of a table:
   logarithm of such a value is a multiple of m more. Divisors cancel before:
   `one_hot(y)*p*p[y]**-1 --> one_hot(y)`, `exp(z - log(s)) --> exp(z)*s**-1`, and only the entry that a
   logarithm needs is computed, `log((a*exp(z))[y]) --> z[y] + log(a[y])`.
+- `b**x`, b a positive number, is `exp(log(b)*x)` where it is used several times.
 - The Jacobian of a softmax, `diag(p) - p*p.T`, has `p*(1 - p)` on its diagonal, 1 - p from the sum of the
   other exponentials.
 - Products and sums of `exp`, `sinh`, `cosh`, `tanh`, `sigmoid` of multiples of one value are rational

@@ -7,10 +7,10 @@ from fractions import Fraction
 import sympy as sp
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context
+from symprop.rewrite.context import Context, Number
 from symprop.rewrite.matching import Bindings, Rule
 
-__all__ = ["INVERSES"]
+__all__ = ["INVERSES", "rate_of"]
 
 HALF = Fraction(1, 2)
 
@@ -21,11 +21,15 @@ def _is_base(bound: Bindings, context: Context) -> bool:
 
 
 def _rate(bound: Bindings, context: Context) -> Node:
-    """log(b)*x"""
     base = context.number(bound["b"])
     assert base is not None
+    return rate_of(base, bound["x"], context)
+
+
+def rate_of(base: Number, x: Node, context: Context) -> Node:
+    """log(base)*x"""
     exact = sp.log(sp.Rational(base.numerator, base.denominator), evaluate=False).evalf(40)
-    return context.table.make("mul", (context.table.constant(exact), bound["x"]))
+    return context.table.make("mul", (context.table.constant(exact), x))
 
 
 def _less_one(bound: Bindings, context: Context) -> bool:
