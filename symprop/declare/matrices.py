@@ -269,7 +269,12 @@ def _by_entries(intake: Intake, expression: Any, *values: Node) -> Node:
 
 
 def _transpose(intake: Intake, expression: Any, a: Node) -> Node:
-    return intake.table.transpose(_matrix(expression, a))
+    """The transpose; that of a named matrix is the view of its value, not its formula written anew."""
+    t, matrix = intake.table, _matrix(expression, a)
+    named = isinstance(expression.args[0], sp.MatrixSymbol) and matrix.args and matrix.op != "transpose"
+    if named and matrix.shape != (1, 1) and not t.is_symmetric(matrix) and matrix.op != "inverse":
+        return t.make("transpose", (matrix,), ((1, 0),))
+    return t.transpose(matrix)
 
 
 def _trace(intake: Intake, expression: Any, a: Node) -> Node:

@@ -13,7 +13,7 @@ from symprop.declare import as_graph as graph_of
 from symprop.differentiate.forward import tangents as forward_tangents
 from symprop.differentiate.matrixform import jacobian_entries, jacobian_node
 from symprop.differentiate.naming import Equation, Names, arrange, symbol_like
-from symprop.differentiate.reading import as_read
+from symprop.differentiate.reading import as_read, equations_as_read
 from symprop.differentiate.reverse import adjoints, between, pullback
 from symprop.differentiate.terms import is_wide
 from symprop.errors import ArgumentError, ShapeError, UnsupportedExpressionError
@@ -99,6 +99,7 @@ def backprop(target: Any, wrt: Any) -> Graph:
         if adjoint is not None and adjoint.serial not in of_named:
             origin[adjoint.serial] = node
     equations = arrange([*problem.forward, *backward], names, forward, origin, len(problem.forward))
+    equations = equations_as_read(graph.table, equations, [node for _, node in problem.forward])
     outputs = [*graph.outputs, *[symbols[symbol] for symbol, _ in problem.variables]]
     return Graph.from_nodes(graph.table, equations, list(dict.fromkeys(outputs)), problem.reserved)
 
@@ -325,6 +326,7 @@ class _Problem:
         forward = [(s, n) for s, n in self.forward if self.given_graph and n.serial in serials]
         network = topological([n for _, n in self.forward])
         equations = arrange([*forward, *last.values()], names, network, defined=len(forward))
+        equations = equations_as_read(self.table, equations, [node for _, node in self.forward])
         outputs = [symbol for symbol, _ in last.values()]
         return Graph.from_nodes(self.table, equations, outputs, self.reserved)
 

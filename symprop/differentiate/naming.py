@@ -116,6 +116,8 @@ def _shared(roots: Sequence[Node], named: Mapping[int, sp.Basic]) -> list[Node]:
 def _worth_a_name(node: Node, named: Mapping[int, sp.Basic]) -> bool:
     if node.kind != "real" or node.op in _WRITTEN_OUT:
         return False
+    if node.op == "pow" and node.args[0].kind == "integer" and constant_value(node.args[1]) is not None:
+        return False  # 1/n
     if node.op == "mul" and len(node.args) == 2 and node.args[0].op == "constant":
         factor = node.args[1]  # a multiple of something short
         return not (factor.serial in named or factor.op in _WRITTEN_OUT)

@@ -11,7 +11,7 @@ is written out shares nothing, and is written anew here, before it becomes a sym
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 
 import sympy as sp
 
@@ -20,17 +20,18 @@ from symprop.graph import OPERATIONS, Node, NodeTable, topological
 from symprop.graph.nodes import constant_value
 from symprop.graph.transposes import existing
 
-__all__ = ["as_read"]
+__all__ = ["as_read", "equations_as_read"]
 
 _MATRIX_OPERATIONS = frozenset(("matmul", "transpose", "inverse"))
 _MOST = 1000  # transposes that are counted
 _LONG = 24  # factors of a product that is still written anew, and terms of a sum
 
+Equation = tuple[sp.Basic, Node]
 Step = tuple[Node, bool]  # a node, and whether its transpose is wanted
 
 
 def as_read(
-    table: NodeTable, nodes: Sequence[Node], given: Sequence[Node], named: Collection[int] = ()
+    table: NodeTable, nodes: Sequence[Node], given: Sequence[Node], named: Container[int] = ()
 ) -> list[Node]:
     """The nodes as they are read. The given formulas stay as they were written; what is `named` (by serial
     numbers) stands for itself.
@@ -43,10 +44,30 @@ def as_read(
     return [reader.form(node) for node in nodes]
 
 
+def equations_as_read(
+    table: NodeTable, equations: Sequence[Equation], given: Sequence[Node]
+) -> list[Equation]:
+    """Equations as they are read, each after those whose names it uses; given formulas stay as they are."""
+    order = topological([node for _, node in equations])
+    if not any(node.op in _MATRIX_OPERATIONS for node in order):
+        return list(equations)
+    named = {node.serial for _, node in equations if node.op not in ("symbol", "constant")}
+    reader = _Reader(table, named, {node.serial for node in topological(given)})
+    reader.count(order)
+    result = []
+    for symbol, node in equations:
+        made = reader.definition(node)
+        result.append((symbol, made))
+        if node.serial in named:
+            reader.done[node.serial, False] = made
+            named.add(made.serial)
+    return result
+
+
 class _Reader:
     """Makes each node anew once, and its transpose once where it is wanted."""
 
-    def __init__(self, table: NodeTable, named: Collection[int], given: Collection[int]) -> None:
+    def __init__(self, table: NodeTable, named: Container[int], given: Container[int]) -> None:
         self.table = table
         self.named = named
         self.given = given
@@ -97,7 +118,9 @@ class _Reader:
     def needs(self, step: Step) -> list[Step]:
         """What a form is made of."""
         node, turned = step
-        if node.serial in self.named or (not turned and node.serial in self.given):
+        if node.serial in self.named:
+            return [(node, False)] if turned else []
+        if not turned and node.serial in self.given:
             return []
         if node.op == "transpose":
             return [(node.args[0], not turned)]
@@ -105,9 +128,9 @@ class _Reader:
             return [(node, False)] if turned else [(a, False) for a in node.args]
         return [(a, len(a.shape) == 2) for a in node.args]
 
-    def form(self, root: Node) -> Node:
-        """A node as it is read."""
-        todo: list[Step] = [(root, False)]
+    def form(self, root: Node, wanted_turned: bool = False) -> Node:
+        """A node, or its transpose, as it is read."""
+        todo: list[Step] = [(root, wanted_turned)]
         while todo:
             node, turned = step = todo[-1]
             key = node.serial, turned
@@ -121,19 +144,33 @@ class _Reader:
                 continue
             todo.pop()
             self.done[key] = self.make(step, [self.done[s.serial, t] for s, t in wanted])
-        return self.done[root.serial, False]
+        return self.done[root.serial, wanted_turned]
+
+    def definition(self, node: Node) -> Node:
+        """What defines a named node, as it is read."""
+        if node.serial in self.given or not node.args:
+            return node
+        arguments = [(a, False) for a in node.args]
+        if node.op == "transpose":
+            arguments = [(node.args[0], True)]
+        made = [self.form(a, turned) for a, turned in arguments]
+        return self.made(node, made)
 
     def make(self, step: Step, args: Sequence[Node]) -> Node:
         """The form of a node, of those of its arguments."""
         node, turned = step
         if node.serial in self.named:
-            return self.table.make("transpose", (node,), ((1, 0),)) if turned else node
+            return self.transposed(args[0]) if turned else node
         if not turned and node.serial in self.given:
             return node
+        if turned and node.op != "transpose" and not self.is_pushed(node):
+            return self.transposed(args[0])
+        return self.made(node, args, turned)
+
+    def made(self, node: Node, args: Sequence[Node], turned: bool = False) -> Node:
+        """The operation of a node on the forms of its arguments."""
         if node.op == "transpose":
             return args[0]
-        if turned and not self.is_pushed(node):
-            return self.transposed(args[0])
         if node.op == "matmul":
             a, b = args[::-1] if turned else args
             return self.product([a, b])
@@ -141,15 +178,22 @@ class _Reader:
             return self.sum(args)
         if node.op == "trace":
             return self.trace(node, args[0])
+        if node.op == "sum":
+            scalars, matrix = self.apart(args[0])
+            if scalars:
+                return self.table.mul(*scalars, self.table.make("sum", (matrix,), node.attrs))
+        if node.op == "mul" and node.shape:
+            split = [self.apart(a) for a in args]
+            if any(own for own, _ in split) or args != list(node.args):
+                return self.table.mul(*[s for own, _ in split for s in own], *[m for _, m in split])
         if not node.args or all(a is b for a, b in zip(args, node.args, strict=True)):
             return self.transposed(node) if turned else node
-        if node.op == "mul":
-            return self.table.mul(*args)
         if node.op == "diagonal":
             return self.table.diagonal(args[0])
         return self.table.make(node.op, args, node.attrs)
 
     def transposed(self, node: Node) -> Node:
+        """The transpose of a form that stays whole."""
         if node.op == "transpose":
             return node.args[0]
         if len(node.shape) != 2 or node.shape == (1, 1) or self.table.is_symmetric(node):
@@ -161,13 +205,36 @@ class _Reader:
         found = existing(self.table, node) if node.op == "add" else None
         return self.table.make("transpose", (node,), ((1, 0),)) if found is None else found
 
+    def apart(self, node: Node) -> tuple[list[Node], Node]:
+        """The scalar factors of a matrix, and the matrix without them."""
+        if node.op != "mul" or node.serial in self.named or constant_value(node) is not None:
+            return [], node
+        matrices = [a for a in node.args if a.shape]
+        if len(matrices) == len(node.args) or not matrices:
+            return [], node
+        scalars = [a for a in node.args if not a.shape]
+        if len(matrices) > 1:
+            return scalars, self.table.make("mul", matrices)
+        inner, matrix = self.apart(matrices[0])
+        return [*scalars, *inner], matrix
+
+    def chain(self, node: Node) -> list[Node]:
+        """The factors of a product of products."""
+        factors, k = [node], 0
+        while k < len(factors) < _LONG:
+            if factors[k].op == "matmul" and factors[k].serial not in self.named:
+                factors[k : k + 1] = factors[k].args
+            else:
+                k += 1
+        return factors
+
     # -- products ------------------------------------------------------------------------------
 
     def product(self, pair: Sequence[Node]) -> Node:
         """The product of two matrices: scalars in front, powers together."""
-        split = [_apart(self.table, factor) for factor in pair]
+        split = [self.apart(factor) for factor in pair]
         scalars = [s for own, _ in split for s in own]
-        flat = [f for _, factor in split for f in _chain(factor)]
+        flat = [f for _, factor in split for f in self.chain(factor)]
         if len(flat) > _LONG:
             result = self.table.matmul(*[factor for _, factor in split])
         else:
@@ -179,7 +246,7 @@ class _Reader:
         found: list[tuple[int, bool, list[Node]]] = []
         for factor in flat:
             turned = factor.op == "transpose"
-            parts = _chain(factor.args[0]) if turned else [factor]
+            parts = self.chain(factor.args[0]) if turned else [factor]
             if turned and len({p.serial for p in parts}) != 1:
                 parts = [factor.args[0]]
             same = found and found[-1][:2] == (parts[0].serial, turned) and parts[0].op != "inverse"
@@ -206,8 +273,8 @@ class _Reader:
         found: list[tuple[list[Node], Node]] = []
         shorter = False
         for term in terms:
-            scalars, product = _apart(table, term)
-            chain = _chain(product)
+            scalars, product = self.apart(term)
+            chain = self.chain(product)
             turns = [[*chain[k:], *chain[:k]] for k in range(len(chain))]
             turns = [turn for turn in turns if turn[0].shape[0] == turn[-1].shape[1]]
             best = min(turns, key=lambda t: (_changes(t), len(t) - _first_run(t)), default=chain)
@@ -231,7 +298,7 @@ class _Reader:
         """A product with a sum among its factors as a sum, where powers come together so that it is no
         longer to write.
         """
-        factors = _chain(product)
+        factors = self.chain(product)
         sums = [k for k, f in enumerate(factors) if f.op == "add" and f.serial not in self.given]
         if len(sums) != 1 or len(factors) < 2 or 1 in product.shape:
             return product
@@ -241,8 +308,8 @@ class _Reader:
             return product
         terms, joined = [], False
         for term in inner.args:
-            scalars, matrix = _apart(self.table, term)
-            flat = [*factors[:at], *_chain(matrix), *factors[at + 1 :]]
+            scalars, matrix = self.apart(term)
+            flat = [*factors[:at], *self.chain(matrix), *factors[at + 1 :]]
             runs = self.runs(flat)
             joined = joined or len(runs) < len(flat)
             written = _multiplied(self.table, runs)
@@ -261,7 +328,7 @@ class _Reader:
             current = todo.pop()
             inner = current.args[0] if current.op == "transpose" else current
             if inner.op == "matmul":
-                chain = _chain(inner)
+                chain = self.chain(inner)
                 todo += [f for k, f in enumerate(chain) if k == 0 or f is not chain[k - 1]]
             elif len(inner.shape) == 2 and inner.op in ("add", "mul"):
                 todo += [a for a in inner.args if a.shape]
@@ -283,7 +350,7 @@ class _Reader:
             return added
         groups: dict[tuple[int, ...], list[Node]] = {}
         for term in added.args:
-            scalars, _ = _apart(table, term)
+            scalars, _ = self.apart(term)
             key = tuple(sorted(s.serial for s in scalars if s.op != "constant"))
             groups.setdefault(key, []).append(term)
         parts = [self.together(group) for group in groups.values()]
@@ -299,7 +366,7 @@ class _Reader:
         table = self.table
         if len(terms) == 1:
             return terms[0]
-        split = [_apart(table, term) for term in terms]
+        split = [self.apart(term) for term in terms]
         numbers = [sp.Mul(*[s.attrs[0] for s in own if s.op == "constant"]) for own, _ in split]
         scalars = [s for s in split[0][0] if s.op != "constant"]
         matrices = [m for _, m in split]
@@ -326,7 +393,7 @@ class _Reader:
         """What all products begin with and end with, where columns or rows are left between: A*x + A*y -->
         A*(x + y), x*a.T + y*a.T --> (x + y)*a.T. None where there is nothing.
         """
-        chains = [_chain(t) for t in terms]
+        chains = [self.chain(t) for t in terms]
         shortest = min(map(len, chains)) - 1
         first = last = 0
         while first < shortest and all(c[first] is chains[0][first] for c in chains):
@@ -350,31 +417,6 @@ def _is_elementwise(node: Node) -> bool:
 
 def _is_repeated(node: Node) -> bool:
     return node.op == "broadcast" and not node.args[0].shape
-
-
-def _apart(table: NodeTable, node: Node) -> tuple[list[Node], Node]:
-    """The scalar factors of a matrix, and the matrix without them."""
-    if node.op != "mul" or constant_value(node) is not None:
-        return [], node
-    matrices = [a for a in node.args if a.shape]
-    if len(matrices) == len(node.args) or not matrices:
-        return [], node
-    scalars = [a for a in node.args if not a.shape]
-    if len(matrices) > 1:
-        return scalars, table.make("mul", matrices)
-    inner, matrix = _apart(table, matrices[0])
-    return [*scalars, *inner], matrix
-
-
-def _chain(node: Node) -> list[Node]:
-    """The factors of a product of products."""
-    factors, k = [node], 0
-    while k < len(factors) < _LONG:
-        if factors[k].op == "matmul":
-            factors[k : k + 1] = factors[k].args
-        else:
-            k += 1
-    return factors
 
 
 def _changes(chain: Sequence[Node]) -> int:

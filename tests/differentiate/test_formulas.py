@@ -217,7 +217,7 @@ def test_columns_and_scalars_together_give_blocks():
     found = hessian(target, [u, s, v])
     graph = str(hessian(target, [u, s, v], as_graph=True))
     assert graph == (
-        "H = BlockMatrix([[s*A + s*A.T, A.T*u + A*u, I], [u.T*A + u.T*A.T, -sin(s), 0], [I, 0, 0]])"
+        "H = BlockMatrix([[s*(A + A.T), A.T*u + A*u, I], [u.T*A + u.T*A.T, -sin(s), 0], [I, 0, 0]])"
     )
     entries = [*sp.Matrix(u), s, *sp.Matrix(v)]
     written = (

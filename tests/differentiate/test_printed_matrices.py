@@ -398,3 +398,44 @@ def test_an_adjoint_that_has_a_name_is_transposed_by_name():
     y = sp.MatrixSymbol("Y", n, d)
     affine = [(y, sp.HadamardProduct(one * g.T, z) + one * c.T), (loss, nn.squared_error(y, q))]
     assert "d_c = d_Y.T*ones(n, 1)" in str(symprop.backprop(symprop.Graph(affine), [c]))
+
+
+def test_equations_of_a_graph_read_as_in_a_paper():
+    """Batch normalisation over an explicit batch, and a cross-entropy with a column of probabilities."""
+    m = sp.Symbol("m", integer=True, positive=True)
+    data, target = sp.MatrixSymbol("X", m, 4), sp.MatrixSymbol("T", m, 4)
+    mu, centred, var = sp.MatrixSymbol("mu", 4, 1), sp.MatrixSymbol("Xc", m, 4), sp.MatrixSymbol("v", 1, 4)
+    unit, loss, ones = sp.MatrixSymbol("Xh", m, 4), sp.Symbol("L"), sp.OneMatrix(m, 1)
+    scale = each(lambda q: 1 / sp.sqrt(q), var)
+    network = [
+        (mu, data.T * ones / m),
+        (centred, data - ones * mu.T),
+        (var, ones.T * sp.HadamardPower(centred, 2) / m),
+        (unit, sp.HadamardProduct(centred, ones * scale)),
+        (loss, nn.squared_error(unit, target)),
+    ]
+    back = symprop.backprop(symprop.Graph(network), [data])
+    lines = str(back).splitlines()
+    assert "Xc = X - ones(m, 1)*mu.T" in lines
+    assert "d_v = -(ones(1, m)*(Xc∘d_Xh))⊘v**∘(3/2)/2" in lines
+    assert "d_Xc = a∘d_Xh + 2*(Xc∘(ones(m, 1)*d_v))/m" in lines
+    assert "d_X = d_Xc - ones(m, 1)*ones(1, m)*d_Xc/m" in lines
+    rng = np.random.default_rng(6)
+    x_at, t_at = rng.normal(size=(6, 4)), rng.normal(size=(6, 4))
+
+    def value(at):
+        c = at - at.mean(0)
+        return np.sum((c / np.sqrt((c**2).mean(0)) - t_at) ** 2) / 2
+
+    right = np.empty((6, 4))
+    for place in np.ndindex(6, 4):
+        moved = x_at.astype(complex)
+        moved[place] += 1e-25j
+        right[place] = value(moved).imag / 1e-25
+    given = {"X": x_at, "T": t_at}
+    found = symprop.compile(back, wrt=[])
+    assert_allclose(found(*[given[str(s)] for s in found.args])[1], right, rtol=1e-12, atol=1e-13)
+
+    z, w = sp.MatrixSymbol("z", n, 1), sp.MatrixSymbol("w", n, n)
+    classifier = symprop.Graph([(z, w * x), (loss, -symprop.scalar(y.T * nn.log_softmax(z)))])
+    assert "d_z = sum(y)*softmax(z) - y" in str(symprop.backprop(classifier, [w])).splitlines()
