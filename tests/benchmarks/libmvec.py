@@ -2,8 +2,9 @@
 
     python tests/benchmarks/libmvec.py [PAGE]     print the table, or write it to the page
 
-A loop over 2,048 numbers in the cache, by turns: ours with two vectors at a time, and what gcc makes of it
-with `-Ofast -march=native`, which calls libmvec. Errors are those at these numbers, against long double.
+A loop over 2,048 numbers in the cache, by turns: ours as compiled programs have it, with two or four vectors
+at a time, and what gcc makes of it with `-Ofast -march=native`, which calls libmvec. Errors are those at
+these numbers, against long double.
 Linux on x86-64 with gcc only.
 """
 
@@ -90,7 +91,9 @@ def library_type(kind: str) -> type[np.floating]:
 def main() -> None:
     """Print the table, or write it."""
     target = ulp_sweep.make_target("host")
-    libraries = {kind: ulp_sweep.Library(target, kind, 2 * target.lanes(kind), NAMES) for kind in KINDS}
+    libraries = {
+        kind: ulp_sweep.Library(target, kind, 2 * target.lanes(kind), NAMES, ordered=True) for kind in KINDS
+    }
     columns = ["ns", "libmvec, ns", "ratio", "error, ULP", "libmvec"]
     head = "| | " + " | ".join([*columns, "float32, ns", *columns[1:]]) + " |"
     lines = [head, "|---" + "|---:" * 10 + "|"]

@@ -22,6 +22,7 @@ import numpy as np
 
 from symprop.emit.builder import F32, F64, I64, PTR, Builder, Module, Target, Value, vector
 from symprop.emit.math import ELEMENTARY, FAST
+from symprop.emit.order import chains_of_samples, in_turns
 
 Array = np.ndarray[Any, Any]
 TWO_ARGUMENTS = ("pow", "atan2", "beta")
@@ -49,14 +50,21 @@ def make_target(name: str) -> Target:
 
 
 class Library:
-    """Loops over arrays for functions of values, compiled for one target, type and number of lanes."""
+    """Loops over arrays for functions of values, compiled for one target, type and number of lanes; `ordered`
+    asks for the order of operations, and the blocks a turn, of compiled programs."""
 
     def __init__(
-        self, target: Target, element: str, lanes: int, names: Sequence[str] = (), fast: bool = False
+        self,
+        target: Target,
+        element: str,
+        lanes: int,
+        names: Sequence[str] = (),
+        fast: bool = False,
+        ordered: bool = False,
     ) -> None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        self.target, self.element, self.lanes = target, element, lanes
+        self.target, self.element, self.lanes, self.ordered = target, element, lanes, ordered
         module = Module(target, fast)
         table = ELEMENTARY | FAST if fast else ELEMENTARY
         for name in names or tuple(ELEMENTARY):
@@ -79,12 +87,20 @@ class Library:
         scalar = F64 if self.element == "double" else F32
         kind = vector(scalar.element, self.lanes)
         x, y, out = Value("%x", PTR), Value("%y", PTR), Value("%out", PTR)
-        with b.loop(b.const(0, I64), Value("%n", I64), self.lanes) as loop:
-            args = [b.load(b.element(x, loop.index, scalar), kind)]
-            if name in TWO_ARGUMENTS:
-                args.append(b.load(b.element(y, loop.index, scalar), kind))
-            b.store(function(b, *args), b.element(out, loop.index, scalar))
+
+        def write(start: Value) -> None:
+            pointers = (x, y) if name in TWO_ARGUMENTS else (x,)
+            args = [b.load(b.element(p, start, scalar), kind, self.ordered) for p in pointers]
+            b.store(function(b, *args), b.element(out, start, scalar))
+
+        if self.ordered:
+            in_turns(b, Value("%n", I64), self.lanes, write)
+        else:
+            with b.loop(b.const(0, I64), Value("%n", I64), self.lanes) as loop:
+                write(loop.index)
         b.emit("ret void")
+        if self.ordered:
+            b.lines = chains_of_samples(b, b.lines)
         head = "ptr %x, ptr %y, ptr %out, i64 %n"
         module.functions[f"loop_{name}"] = b.define(f"void @loop_{name}({head})")
         b = Builder(module)
