@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
-__all__ = ["COPIED", "PAGE", "WIDE", "Caches"]
+__all__ = ["COLUMNS", "COPIED", "PAGE", "WIDE", "Caches"]
 
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
 LINES, NEAR = 8, 256  # lines that share such a place; lines that a panel of B may take there in all
-COPIED = 512  # steps of sums of which columns of A are copied
+COPIED, COLUMNS = 512, 2048  # steps of sums of which columns of A are copied, and the most of these
 PAGES = 64  # pages whose addresses the first-level table of addresses holds
 WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
 WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
@@ -44,11 +44,6 @@ class Caches:
     def near(self) -> int:
         """Of panels of B that are used, and of those that are copied meanwhile: half of the second level."""
         return 576 << 10
-
-    @property
-    def columns(self) -> int:
-        """The most of A that is copied whole, where it is copied by columns."""
-        return 4096 << 10
 
     def tall(self, row: int) -> int:
         """The most rows at a time, of so many bytes, where any number may come: A stays in the last cache.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .builder import I8, I64, Value
+from .caches import COPIED
 from .pack import Operand, Size, add, at, each, least, multiply, pack_columns, rest, subtract, value
 from .parallel import own_room, product_cost, share
 from .tiles import Copying, Following, Panel, Part, Segment
@@ -116,6 +117,23 @@ class Copies(Tiling):
         assert self.room_a is not None
         depth = add(self.b, part.k, self.between)
         return at(self.b, self.room_a, multiply(self.b, subtract(self.b, i, origin), depth), self.kind)
+
+    def fetch_following(self, part: Part, panel: Panel, i: Size, j: Size, rows: int) -> None:
+        """Fetch what this tile of A will be in the next part of the sum: some steps for every panel."""
+        b, A, n = self.b, part.A, self.n
+        if not self.columns_of_a or part.last is None or not isinstance(n, int):
+            return
+        steps = -(-COPIED // (n // panel.width))
+        here = b.assign(I64, f"udiv i64 {value(b, j)}, {panel.width}")
+        first = b.add(b.mul(here, b.const(steps, I64)), b.const(COPIED, I64))
+        stop = b.select(part.last, first, b.add(first, b.const(steps, I64)))
+
+        def fetch(t: Size) -> None:
+            place = A.moved(b, self.kind, i, t).pointer
+            b.prefetch(place, 2)
+            b.prefetch(b.element(place, rows * self.size - 1, I8), 2)
+
+        each(b, first, stop, 1, fetch)
 
     def pack_panel(self, part: Part, panel: Panel, j: Size, target: Value) -> None:
         """Copy a panel of B."""

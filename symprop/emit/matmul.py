@@ -305,11 +305,13 @@ class _Product(Ends):
                     pointer = at(b, part.A.pointer, multiply(b, i, part.A.row), self.kind)
                     left = Operand(pointer, part.A.row, part.A.column)
                 if stop is None:
+                    self.fetch_following(part, panel, i, j, rows)
                     self.tile(part, panel, i, j, rows, left, right, following, copying)
                     return
 
                 def beside(j: Size) -> None:
                     assert last is not None
+                    self.fetch_following(part, panel, i, j, rows)
                     near = Operand(self.room_of(panel, j), panel.packed, 1)
                     self.tile(part, panel, i, j, rows, left, near, None, self.copying(part, panel, j, last))
 

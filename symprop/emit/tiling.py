@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from .builder import I64, Builder, Type, Value, vector
-from .caches import COPIED, PAGE, WIDE, Caches
+from .caches import COLUMNS, PAGE, WIDE, Caches
 from .pack import Operand, Size, rest, subtract, value
 from .tiles import Panel, Piece, Segment
 
@@ -120,7 +120,7 @@ class Tiling:
         rows, columns = self.most
         if self.narrow or A.row != 1 or A.column == 1 or rows is None or not at_least(5, rows):
             return False
-        return at_least(REUSED * self.lanes, columns) and self.caches.columns >= rows * COPIED * self.size
+        return at_least(REUSED * self.lanes, columns) and rows <= COLUMNS
 
     def side_by_side(self, k: int, panel: int) -> int:
         """Panels, of so many bytes, that each tile of A passes by before the next one does."""
