@@ -1,0 +1,60 @@
+"""Which programs are written out, and which run in loops."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import symprop
+from symprop import nn
+
+
+def network(sizes, batched=False):
+    x, y = sp.MatrixSymbol("x", sizes[0], 1), sp.Symbol("y", integer=True)
+    below, equations, params = x, [], []
+    for layer, (a, b) in enumerate(pairwise(sizes)):
+        w, h = sp.MatrixSymbol(f"w{layer}", b, a), sp.MatrixSymbol(f"h{layer}", b, 1)
+        equations.append((h, w * below if layer == len(sizes) - 2 else nn.tanh(w * below)))
+        params.append(w)
+        below = h
+    equations.append((sp.Symbol("L"), nn.cross_entropy(below, y)))
+    batch = [x, y] if batched else []
+    reduce = "sum" if batched else None
+    graph = symprop.Graph(equations)
+    return symprop.compile(graph, args=[*params, x, y], wrt=params, batch=batch, reduce=reduce), params
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batched", "mode"),
+    [
+        ([3, 4, 4, 2], False, "unrolled"),
+        ([8, 16, 16, 4], False, "loops"),  # vectors along rows beat what is written out for one sample
+        ([8, 16, 16, 4], True, "unrolled"),  # samples fill the vectors
+        ([16, 32, 32, 4], True, "loops"),
+    ],
+)
+def test_mode_of_networks(sizes, batched, mode):
+    f, _ = network(sizes, batched)
+    assert f.schedule.mode == mode
+
+
+def test_scalars_are_written_out_where_loops_are_no_shorter():
+    names = sp.symbols("v:40")
+    total = sum(sp.sin(a) * b for a in names for b in names if a is not b)
+    f = symprop.compile(total, args=list(names))
+    assert f.schedule.work() > 1500
+    assert f.schedule.mode == "unrolled"
+
+
+def test_loops_and_written_code_agree():
+    alone, params = network([8, 16, 16, 4])
+    batched, _ = network([8, 16, 16, 4], batched=True)
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=w.shape) * 0.4 for w in params]
+    x, y = rng.normal(size=(8, 1)), 2
+    value, slopes = alone.value_and_grad(*weights, x, y)
+    other, others = batched.value_and_grad(*weights, x[None], np.array([y]))
+    np.testing.assert_allclose(value, other, rtol=1e-13)
+    for a, b in zip(slopes, others, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
