@@ -34,19 +34,20 @@ __all__ = ["FastStep", "Gradient", "fast_call"]
 METH_FASTCALL_KEYWORDS = 0x0080 | 0x0002
 DATA, NDIM, DIMS, DESCR, FLAGS = 16, 24, 32, 56, 64  # fields of PyArrayObject
 OBJECT_TYPE, FLOAT_VALUE = 8, 16  # fields of PyObject, PyFloatObject (and of NumPy's float64 scalars)
+ITEMS = tuple.__basicsize__  # where the items of a tuple begin
 READY = 0x101  # C-contiguous and aligned
 NAME = "symprop.call"
 # words of the block: the general path, the objects that are compared with, the code
-FALLBACK, ARRAY, REAL, LABEL, FLOAT, SCALAR, ENTRY = range(7)
-HEADER = 7  # behind them: the addresses that are the same in every call
+FALLBACK, ARRAY, REAL, LABEL, FLOAT, SCALAR, RESULT, ENTRY = range(8)
+HEADER = 8  # behind them: the addresses that are the same in every call
 ON_STACK = 1 << 14  # bytes of a workspace on the stack
 MOST = 1 << 20  # of one that is asked for in each call; a larger one is kept by the general path
 
 _PYTHON = (
-    *("PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "Py_DecRef"),
+    *("PyObject_Vectorcall", "PyTuple_New", "_PyObject_New", "Py_DecRef"),
     *("PyMem_RawMalloc", "PyMem_RawFree", "PyEval_SaveThread", "PyEval_RestoreThread"),
 )
-_NUMPY = {"PyArray_New": 93, "PyArray_Scalar": 60}  # places in NumPy's table of its C interface
+_NUMPY = {"PyArray_New": 93}  # places in NumPy's table of its C interface
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ class FastStep:
 def _method(
     executable: Executable, code: Code, fallback: Callable[..., Any], addresses: Sequence[int]
 ) -> Callable[..., Any]:
-    objects = [fallback, np.ndarray, np.dtype(executable.dtype), np.dtype(np.int64), float, np.float64]
+    real = np.dtype(executable.dtype)
+    objects = [fallback, np.ndarray, real, np.dtype(np.int64), float, np.float64, real.type]
     words = [*map(id, objects), executable.address, *addresses]
     block = Block(b"".join(w.to_bytes(8, sys.byteorder) for w in words))
     definition = Definition(b"call", code.address, METH_FASTCALL_KEYWORDS, b"A compiled function.")
@@ -162,14 +164,13 @@ class _Writer:
         args, count, names = Value("%args", PTR), Value("%count", I64), Value("%names", PTR)
         module.declare("PyObject_Vectorcall", PTR, [PTR, PTR, I64, PTR])
         module.declare("PyTuple_New", PTR, [I64])
-        module.declare("PyTuple_SetItem", I32, [PTR, I64, PTR])
+        module.declare("_PyObject_New", PTR, [PTR])
         module.declare("Py_DecRef", None, [PTR])
         module.declare("PyMem_RawMalloc", PTR, [I64])
         module.declare("PyMem_RawFree", None, [PTR])
         module.declare("PyEval_SaveThread", PTR, [])
         module.declare("PyEval_RestoreThread", None, [PTR])
         module.declare("PyArray_New", PTR, [PTR, I32, PTR, I32, PTR, PTR, I32, I32, PTR])
-        module.declare("PyArray_Scalar", PTR, [PTR, PTR, PTR])
         inputs, outputs = self.executable.inputs, self.executable.outputs
         words = b.element(Value("%self", PTR), PAYLOAD, vector("i8"))
         fixed = len(inputs) - self.passed
@@ -321,15 +322,21 @@ class _Writer:
 
     def number(self, numbers: Value, k: int) -> Value:
         """A result that is a number, as a NumPy scalar."""
-        place = self.b.element(numbers, k, self.real)
-        return self.b.call("PyArray_Scalar", PTR, [place, self.word[REAL], Value("null", PTR)])
+        b = self.b
+        made = b.call("_PyObject_New", PTR, [self.word[RESULT]])
+        self.require(b.icmp("ne", made, Value("null", PTR)))
+        value = b.load(b.element(numbers, k, self.real), self.real)
+        b.store(value, b.element(made, FLOAT_VALUE, vector("i8")))
+        return made
 
     def tuple(self, items: Sequence[Value]) -> Value:
         """A tuple, which takes over the references."""
         b = self.b
         made = b.call("PyTuple_New", PTR, [b.const(len(items), I64)])
+        self.require(b.icmp("ne", made, Value("null", PTR)))
+        start = b.element(made, ITEMS, vector("i8"))
         for k, item in enumerate(items):
-            b.call("PyTuple_SetItem", I32, [made, b.const(k, I64), item])
+            b.store(item, b.element(start, k, I64))
         return made
 
 
@@ -359,7 +366,8 @@ def _layout_holds() -> bool:
     if sys.byteorder != "little" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     array = np.arange(6.0).reshape(2, 3)
-    turned, scalar = array.T, np.float64(1.5)
+    turned, scalar, half = array.T, np.float64(1.5), np.float32(1.5)
+    pair = (array, turned)
     word, short, real = (
         ctypes.c_uint64.from_address,
         ctypes.c_int32.from_address,
@@ -376,5 +384,9 @@ def _layout_holds() -> bool:
         and real(id(2.5) + FLOAT_VALUE).value == 2.5
         and real(id(scalar) + FLOAT_VALUE).value == 1.5
         and word(id(2.5) + OBJECT_TYPE).value == id(float)
+        and ctypes.c_float.from_address(id(half) + FLOAT_VALUE).value == 1.5
+        and all(t.__basicsize__ == FLOAT_VALUE + 8 and not t.__itemsize__ for t in (np.float64, np.float32))
+        and word(id(pair) + ITEMS).value == id(array)
+        and word(id(pair) + ITEMS + 8).value == id(turned)
         and ctypes.c_char.from_address(id(b"symprop") + PAYLOAD).value == b"s"
     )
