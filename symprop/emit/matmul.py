@@ -404,7 +404,7 @@ class _Product(Ends):
         else:
             start: Size = 0
             if copying is not None:
-                start, state = self.copy_along(copying, i, rows, step, state)
+                start, state = self.copy_along(copying, i, rows, k, step, state)
             stop = subtract(b, k, rest(b, k, turns)) if turns > 1 else k
             with b.loop(value(b, start), value(b, stop), turns, carry=state) as loop:
                 loop.next = reduce(step, range(turns), loop.carried)
@@ -433,30 +433,39 @@ class _Product(Ends):
         copying: Copying,
         i: Size,
         rows: int,
+        k: Size,
         step: Callable[[list[Value]], list[Value]],
         state: list[Value],
     ) -> tuple[Value, list[Value]]:
-        """The first steps of a tile, each with the copy of a step of the next panel: their number, the state.
+        """The first steps of a tile, which copy a step each of the next panel, then those that fetch a line
+        each of what the next tile copies: their number, and the state after them.
 
-        A copy takes units and places in the registers that the multiply-adds leave free.
+        Both take units and places in the registers that the multiply-adds leave free.
         """
-        b, kind, source = self.b, self.kind, copying.source
+        b, kind, source, width = self.b, self.kind, copying.source, copying.width
+        none, one = b.const(0, I64), b.const(1, I64)
         first, then = copying.first(i), copying.first(add(b, i, rows))
         count = b.sub(then, first)
-        distance = b.mul(count, value(b, multiply(b, source.row, self.size)))
         here = source.moved(b, kind, first, 0).pointer
-        target = at(b, copying.target, multiply(b, first, copying.width), kind)
-        size, wide = copying.width * self.size, self.wide
-        with b.loop(b.const(0, I64), count, 1, carry=[*state, here, target]) as loop:
+        target = at(b, copying.target, multiply(b, first, width), kind)
+        with b.loop(none, count, 1, carry=[*state, here, target]) as loop:
             *inner, here, target = loop.carried
-            ahead = b.element(here, distance, I8)
-            for place in range(LINE, size + 1, LINE):  # the line before is the last one of this panel
-                b.prefetch(b.element(ahead, place - 1, I8), 2)
-            for lane in range(0, copying.width, self.lanes):
-                b.store(b.load(at(b, here, lane, kind), wide), at(b, target, lane, kind))
-            places = [at(b, here, source.row, kind), at(b, target, copying.width, kind)]
+            for lane in range(0, width, self.lanes):
+                b.store(b.load(at(b, here, lane, kind), self.wide), at(b, target, lane, kind))
+            places = [at(b, here, source.row, kind), at(b, target, width, kind)]
             loop.next = [*step(inner), *places]
-        return count, loop.results[:-2]
+        *state, here, _ = loop.results
+        lines = width * self.size // LINE  # the line before is the last one of the panel at hand
+        down = b.sub(value(b, multiply(b, source.row, self.size)), b.const((lines - 1) * LINE, I64))
+        stop = least(b, b.add(count, b.mul(count, b.const(lines, I64))), k)
+        here = b.element(here, LINE - 1, I8)
+        with b.loop(count, value(b, stop), 1, carry=[*state, here, none]) as loop:
+            *inner, here, line = loop.carried
+            b.prefetch(here, 2)
+            last = b.icmp("eq", line, b.const(lines - 1, I64))
+            here = b.element(here, b.select(last, down, b.const(LINE, I64)), I8)
+            loop.next = [*step(inner), here, b.select(last, none, b.add(line, one))]
+        return value(b, stop), loop.results[:-2]
 
     def end(self, panel: Panel, i: Size, j: Size, places: list[Place], sums: list[Value]) -> None:
         """Hand the finished entries of a tile to the caller."""
