@@ -100,9 +100,10 @@ def multiply_pairs(b: Builder, x: Pair, y: Pair) -> Pair:
     return fast_two_sum(b, high, low)
 
 
-def add_pairs(b: Builder, x: Pair, y: Pair) -> Pair:
-    """Pair plus pair; where they do not cancel the error is 2^-103 relative."""
-    high, low = two_sum(b, x[0], y[0])
+def add_pairs(b: Builder, x: Pair, y: Pair, larger: bool = False) -> Pair:
+    """Pair plus pair; where they do not cancel the error is 2^-103 relative. `larger` says that the first
+    one is, or 0."""
+    high, low = fast_two_sum(b, x[0], y[0]) if larger else two_sum(b, x[0], y[0])
     return fast_two_sum(b, high, b.fadd(low, b.fadd(x[1], y[1])))
 
 

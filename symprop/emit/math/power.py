@@ -1,7 +1,8 @@
 """pow, integer powers, cbrt.
 
-pow: log|x| as a pair with 2^-66 relative error, times y in pairs, exp of the pair; the sign and C99's special
-cases are put on with selects. float32 is computed in float64 with the plain logarithm and exponential.
+pow: log|x| as a pair with 2^-66 relative error, times y in pairs, exp of the pair; where a lane needs it, the
+sign and C99's special cases are put on with selects. float32 is computed in float64 with the plain logarithm
+and exponential.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from symprop.emit.math import root_pieces as pieces
 from symprop.emit.math.common import (
     INF,
     NAN,
+    any_lane,
     at_least,
     at_most,
     fraction_bits,
@@ -39,7 +41,6 @@ from symprop.emit.math.doubledouble import (
     multiply_pairs,
     remainder,
     two_product,
-    two_sum,
 )
 from symprop.emit.math.exponential import exp, exp_pair
 from symprop.emit.math.logarithm import parts, sum_of_parts
@@ -55,10 +56,10 @@ def log_from_ratio(b: Builder, s: Pair) -> Pair:
     z, two = multiply_pairs(b, s, s), number(b, s[0], 2.0)
     third_high, third_low = (2.0 * c for c in table.THIRD["double"])
     rest = b.fmul(z[0], polynomial(b, z[0], table.LOG_LONG["double"]))
-    inner = two_sum(b, number(b, z[0], third_high), rest)
+    inner = fast_two_sum(b, number(b, z[0], third_high), rest)
     inner = inner[0], b.fadd(inner[1], number(b, z[0], third_low))
     cubic = multiply_pairs(b, multiply_pairs(b, s, z), inner)
-    return add_pairs(b, (b.fmul(s[0], two), b.fmul(s[1], two)), cubic)
+    return add_pairs(b, (b.fmul(s[0], two), b.fmul(s[1], two)), cubic, larger=True)
 
 
 def log_as_pair(b: Builder, x: Value) -> Pair:
@@ -69,7 +70,7 @@ def log_as_pair(b: Builder, x: Value) -> Pair:
     first, second = table.LN2["double"]
     # the first product is exact: k has 11 bits, the first part of ln 2 has 42
     whole = b.fmul(k, number(b, x, first)), b.fmul(k, number(b, x, second))
-    return add_pairs(b, whole, fraction)
+    return add_pairs(b, whole, fraction, larger=True)
 
 
 def whole_and_odd(b: Builder, y: Value) -> tuple[Value, Value]:
@@ -104,6 +105,25 @@ def power_core(b: Builder, x: Value, y: Value, single: bool) -> Value:
         error = b.select(b.fcmp("oeq", bounded, product), error, zero)
         pair, bits = exp_pair(b, bounded, error)
         value = scaled(b, b.fadd(*pair), bits)
+    # a positive finite x and a y of moderate size need no more: mostly all lanes have them
+    plain = b.and_(b.fcmp("ogt", x, zero), b.fcmp("olt", x, infinite))
+    plain = b.and_(plain, b.fcmp("olt", b.fabs(y), number(b, y, limit)))
+    rare, done = b.label("rare"), b.label("powers")
+    before = b.block
+    b.branch(any_lane(b, b.not_(plain)), rare, done)
+    b.start(rare)
+    special = special_power(b, x, y, value)
+    after = b.block
+    b.jump(done)
+    b.start(done)
+    return b.phi([(value, before), (special, after)])
+
+
+def special_power(b: Builder, x: Value, y: Value, value: Value) -> Value:
+    """The value of |x|^y where both are ordinary numbers, or what C99 asks for."""
+    size = b.fabs(x)
+    one, zero, infinite = number(b, x, 1.0), number(b, x, 0.0), number(b, x, INF)
+    ordinary = b.and_(b.fcmp("ogt", size, zero), b.fcmp("olt", size, infinite))
     # |x| = 0, inf: 0 or inf by the sign of y; |x| = NaN stays
     grows = b.xor(b.fcmp("ogt", size, one), sign_bit(b, y))
     limits = b.select(grows, infinite, zero)
