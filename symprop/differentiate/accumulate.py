@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from symprop.differentiate.cancelling import cancelled_sum
 from symprop.errors import ShapeError
 from symprop.graph import Node, NodeTable, Shape
 from symprop.graph.nodes import constant_value
@@ -124,7 +125,7 @@ class Guards:
 
     def _times(self, upstream: Node, partial: Node) -> Node:
         """The product; an upstream 2*u stays together, as it may have a name, unless both have a number."""
-        rest = _cancelled(self._table, upstream, partial)
+        rest = _cancelled(self._table, upstream, partial) or cancelled_sum(self._table, upstream, partial)
         if rest is not None:
             return rest
         if upstream.op != "mul" or partial.op in ("constant", "broadcast") or _number(partial) is not None:

@@ -439,3 +439,23 @@ def test_equations_of_a_graph_read_as_in_a_paper():
     z, w = sp.MatrixSymbol("z", n, 1), sp.MatrixSymbol("w", n, n)
     classifier = symprop.Graph([(z, w * x), (loss, -symprop.scalar(y.T * nn.log_softmax(z)))])
     assert "d_z = sum(y)*softmax(z) - y" in str(symprop.backprop(classifier, [w])).splitlines()
+
+
+def test_a_cross_entropy_written_with_logarithms():
+    """The slopes of both logarithms cancel against that of the sigmoid, also where it is 0 or 1."""
+    weight, label = sp.symbols("w t")
+    p, z = nn.sigmoid(number(a.T, x)), sp.Symbol("z")
+    loss = -label * sp.log(p) - (1 - label) * sp.log(1 - p)
+    assert text(symprop.grad(loss, x)) == "(sigmoid(a.T*x) - t)*a"
+    scalar = loss.subs(number(a.T, x), z)
+    assert text(symprop.grad(scalar, z)) == "sigmoid(z) - t"
+    slope = symprop.compile(symprop.grad(scalar, z), [z, label], wrt=[])
+    assert [slope(-800.0, 1.0), slope(800.0, 0.25), slope(0.0, 1.0)] == [-1.0, 0.75, -0.5]
+    weighted = -weight * label * sp.log(nn.sigmoid(z)) - (1 - label) * sp.log(1 - nn.sigmoid(z))
+    assert text(symprop.grad(weighted, z)) == "sigmoid(z)*(1 - t) - t*w*(1 - sigmoid(z))"
+    ones, s = sp.OneMatrix(n, 1), nn.sigmoid(A * x)
+    columns = -number(y.T, each(sp.log, s)) - number((ones - y).T, each(sp.log, ones - s))
+    assert text(symprop.grad(columns, x)) == "A.T*(sigmoid(A*x) - y)"
+    # one term has nothing to cancel: the sum stays whole
+    mixed = symprop.grad(sp.log(nn.sigmoid(z)) + label * nn.sigmoid(z), z)
+    assert text(mixed) == "sigmoid(z)*(1 - sigmoid(z))*(1/sigmoid(z) + t)"
