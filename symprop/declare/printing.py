@@ -173,7 +173,9 @@ def _entries(args: Sequence[Piece]) -> list[Piece]:
 
 def _operation(style: Style, node: Node, args: Sequence[Piece]) -> Piece:
     scalars = not any(a.shape for a in node.args)
-    count, shown = printed_arguments(node.op, [constant_value(a) for a in node.args], node.attrs, scalars)
+    wide = any(len(a.shape) == 2 and 1 not in a.shape for a in node.args)
+    numbers = [constant_value(a) for a in node.args]
+    count, shown = printed_arguments(node.op, numbers, node.attrs, scalars, wide)
     args, attrs = args[:count], [style.keyword(name, value) for name, value in shown]
     if node.op in ("user", "user_formula"):
         return style.call(str(node.attrs[0]), _entries(args))

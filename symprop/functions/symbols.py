@@ -141,7 +141,8 @@ class NamedFunction:
         """(prefix, argument) of what is printed: attributes and last operands at their default are not."""
         operands = self.operands
         scalars = not any(a.is_Matrix for a in operands)
-        count, attrs = printed_arguments(self.operation, operands, self.attrs, scalars)
+        wide = any(a.is_Matrix and 1 not in a.shape for a in operands)
+        count, attrs = printed_arguments(self.operation, operands, self.attrs, scalars, wide)
         prefixed = [(f"{name}=" if name else "", Static(value)) for name, value in attrs]
         return [*(("", a) for a in operands[:count]), *prefixed]
 
@@ -448,18 +449,21 @@ def formula_of(op_name: str) -> Formula:
 
 
 def printed_arguments(
-    op_name: str, operands: Sequence[sp.Basic | None], attrs: Attrs, scalars: bool
+    op_name: str, operands: Sequence[sp.Basic | None], attrs: Attrs, scalars: bool, wide: bool = False
 ) -> tuple[int, list[tuple[str, Hashable]]]:
     """What of the arguments of an operation is printed: how many operands, and (name, value) of attributes.
 
     Those at their defaults are left out, the last operands (numbers; None stands for any expression) where no
-    attribute follows; of `scalars` every reduction is the same.
+    attribute follows; of `scalars` every reduction is the same. Of a `wide` matrix, of several rows and
+    columns, a reduction over all entries is written as such.
     """
     style = _STYLES.get(op_name, _Style())
     shown: list[tuple[str, Hashable]] = []
     for k, value in enumerate(attrs):
         name, default = style.attrs[k] if k < len(style.attrs) else ("", _UNSET)
-        if value != default and not (scalars and name == "reduction"):
+        if wide and name == "dim" and value is None:
+            shown.append((name, (0, 1)))
+        elif value != default and not (scalars and name == "reduction"):
             shown.append((name, value))
     count = len(operands)
     while not shown and count > 1 and operands[count - 1] in style.operands.get(count - 1, ()):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from symprop import nn
 from symprop.declare import Graph, scalar
 from symprop.declare.printing import latex, text
 from symprop.functions.symbols import named
@@ -254,3 +255,12 @@ def test_what_is_long_and_shared_gets_a_line():
 def test_a_large_matrix_is_cut():
     shown = text(sp.Matrix(30, 30, lambda i, j: sp.Symbol(f"m{i}_{j}")))
     assert shown.endswith("...)") and len(shown) < 2_000
+
+
+def test_a_function_over_all_entries_of_a_matrix_says_so():
+    """What is printed is what one types: without dim it would be refused."""
+    wide, column = sp.MatrixSymbol("X", 3, 4), sp.MatrixSymbol("x", 3, 1)
+    for function in (nn.softmax, nn.log_softmax, nn.logsumexp):
+        whole = function(wide, dim=(0, 1))
+        assert text(whole) == str(whole) == f"{function.__name__}(X, dim=(0, 1))"
+        assert text(function(column)) == str(function(column)) == f"{function.__name__}(x)"
