@@ -63,8 +63,12 @@ class Copies(Tiling):
 
     def rows_shared(self, panel: Panel) -> bool:
         """Whether threads share the rows of a panel: there are few, or no other of its kind."""
+        return self.by_rows or self.only(panel)
+
+    def only(self, panel: Panel) -> bool:
+        """Whether there is no other panel of its kind."""
         known = isinstance(panel.start, int) and isinstance(panel.stop, int)
-        return self.by_rows or (known and panel.stop - panel.start <= panel.width)  # type: ignore[operator]
+        return known and panel.stop - panel.start <= panel.width  # type: ignore[operator]
 
     def cost(self, part: Part, entries: Size) -> Size:
         """The cycles of some entries of C."""
@@ -156,21 +160,40 @@ class Copies(Tiling):
 
     def copied_along(self, panel: Panel) -> bool:
         """Whether panels of this kind are copied while tiles of the one before are computed."""
-        return self.ahead and all(piece.count == piece.lanes for piece in panel.pieces)
+        whole = all(piece.count == piece.lanes for piece in panel.pieces)
+        return self.ahead and whole and not self.only(panel)
 
-    def copying(self, part: Part, panel: Panel, j: Size, last: Size) -> Copying:
+    def copying(self, part: Part, panel: Panel, tiles: list[Segment], j: Size, last: Size) -> Copying:
         """The copy of the panel after this one, if there is one before `last`."""
         b, none, one = self.b, self.b.const(0, I64), self.b.const(1, I64)
         j = add(b, j, self.abreast * panel.width)
-        depth, m = value(b, part.k), value(b, self.m)
-        rows = b.select(b.icmp("sgt", m, none), m, one)
+        depth = value(b, part.k)
+        chosen = self.tall_tiles(tiles)
+        tall = value(b, subtract(b, chosen.stop, chosen.start))
+        rows = b.select(b.icmp("sgt", tall, none), tall, one)
         rate = b.assign(I64, f"udiv i64 {b.add(depth, b.sub(rows, one))}, {rows}")
         steps = b.select(b.icmp("slt", value(b, j), value(b, last)), depth, none)
 
         def first(i: Size) -> Value:
-            return value(b, least(b, multiply(b, i, rate), steps))
+            return value(b, least(b, multiply(b, subtract(b, i, chosen.start), rate), steps))
 
-        return Copying(part.B.moved(b, self.kind, 0, j), self.room_of(panel, j), panel.packed, first)
+        source = part.B.moved(b, self.kind, 0, j)
+        return Copying(source, self.room_of(panel, j), panel.packed, first, steps)
+
+    def tall_tiles(self, tiles: list[Segment]) -> Segment:
+        """Those of the rows of a panel that copy the next one."""
+        if all(isinstance(s.start, int) and isinstance(s.stop, int) for s in tiles):
+            return max(tiles, key=lambda s: s.stop - s.start)  # type: ignore[operator]
+        return tiles[0]
+
+    def copy_rest(self, copying: Copying, tiles: list[Segment]) -> None:
+        """What tiles have not copied: all of it where there is none of those that do."""
+        b = self.b
+        first = copying.first(self.tall_tiles(tiles).stop)
+        source = copying.source.moved(b, self.kind, first, 0)
+        target = at(b, copying.target, multiply(b, first, copying.width), self.kind)
+        count = b.sub(copying.steps, first)
+        pack_columns(b, self.kind, self.lanes, source, copying.width, count, target, copying.width)
 
     def pack_rows(self, part: Part, group: Panel, first: Size) -> None:
         """Copy several panels of B row by row, as they lie in memory."""

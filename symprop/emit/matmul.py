@@ -289,7 +289,7 @@ class _Product(Ends):
             if last is not None and self.copied_along(panel):
                 if self.abreast > 1:
                     stop = least(b, add(b, j, self.abreast * panel.width), last)
-                copying = self.copying(part, panel, j, last)
+                copying = self.copying(part, panel, tiles, j, last)
             else:
                 self.pack_panel(part, panel, j, right.pointer)
         for segment in tiles:
@@ -297,7 +297,11 @@ class _Product(Ends):
             if self.room_b is not None and first is None:
                 following = self.following(part, panel, j, rows)
 
-            def one(i: Size, rows: int = rows, following: Following | None = following) -> None:
+            copies = segment is self.tall_tiles(tiles)
+
+            def one(
+                i: Size, rows: int = rows, following: Following | None = following, copies: bool = copies
+            ) -> None:
                 if self.room_a is not None:
                     packed = self.tile_of(part, i, origin)
                     left = Operand(packed, 1, rows)
@@ -306,14 +310,16 @@ class _Product(Ends):
                     left = Operand(pointer, part.A.row, part.A.column)
                 if stop is None:
                     self.fetch_following(part, panel, i, j, rows)
-                    self.tile(part, panel, i, j, rows, left, right, following, copying)
+                    along = copying if copies else None
+                    self.tile(part, panel, i, j, rows, left, right, following, along)
                     return
 
                 def beside(j: Size) -> None:
                     assert last is not None
                     self.fetch_following(part, panel, i, j, rows)
                     near = Operand(self.room_of(panel, j), panel.packed, 1)
-                    self.tile(part, panel, i, j, rows, left, near, None, self.copying(part, panel, j, last))
+                    along = self.copying(part, panel, tiles, j, last) if copies else None
+                    self.tile(part, panel, i, j, rows, left, near, None, along)
 
                 each(b, j, stop, panel.width, beside)
 
@@ -324,6 +330,15 @@ class _Product(Ends):
                 share(b, segment.start, segment.stop, rows, self.cost(part, rows * panel.width), some)
             else:
                 some(segment.start, segment.stop)
+        if copying is not None and last is not None:
+            stop = add(b, j, panel.width) if stop is None else stop
+            each(
+                b,
+                j,
+                stop,
+                panel.width,
+                lambda j: self.copy_rest(self.copying(part, panel, tiles, j, last), tiles),
+            )
 
     # -- the tile ------------------------------------------------------------------------------------------
 

@@ -72,10 +72,12 @@ class Following:
 class Copying:
     """The panel after the one at hand, copied step by step while the tiles of this one are computed.
 
-    The tile of row i copies the steps `first(i) : first(i + rows)`, and fetches as many after those.
+    The tile of row i copies the steps `first(i) : first(i + rows)`, and fetches as many after those, if it
+    is one of those that do; what is left of all `steps` is copied after them.
     """
 
     source: Operand
     target: Value
     width: int
     first: Callable[[Size], Value]
+    steps: Value

@@ -215,7 +215,7 @@ class Tiling:
         few = 4 if most > 6 else (most + 1) // 2
         result: list[Segment] = []
         start: Size = 0
-        for rows in dict.fromkeys((most, few)):
+        for rows in dict.fromkeys((few,) if self.steps else (most, few)):  # fewer than a whole tile then
             stop = subtract(b, m, rest(b, subtract(b, m, start), rows))
             result.append(Segment(start, stop, rows))
             start = stop

@@ -174,11 +174,16 @@ def test_rows_at_run_time_have_the_same_bits_with_copies_and_without(level: str)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rows", [1, 61, 197, 515, 1550])
-def test_panels_copied_while_others_are_computed(rows: int, dtype: Any) -> None:
-    """Each tile copies some steps of the next panel; rows at run time in pieces of equal length."""
+@pytest.mark.parametrize(
+    ("rows", "k"), [(1, 301), (61, 301), (197, 301), (515, 301), (1550, 301), (4565, 2100)]
+)
+def test_panels_copied_while_others_are_computed(rows: int, k: int, dtype: Any) -> None:
+    """Each tile copies some steps of the next panel; rows at run time in pieces of equal length, or nearly.
+
+    The last has pieces of 240 rows, and one of 5, less than a tile of those that copy.
+    """
     rng = np.random.default_rng(12)
-    k, n = 301, 150
+    n = 150
     a = rng.standard_normal((rows, k)).astype(dtype)
     b = rng.standard_normal((k, 1024)).astype(dtype)[:, :n]  # lines that collide in the cache
     c, around = guarded((rows, n), dtype, "rows")
