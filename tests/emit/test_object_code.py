@@ -11,7 +11,11 @@ from fractions import Fraction
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+import sympy as sp
 
+import symprop
+from symprop import nn
+from symprop.emit import program
 from symprop.emit.builder import I64, PTR, Builder, Module, Value, vector
 from symprop.emit.math import FAST, sin_cos
 from symprop.emit.table import NATIVE
@@ -95,6 +99,19 @@ def test_a_call_of_a_library_is_seen():
     module = Module(ARM)
     add_loop(module, "loop.sin", lambda b, x: b.intrinsic("sin", x), "double", 2)
     assert undefined_symbols(machine(ARM).emit_object(llvm.parse_assembly(module.text()))) == {"sin"}
+
+
+@pytest.mark.parametrize("element", ["double", "float"])
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_a_program_whose_operations_go_side_by_side(name, element):
+    # gradients that are zero side by side may become a call of memset, and nothing else a call
+    w, x, t = sp.MatrixSymbol("w", 4, 3), sp.MatrixSymbol("x", 3, 1), sp.MatrixSymbol("t", 4, 1)
+    loss = nn.cross_entropy((w * x).applyfunc(sp.tanh), t) + sp.log(1 + w[0, 0] ** 2)
+    f = symprop.compile(loss, args=[w, x, t], wrt=[w, x])
+    text, _ = program.emit(f.schedule, element, TARGETS[name])
+    assert "; ModuleID" in text  # the pass has run
+    image = machine(TARGETS[name]).emit_object(llvm.parse_assembly(text))
+    assert undefined_symbols(image) <= {"memset"}
 
 
 def test_every_operation_is_written():
