@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import sympy as sp
@@ -248,15 +248,23 @@ def _collect(table: NodeTable, terms: Sequence[Node]) -> Node | None:
             return terms[0]
     if _are_unlike(terms):
         return table.add(*terms)
+    known: dict[int, tuple[Any, Hashable]] = {}
+
+    def split(term: Node) -> tuple[Any, Hashable]:
+        found = known.get(term.serial)
+        if found is None:
+            found = known[term.serial] = _split(term)
+        return found
+
     if any(term.op == "add" for term in terms):
-        opened = _opened(terms)
-        distinct = len({_split(term)[1] for term in opened})
+        opened = _opened(terms, split)
+        distinct = len({split(term)[1] for term in opened})
         if distinct <= len(terms) or (opened[0].shape and distinct < len(opened)):
             terms = opened  # else sums that are there already serve better
     counts: dict[Hashable, Any] = {}
     shortest: dict[Hashable, tuple[Any, Node]] = {}  # a term for each key, with the number in front of it
     for term in terms:
-        number, key = _split(term)
+        number, key = split(term)
         if key not in counts:
             counts[key] = number
             shortest[key] = (number, term)
@@ -313,16 +321,16 @@ def _multiple(table: NodeTable, count: int, term: Node) -> Node:
     return table.broadcast(table.mul(table.constant(count), term), term.shape)
 
 
-def _opened(terms: Sequence[Node]) -> list[Node]:
+def _opened(terms: Sequence[Node], split: Callable[[Node], tuple[Any, Hashable]]) -> list[Node]:
     """The terms, where a sum among them that shares a term with the others is replaced by its terms."""
     seen: dict[Hashable, int] = {}
     parts = [_parts(term) for term in terms]
     for own in parts:
-        for key in {_split(part)[1] for part in own}:
+        for key in {split(part)[1] for part in own}:
             seen[key] = seen.get(key, 0) + 1
     result: list[Node] = []
     for term, own in zip(terms, parts, strict=True):
-        shared = len(own) > 1 and any(seen[_split(part)[1]] > 1 for part in own)
+        shared = len(own) > 1 and any(seen[split(part)[1]] > 1 for part in own)
         result.extend(own if shared else [term])
     return result
 
