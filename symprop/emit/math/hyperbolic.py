@@ -168,7 +168,8 @@ def asinh(b: Builder, x: Value) -> Value:
     square = two_product(b, inner, inner)
     total = two_sum(b, one, square[0])
     root = square_root_pair(b, fast_two_sum(b, total[0], b.fadd(total[1], square[1])))
-    argument = add_pairs(b, fast_two_sum(b, b.fsub(root[0], one), root[1]), (inner, zero))
+    # sqrt(1 + a^2) - 1 is never above a
+    argument = add_pairs(b, (inner, zero), fast_two_sum(b, b.fsub(root[0], one), root[1]), larger=True)
     argument = b.select(large, size, argument[0]), b.select(large, zero, argument[1])
     value = log1p_of_pair(b, argument, b.select(large, one, zero))
     value = b.select(b.fcmp("olt", size, number(b, x, INF)), value, size)
@@ -183,9 +184,10 @@ def acosh(b: Builder, x: Value) -> Value:
     # 1 and what lies below are put in at the end: the root's correction divides by it
     inner = b.select(b.and_(b.fcmp("ogt", x, one), b.not_(large)), x, two)
     square = two_product(b, inner, inner)
-    total = two_sum(b, square[0], b.fneg(one))
+    total = fast_two_sum(b, square[0], b.fneg(one))
     root = square_root_pair(b, fast_two_sum(b, total[0], b.fadd(total[1], square[1])))
-    argument = add_pairs(b, root, two_sum(b, inner, b.fneg(one)))
+    # x - 1 is never above sqrt(x^2 - 1)
+    argument = add_pairs(b, root, fast_two_sum(b, inner, b.fneg(one)), larger=True)
     argument = b.select(large, x, argument[0]), b.select(large, zero, argument[1])
     value = log1p_of_pair(b, argument, b.select(large, one, zero))
     value = b.select(b.fcmp("olt", x, number(b, x, INF)), value, x)
