@@ -12,15 +12,15 @@ from fractions import Fraction
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
-from symprop.rewrite.rules.normal import is_density_exponent, over_distribution
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["cancelled", "distributed", "even_argument", "normalised", "read", "shared_products"]
 
 LONGEST = 32
-_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf", "broadcast"})
+_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf", "erfc", "broadcast"})
 _NO_NODES = frozenset[int]()
 
 
@@ -339,30 +339,30 @@ def _weights(f: Factors) -> bool:
     return False
 
 
-def _over_distribution(f: Factors) -> bool:
-    """exp(-x**2/2)*normal_cdf(x)**-1 as one quotient."""
-    for cdf, e in f.of("normal_cdf"):
-        x = cdf.args[0]
-        if not isinstance(e, int) or e >= 0 or x.op in ("minimum", "maximum"):
-            continue
-        for density, o in f.of("exp"):
-            if isinstance(o, int) and o > 0 and is_density_exponent(density.args[0], x, f.context):
-                count = min(-e, o)
-                f.change(cdf, count)
-                f.change(density, -count)
-                f.change(over_distribution(x, f.context), count)
-                return True
-    return False
-
-
 PRODUCTS: tuple[ProductRule, ...] = (
     ProductRule(
         "density over distribution",
         "exp(-x**2/2)*normal_cdf(x)**-1",
         "sqrt(2*pi)/M(-x) for negative x, M the Mills ratio",
         "zero over zero below -38",
-        _over_distribution,
+        density_over_distribution,
         frozenset({"normal_cdf", "exp"}),
+    ),
+    ProductRule(
+        "density over erfc",
+        "exp(-x**2)*erfc(x)**-1",
+        "sqrt(pi/2)/M(sqrt(2)*x) for positive x, M the Mills ratio",
+        "zero over zero from 27 on",
+        density_over_distribution,
+        frozenset({"erfc", "exp"}),
+    ),
+    ProductRule(
+        "scaled erfc",
+        "exp(x**2)*erfc(x)",
+        "sqrt(2/pi)*M(sqrt(2)*x) for positive x, M the Mills ratio",
+        "infinity times zero from 27 on",
+        scaled_tail,
+        frozenset({"erfc", "exp"}),
     ),
     ProductRule(
         "weights among exponentials",
@@ -433,7 +433,9 @@ PRODUCTS: tuple[ProductRule, ...] = (
 
 _BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs)
 _PAIRED = frozenset({"exp", "sigmoid"})
-LOOKED_AT = frozenset({"normal_cdf", "exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"})
+LOOKED_AT = frozenset(
+    {"normal_cdf", "erfc", "exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"}
+)
 
 
 def _is_looked_at(node: Node) -> bool:

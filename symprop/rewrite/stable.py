@@ -8,6 +8,7 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.factoring import FACTORS, factored
+from symprop.rewrite.hazard import slope_and_argument
 from symprop.rewrite.leading import LEADING
 from symprop.rewrite.log_sums import log_of_entry, log_sum_less_exponent
 from symprop.rewrite.matching import LONGEST, Rule, candidates
@@ -231,6 +232,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", softmax_less_target, frozenset({"mul"}), frozenset({"exp"})),
     ("add", log_sum_less_exponent, _POWERS | {"reduce_max", "maximum", "add"}, frozenset({"exp"})),
     ("add", softplus_and_argument, frozenset({"mul", "softplus"}), frozenset({"exp", "softplus"})),
+    ("add", slope_and_argument, _POWERS, frozenset({"normal_cdf", "erf", "erfc"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),

@@ -252,6 +252,11 @@ CASES = {
         lambda f: f.log(f.t.call("erfc", f.t.mul(f.t.constant(-1 / sp.sqrt(3)), f.x))),
         -60,
     ),
+    "log of erfc": (
+        lambda f: f.log(f.t.call("erfc", f.t.neg(f.x))),
+        lambda f: f.log(f.t.add(f.one, f.t.call("erfc", f.x))),
+        -30,
+    ),
     "-expm1 of a power": (
         lambda f: f.t.sub(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),
         lambda f: f.t.add(f.one, f.t.pow(f.t.constant(sp.Rational(9, 10)), f.x)),

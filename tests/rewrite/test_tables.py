@@ -109,8 +109,22 @@ CASES = {
             y, exp(t, t.mul(t.constant(sp.Rational(-1, 2)), t.pow(x, 2))), t.pow(t.call("normal_cdf", x), -1)
         ),
         lambda t, x, y: t.mul(
-            y, exp(t, t.mul(t.constant(-1), t.pow(x, 2))), t.pow(t.call("normal_cdf", x), -1)
+            y, exp(t, t.mul(t.constant(sp.Rational(-1, 3)), t.pow(x, 2))), t.pow(t.call("normal_cdf", x), -1)
         ),
+        -60.0,
+    ),
+    "density over erfc": (
+        lambda t, x, y: t.mul(
+            y, exp(t, t.mul(t.constant(-1), t.pow(x, 2))), t.pow(t.call("erfc", t.neg(x)), -1)
+        ),
+        lambda t, x, y: t.mul(
+            y, exp(t, t.mul(t.constant(sp.Rational(-1, 2)), t.pow(x, 2))), t.pow(t.call("erfc", t.neg(x)), -1)
+        ),
+        -60.0,
+    ),
+    "scaled erfc": (
+        lambda t, x, y: t.mul(y, exp(t, t.pow(x, 2)), t.call("erfc", t.neg(x))),
+        lambda t, x, y: t.mul(y, exp(t, t.mul(t.constant(2), t.pow(x, 2))), t.call("erfc", x)),
         -60.0,
     ),
     "weights among exponentials": (

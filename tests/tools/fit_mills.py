@@ -1,4 +1,5 @@
-"""Coefficients of the Mills ratio: (t + K)*M(t) as a polynomial in w = (t - K)/(t + K), t >= 0.
+"""Coefficients of the Mills ratio: (t + K)*M(t) and (t + K)*(1/M(t) - t) as polynomials in
+w = (t - K)/(t + K), t >= 0.
 
 python tests/tools/fit_mills.py     print them, and the largest relative error on a fine grid
 
@@ -7,6 +8,8 @@ smooth (Schonfelder, Chebyshev expansions for the error and related functions, 1
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import mpmath as mp
 
@@ -24,26 +27,38 @@ def mills(t: mp.mpf) -> mp.mpf:
     return 1 / (t + value)
 
 
-def scaled(w: mp.mpf) -> mp.mpf:
-    """(t + K)*M(t) at w, 1 in the limit."""
+def gap(t: mp.mpf) -> mp.mpf:
+    """1/M(t) - t, by the same fraction."""
+    if t < 60:
+        return 1 / mills(t) - t
+    value = mp.mpf(0)
+    for k in range(80, 0, -1):
+        value = k / (t + value)
+    return value
+
+
+def scaled(w: mp.mpf, function: Callable[[mp.mpf], mp.mpf]) -> mp.mpf:
+    """(t + K)*function(t) at w, 1 in the limit."""
     if w >= 1:
         return mp.mpf(1)
     t = K * (1 + w) / (1 - w)
-    return (t + K) * mills(t)
+    return (t + K) * function(t)
 
 
 def main() -> None:
     """Print the coefficients, the constant one first."""
-    with mp.workdps(60):
-        found = mp.chebyfit(scaled, [-1, 1], DEGREE + 1)[::-1]
-        worst = mp.mpf(0)
-        for k in range(2000):
-            w = -1 + mp.mpf(2 * k + 1) / 2000
-            worst = max(worst, abs(sum(float(c) * w**j for j, c in enumerate(found)) / scaled(w) - 1))
-        print("MILLS = (")
-        for c in found:
-            print(f"    {float(c)!r},")
-        print(f")  # error {mp.nstr(worst, 3)}")
+    for name, function in (("MILLS", mills), ("GAP", gap)):
+        with mp.workdps(60):
+            found = mp.chebyfit(lambda w, f=function: scaled(w, f), [-1, 1], DEGREE + 1)[::-1]
+            worst = mp.mpf(0)
+            for k in range(2000):
+                w = -1 + mp.mpf(2 * k + 1) / 2000
+                value = sum(float(c) * w**j for j, c in enumerate(found))
+                worst = max(worst, abs(value / scaled(w, function) - 1))
+            print(f"{name} = (")
+            for c in found:
+                print(f"    {float(c)!r},")
+            print(f")  # error {mp.nstr(worst, 3)}")
 
 
 if __name__ == "__main__":

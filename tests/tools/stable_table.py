@@ -24,7 +24,7 @@ formula of the user. Made by `python tests/tools/stable_table.py docs/accuracy.m
 |---|---|---|
 {rows}
 
-Nine kinds of formulas are no rows of a table:
+Ten kinds of formulas are no rows of a table:
 
 - With `e = exp(z)` of an array and m its largest exponent, sums, products, powers and entries of `e` are a
   power of `exp(m)` times what they are of `exp(z - m)`. Where these powers cancel, as in a softmax, its
@@ -33,6 +33,8 @@ Nine kinds of formulas are no rows of a table:
   `one_hot(y)*p*p[y]**-1 --> one_hot(y)`, `exp(z - log(s)) --> exp(z)*s**-1`, and only the entry that a
   logarithm needs is computed, `log((a*exp(z))[y]) --> z[y] + log(a[y])`.
 - `b**x`, b a positive number, is `exp(log(b)*x)` where it is used several times.
+- The second derivative of a logarithm of the normal distribution, `x*h + h**2` with h the density over it, is
+  `h*(x + h)`, the sum from a polynomial for the Mills ratio in the tail.
 - The Jacobian of a softmax, `diag(p) - p*p.T`, has `p*(1 - p)` on its diagonal, 1 - p from the sum of the
   other exponentials.
 - Products and sums of `exp`, `sinh`, `cosh`, `tanh`, `sigmoid` of multiples of one value are rational

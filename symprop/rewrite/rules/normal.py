@@ -5,6 +5,7 @@ Both come from the Mills ratio M(t) = (1 - Phi(t))/phi(t), which neither overflo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import sympy as sp
@@ -13,7 +14,7 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number
 from symprop.rewrite.matching import Bindings, Rule
 
-__all__ = ["NORMAL", "is_density_exponent", "over_distribution"]
+__all__ = ["NORMAL", "gap_of_slope", "is_density_exponent", "mills", "over_distribution"]
 
 # (t + 5)*M(t) as a polynomial in (t - 5)/(t + 5): tests/tools/fit_mills.py
 MILLS = (
@@ -49,16 +50,54 @@ MILLS = (
     5.118959600926155e-12,
     -2.455885392861089e-13,
 )
+# (t + 5)*(1/M(t) - t) likewise
+GAP = (
+    1.8650396712584212,
+    -1.4046037904528013,
+    0.7386350010143258,
+    -0.18497224415263633,
+    -0.08631347401726759,
+    0.11308979127932567,
+    -0.04060626224258437,
+    -0.014677291774122076,
+    0.02223241276166683,
+    -0.006933593498920923,
+    -0.004041613078770986,
+    0.004398069410617342,
+    -0.0007879979838928943,
+    -0.001081393654856079,
+    0.0007601053547924529,
+    -3.546663722221109e-06,
+    -0.00023645006369763205,
+    0.00010847251780401985,
+    2.2260970488761e-05,
+    -4.3212635525176605e-05,
+    1.3711682496038457e-05,
+    6.929981928945167e-06,
+    -7.68917429596336e-06,
+    1.165041973149428e-06,
+    1.954840357092723e-06,
+    -9.840813408862143e-07,
+    -2.227380328841915e-07,
+    2.535909801972135e-07,
+    -1.1394735160828065e-08,
+    -2.6915867842890617e-08,
+    4.8178927531483986e-09,
+)
 K = 5
 
 
-def _mills(t: Node, context: Context) -> Node:
+def mills(t: Node, context: Context) -> Node:
     """M(t) for t >= 0, below 10 ULP."""
+    return _fitted(MILLS, t, context)
+
+
+def _fitted(coefficients: Sequence[float], t: Node, context: Context) -> Node:
     table, k = context.table, context.constant(K)
     below = table.make("add", (k, t))
     w = table.make("div", (table.make("add", (context.constant(-K), t)), below))
-    total = context.constant(Fraction(MILLS[-1]))
-    for c in reversed(MILLS[:-1]):
+    total = context.constant(Fraction(coefficients[-1]))
+    for c in reversed(coefficients[:-1]):
         total = table.make("add", (context.constant(Fraction(c)), table.make("mul", (w, total))))
     return table.make("div", (total, below))
 
@@ -69,7 +108,7 @@ def _logarithm(bound: Bindings, context: Context) -> Node:
     edge = context.constant(-1)
     far = context.negate(t.make("minimum", (x, edge)))
     square = context.times(Fraction(-1, 2), (t.make("pow", (far, context.constant(2))),))
-    tail = t.add(square, t.constant(-sp.log(2 * sp.pi) / 2), t.make("log", (_mills(far, context),)))
+    tail = t.add(square, t.constant(-sp.log(2 * sp.pi) / 2), t.make("log", (mills(far, context),)))
     other = t.make("normal_cdf", (context.negate(x),))
     near = t.make("log1p", (context.times(-1, (other,)),))
     return t.make("select", (t.make("less", (x, edge)), tail, near))
@@ -97,19 +136,42 @@ def is_density_exponent(exponent: Node, x: Node, context: Context) -> bool:
     parts = base.args if base.op == "mul" else (base,)
     constant = sp.Mul(*[a.attrs[0] for a in parts if a.op == "constant"])
     number, own = context.split(x)
+    scale = sp.Rational(Fraction(number)) * sp.Mul(*[a.attrs[0] for a in own if a.op == "constant"])
     rest = tuple(a for a in parts if a.op != "constant")
-    exact = sp.Rational(Fraction(coefficient)) * constant**2 + sp.Rational(Fraction(number) ** 2) / 2
-    return rest == own and exact == 0
+    exact = sp.Rational(Fraction(coefficient)) * constant**2 + scale**2 / 2
+    return rest == tuple(a for a in own if a.op != "constant") and exact == 0
 
 
 def over_distribution(x: Node, context: Context) -> Node:
     """exp(-x**2/2)/Phi(x): sqrt(2 pi)/M(-x) for negative x."""
     t, zero = context.table, context.constant(0)
     far = context.negate(t.make("minimum", (x, zero)))
-    tail = t.make("div", (t.constant(sp.sqrt(2 * sp.pi)), _mills(far, context)))
+    tail = t.make("div", (t.constant(sp.sqrt(2 * sp.pi)), mills(far, context)))
     density = t.make("exp", (_density_exponent(x, context),))
     near = t.make("div", (density, t.make("normal_cdf", (t.make("maximum", (x, zero)),))))
-    return t.make("select", (t.make("less", (x, zero)), tail, near))
+    made = t.make("select", (t.make("less", (x, zero)), tail, near))
+    context.memo["over distribution", made.serial] = x
+    return made
+
+
+def gap_of_slope(x: Node, context: Context) -> Node:
+    """x + phi(x)/Phi(x): 1/M(-x) + x for negative x, where both agree."""
+    t, zero = context.table, context.constant(0)
+    far = context.negate(t.make("minimum", (x, zero)))
+    above = t.make("div", (over_distribution(x, context), t.constant(sp.sqrt(2 * sp.pi))))
+    return t.make("select", (t.make("less", (x, zero)), _fitted(GAP, far, context), t.add(x, above)))
+
+
+def _log_erfc(bound: Bindings, context: Context) -> Node:
+    """log1p(-erf(x)) up to 0.7, -x**2 + log(sqrt(2/pi)*M(sqrt(2)*x)) beyond."""
+    t, x = context.table, bound["x"]
+    edge = context.constant(Fraction(7, 10))
+    far = t.make("maximum", (x, edge))
+    ratio = mills(t.mul(t.constant(sp.sqrt(2)), far), context)
+    logarithm = t.make("log", (t.mul(t.constant(sp.sqrt(2 / sp.pi)), ratio),))
+    tail = t.add(context.times(-1, (t.make("pow", (far, context.constant(2))),)), logarithm)
+    near = t.make("log1p", (context.times(-1, (t.make("erf", (x,)),)),))
+    return t.make("select", (t.make("less", (edge, x)), tail, near))
 
 
 def _product(bound: Bindings, context: Context) -> tuple[Number, Node] | None:
@@ -157,5 +219,13 @@ NORMAL: tuple[Rule, ...] = (
         "the distribution function is 0 below -38, and rounds to 1 above 8",
         _is_open,
         "-x**2/2 - log(2*pi)/2 + log(M(-x)) below -1, M the Mills ratio, log1p(-normal_cdf(-x)) above",
+    ),
+    Rule(
+        "log of erfc",
+        ("log", ("erfc", "x")),
+        _log_erfc,
+        "erfc(x) is 0 from 27 on",
+        None,
+        "-x**2 + log(sqrt(2/pi)*M(sqrt(2)*x)) beyond 0.7, M the Mills ratio, log1p(-erf(x)) below",
     ),
 )
