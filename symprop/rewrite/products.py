@@ -15,6 +15,7 @@ from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
+from symprop.rewrite.rules.logarithms import sigmoid_over_softplus
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["cancelled", "distributed", "even_argument", "normalised", "read", "shared_products"]
@@ -395,6 +396,14 @@ PRODUCTS: tuple[ProductRule, ...] = (
         "infinity times zero for large x",
         _quotient_of_sigmoid,
         frozenset({"exp", "sigmoid"}),
+    ),
+    ProductRule(
+        "sigmoid over softplus",
+        "sigmoid(x)*softplus(x)**-1",
+        "sigmoid(max(x, -40))*softplus(max(x, -40))**-1",
+        "zero over zero below -745, where the quotient is 1",
+        sigmoid_over_softplus,
+        frozenset({"sigmoid", "softplus"}),
     ),
     ProductRule(
         "slope of sigmoid",

@@ -252,6 +252,11 @@ CASES = {
         lambda f: f.log(f.t.call("erfc", f.t.mul(f.t.constant(-1 / sp.sqrt(3)), f.x))),
         -60,
     ),
+    "log of softplus": (
+        lambda f: f.log(f.t.call("softplus", f.x)),
+        lambda f: f.log(f.t.mul(f.y, f.t.call("softplus", f.x))),
+        -800,
+    ),
     "log of erfc": (
         lambda f: f.log(f.t.call("erfc", f.t.neg(f.x))),
         lambda f: f.log(f.t.add(f.one, f.t.call("erfc", f.x))),

@@ -127,6 +127,11 @@ CASES = {
         lambda t, x, y: t.mul(y, exp(t, t.mul(t.constant(2), t.pow(x, 2))), t.call("erfc", x)),
         -60.0,
     ),
+    "sigmoid over softplus": (
+        lambda t, x, y: t.mul(y, t.call("sigmoid", x), t.pow(t.call("softplus", x), -1)),
+        lambda t, x, y: t.mul(y, t.call("sigmoid", y), t.pow(t.call("softplus", x), -1)),
+        -800.0,
+    ),
     "weights among exponentials": (
         lambda t, x, y: t.mul(exp(t, x), exp(t, y), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),
         lambda t, x, y: t.mul(exp(t, t.neg(x)), exp(t, t.neg(y)), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),

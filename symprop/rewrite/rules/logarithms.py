@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import sympy as sp
 
@@ -12,7 +13,10 @@ from symprop.rewrite.matching import Bindings, Rule
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.rules.exponentials import exponents_of
 
-__all__ = ["LOGARITHMS"]
+if TYPE_CHECKING:
+    from symprop.rewrite.products import Factors
+
+__all__ = ["LOGARITHMS", "sigmoid_over_softplus"]
 
 LOG_2 = Fraction(45, 64)  # about log(2): where the two forms of log(1 - exp(x)) meet
 
@@ -120,6 +124,31 @@ def _normal_tail(bound: Bindings, context: Context) -> Node:
     return context.times(2, (context.table.make("normal_cdf", (argument,)),))
 
 
+def _log_of_softplus(bound: Bindings, context: Context) -> Node:
+    """x below -40, where softplus(x) is exp(x) to all digits."""
+    t, x, edge = context.table, bound["x"], context.constant(-40)
+    near = t.make("log", (t.make("softplus", (t.make("maximum", (x, edge)),)),))
+    return t.make("select", (t.make("less", (x, edge)), x, near))
+
+
+def sigmoid_over_softplus(f: Factors) -> bool:
+    """sigmoid(x)*softplus(x)**-1 is 1 below -40: both are taken there at -40."""
+    edge = f.context.constant(-40)
+    for divisor, e in f.of("softplus"):
+        x = divisor.args[0]
+        s = f.make("sigmoid", x)
+        o = f.exponent(s)
+        if x.op == "maximum" or not isinstance(e, int) or not isinstance(o, int) or e >= 0 or o <= 0:
+            continue
+        count, close = min(-e, o), f.table.make("maximum", (x, edge))
+        f.change(s, -count)
+        f.change(divisor, count)
+        quotient = (f.make("sigmoid", close), f.table.pow(f.make("softplus", close), -1))
+        f.change(f.table.make("mul", quotient), count)
+        return True
+    return False
+
+
 LOGARITHMS: tuple[Rule, ...] = (
     Rule(
         "log of a power",
@@ -175,6 +204,14 @@ LOGARITHMS: tuple[Rule, ...] = (
         ("log", ("sigmoid_prime", "x")),
         ("add", ("neg", ("softplus", "x")), ("neg", ("softplus", ("neg", "x")))),
         "the slope is 0 from 745 on",
+    ),
+    Rule(
+        "log of softplus",
+        ("log", ("softplus", "x")),
+        _log_of_softplus,
+        "softplus(x) is 0 below -745, where its logarithm is x",
+        _is_open,
+        "x below -40, log(softplus(x)) above",
     ),
     Rule(
         "log of 1 - exp",
