@@ -217,7 +217,7 @@ class NodeTable:
         if number is not None:
             if number == 0:
                 return self.full(0, shape)
-            if number is not sp.S.One or not rest:
+            if (number is not sp.S.One and not (number.is_Float and number == 1.0)) or not rest:
                 rest.insert(0, self.constant(number))
         elif not rest:
             return self.constant(1)

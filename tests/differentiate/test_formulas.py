@@ -346,3 +346,8 @@ def test_a_direction_keeps_its_name():
 def test_the_name_of_a_result_is_not_that_of_its_direction():
     (output,) = vjp(x**2, x, sp.Symbol("d_x"), as_graph=True).outputs
     assert output == sp.Symbol("d_x2")
+
+
+def test_decimal_numbers_that_cancel_are_no_factor():
+    q = sp.Symbol("q")
+    assert text(grad(nn.softplus(q, beta=0.2), q)) == "sigmoid(0.2*q)"
