@@ -19,7 +19,7 @@ from symprop.emit.math.forms import FORMS
 from symprop.graph import OPERATIONS
 
 NAMES = [n for n in FORMS if n != "exp_rest"]  # no value of its own: tests/pipeline/test_exact_arguments.py
-LIMITS = {"tanh_gap": 2.5, "exp_product": 1.1, "exp_sum": 1.1, "exp_gap": 1.1, "root_of_squares": 0.6}
+LIMITS = {"tanh_gap": 2.5, "exp_product": 1.1, "exp_sum": 1.1, "exp_gap": 1.0, "root_of_squares": 0.6}
 LIMITS |= {name: 1.6 for name in FORMS if name.endswith("_near")}
 OPERANDS = {"tanh_gap": 1, "exp_product": 2, "exp_sum": 2, "exp_gap": 2, "root_of_squares": 2}
 OPERANDS |= {name: 2 for name in FORMS if name.endswith("_near")}
@@ -76,7 +76,9 @@ def points(name, element, count):
         return x, random.uniform(-1, 1, count) * top / x
     if name == "exp_gap":
         x = random.uniform(-1e3, 1e3, count)
-        return x, x + random.uniform(-1, 1, count) * np.where(np.arange(count) % 2, top, 1e-3)
+        apart = random.uniform(-1, 1, count) * np.where(np.arange(count) % 2, top, 1e-3)
+        apart[::2] = random.uniform(*((709, 745) if double else (88, 103)), count)[::2]  # subnormal results
+        return x, x + apart
     if name == "exp_sum":
         x = random.uniform(-1e3, 1e3, count)
         return x, random.uniform(-1, 1, count) * top - x

@@ -17,7 +17,6 @@ from symprop.emit.math.common import (
     has_native,
     is_double,
     mul_add,
-    native,
     number,
     polynomial,
     scaled,
@@ -101,7 +100,7 @@ def exp_sum(b: Builder, x: Value, y: Value) -> Value:
 
 
 def exp_gap(b: Builder, x: Value, y: Value) -> Value:
-    """exp(-|x - y|), the difference as a pair; 1 where both are equal, infinite too; below 1.1 ULP."""
+    """exp(-|x - y|), the difference as a pair; 1 where both are equal, infinite too; below 1 ULP."""
     total, rest = two_sum(b, x, b.fneg(y))
     size, bottom = b.fabs(total), -746.0 if is_double(x) else -104.0
     zero = number(b, x, 0.0)
@@ -111,10 +110,9 @@ def exp_gap(b: Builder, x: Value, y: Value) -> Value:
     if not has_native(b):
         return power(b, exponent, b.fneg(more))
     high, low, r, square, series, n = near(b, exponent, more)
-    # scaled first: no result overflows, and nothing but two operations waits for the series
-    high, low = native(b, "scalef", high, n), native(b, "scalef", low, n)
+    # nothing but two operations and the power of two waits for the series
     part = mul_add(b, b.fmul(high, square), series, mul_add(b, high, r, low))
-    return b.fadd(high, part)
+    return scaled(b, b.fadd(high, part), n)
 
 
 def rest_of_size(b: Builder, rest: Value, x: Value) -> Value:
