@@ -171,6 +171,9 @@ class _Expansion:
         return Series(0, [Fraction(value), *[Fraction(0)] * (self.count - 1)], inf)
 
     def _found(self, node: Node, depth: int) -> Series | None:
+        written = _written(node, self.context)
+        if written is not None and depth:
+            return self.of(written[1], depth - 1)
         if node is self.x:
             one = self.number(1)
             return Series(1, one.coefficients, inf)
@@ -284,6 +287,13 @@ def _inner(base: Node, context: Context) -> Node | None:
     return None if inner is None or inner.op == "constant" else inner
 
 
+def _written(node: Node, context: Context) -> tuple[Node, Node] | None:
+    """The x and the sum that a node has been written for: inside another sum, as in the slope of
+    (exp(x) - 1 - x)/x**2, it is that sum."""
+    found: tuple[Node, Node] | None = context.memo.get(("written as a series", node.serial))
+    return found
+
+
 def _candidates(node: Node, context: Context) -> list[Node]:
     """The values of which one term is a function, and which another one holds."""
     values: dict[int, Node] = {}
@@ -294,7 +304,8 @@ def _candidates(node: Node, context: Context) -> list[Node]:
         while todo:
             part, depth = todo.pop()
             own.add(part.serial)
-            x = _inner(part, context)
+            written = _written(part, context)
+            x = _inner(part, context) if written is None else written[0]
             if x is not None:
                 values[x.serial] = x
                 own.add(x.serial)
@@ -342,7 +353,10 @@ def _value_in(node: Node, context: Context, depth: int = 3) -> int:
     key = ("value in", node.serial)
     found: int | None = context.memo.get(key)
     if found is None:
-        if node.op in FUNCTIONS:
+        written = _written(node, context)
+        if written is not None:
+            found = written[0].serial
+        elif node.op in FUNCTIONS:
             x = _inner(node, context)
             found = -1 if x is None else x.serial
         elif node.op not in _OPENED:
@@ -424,11 +438,14 @@ def _as_series(node: Node, places: Sequence[int], x: Node, context: Context) -> 
         for base, e in factors.powers.values()
         if e and expansion.of(base if e == 1 else t.pow(base, context.constant(e))) is None
     ]
-    return t.select(
+    made = t.select(
         t.make("less", (t.make("abs", (x,)), context.constant(Fraction(cut)))),
         t.mul(*others, _horner(total, count, x, context)),
         _direct([node.args[k] for k in places], context),
     )
+    if not others:
+        context.memo["written as a series", made.serial] = x, t.add(*[node.args[k] for k in places])
+    return made
 
 
 def _horner(series: Series, count: int, x: Node, context: Context) -> Node:

@@ -57,6 +57,7 @@ SERIES = {
     "log(1 + x) - x": sp.log(1 + x) - x,
     "(1 - cos(x))/x": (1 - sp.cos(x)) / x,
     "atan(2*x) - 2*x": sp.atan(2 * x) - 2 * x,
+    "(exp(x) - 1 - x)/x**2": (E(x) - 1 - x) / x**2,
     "exp(x**2) - 1 - x**2": E(x**2) - 1 - x**2,
 }
 
