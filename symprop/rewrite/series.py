@@ -15,9 +15,9 @@ from math import factorial, inf, pi
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep, is_short, magnitude
-from symprop.rewrite.products import read
+from symprop.rewrite.products import Factors, read
 
-__all__ = ["FUNCTIONS", "sum_as_series"]
+__all__ = ["FUNCTIONS", "series_over_power", "sum_as_series"]
 
 LONGEST = 8  # terms of a sum that are looked at
 DEEPEST = 6  # operations inside operations
@@ -287,10 +287,10 @@ def _inner(base: Node, context: Context) -> Node | None:
     return None if inner is None or inner.op == "constant" else inner
 
 
-def _written(node: Node, context: Context) -> tuple[Node, Node] | None:
-    """The x and the sum that a node has been written for: inside another sum, as in the slope of
-    (exp(x) - 1 - x)/x**2, it is that sum."""
-    found: tuple[Node, Node] | None = context.memo.get(("written as a series", node.serial))
+def _written(node: Node, context: Context) -> tuple[Node, Node, int, Node] | None:
+    """The x and the sum that a node has been written for, and its series as a power of x and a polynomial.
+    Inside another sum, as in the slope of (exp(x) - 1 - x)/x**2, it is that sum."""
+    found: tuple[Node, Node, int, Node] | None = context.memo.get(("written as a series", node.serial))
     return found
 
 
@@ -438,18 +438,47 @@ def _as_series(node: Node, places: Sequence[int], x: Node, context: Context) -> 
         for base, e in factors.powers.values()
         if e and expansion.of(base if e == 1 else t.pow(base, context.constant(e))) is None
     ]
+    polynomial = _horner(total, count, x, context)
+    near = polynomial if total.lead == 0 else t.mul(t.pow(x, total.lead), polynomial)
     made = t.select(
         t.make("less", (t.make("abs", (x,)), context.constant(Fraction(cut)))),
-        t.mul(*others, _horner(total, count, x, context)),
+        t.mul(*others, near),
         _direct([node.args[k] for k in places], context),
     )
     if not others:
-        context.memo["written as a series", made.serial] = x, t.add(*[node.args[k] for k in places])
+        origin = t.add(*[node.args[k] for k in places])
+        context.memo["written as a series", made.serial] = x, origin, total.lead, polynomial
     return made
 
 
+def series_over_power(node: Node, sweep: Sweep) -> Node | None:
+    """`(exp(x) - 1 - x)*x**-2`: the power meets that of the series, and neither underflows alone."""
+    context, t = sweep.context, sweep.table
+    if len(node.args) > LONGEST:
+        return None
+    powers = read(node, context).powers
+    for base, exponent in powers.values():
+        written = _written(base, context) if exponent == 1 else None
+        if written is None:
+            continue
+        x, origin, lead, polynomial = written
+        _, e = powers.get(x.serial, (x, 0))
+        if not isinstance(e, int) or e >= 0 or lead + e < 0:
+            continue
+        factors = Factors(node, context)
+        factors.change(base, -1)
+        factors.change(x, -e)
+        near = polynomial if lead + e == 0 else t.mul(t.pow(x, lead + e), polynomial)
+        power = t.pow(x, e)
+        made = t.select(base.args[0], t.broadcast(near, base.shape), t.mul(base.args[2], power), base.shape)
+        context.memo["written as a series", made.serial] = x, t.mul(origin, power), lead + e, polynomial
+        sweep.fire("power of a series")
+        return t.broadcast(t.mul(factors.built(), made), node.shape)
+    return None
+
+
 def _horner(series: Series, count: int, x: Node, context: Context) -> Node:
-    """x**lead * (c0 + u*(c1 + ...)), u = x or a power of it."""
+    """c0 + u*(c1 + ...), u = x or a power of it: what x**lead is multiplied with."""
     t = context.table
     kept = {k: c for k, c in enumerate(series.coefficients[:count]) if c}
     step = 2 if all(k % 2 == 0 for k in kept) else 1
@@ -459,7 +488,7 @@ def _horner(series: Series, count: int, x: Node, context: Context) -> Node:
         c = context.constant(_rounded(kept.get(k, Fraction(0))))
         total = c if total is None else t.add(c, t.mul(u, total))
     assert total is not None
-    return total if series.lead == 0 else t.mul(t.pow(x, series.lead), total)
+    return total
 
 
 def _rounded(value: Fraction) -> Number:

@@ -26,7 +26,7 @@ from symprop.rewrite.rational import (
 )
 from symprop.rewrite.rules import STABLE
 from symprop.rewrite.rules.inverses import rate_of
-from symprop.rewrite.series import FUNCTIONS, sum_as_series
+from symprop.rewrite.series import FUNCTIONS, series_over_power, sum_as_series
 from symprop.rewrite.shifts import without_common_factors
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.softplus import softplus_and_argument
@@ -238,6 +238,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
     ("add", sum_as_series, _POWERS | frozenset(FUNCTIONS), frozenset(FUNCTIONS) | {"log"}),
+    ("mul", series_over_power, frozenset({"select"}), frozenset(FUNCTIONS) | {"log"}),
     ("mul", rational_product, _POWERS | READ, RATIONAL),
     ("mul", quotient_of_bounded, _POWERS, BOUNDED),
     ("mul", normalised, _POWERS | LOOKED_AT, _ALWAYS),

@@ -105,6 +105,17 @@ def test_a_quotient_of_exponentials_keeps_its_digits(name):
     assert not symprop.compile(expression, args=[x], wrt=[x], accuracy="as_written").report.fired.get(rule)
 
 
+def test_a_power_below_a_series_meets_its_power():
+    """x**2 underflows where the quotient is 1/2."""
+    for expression, expected in (((E(x) - 1 - x) / x**2, 1 / 2), ((x - sp.sin(x)) / x**3, 1 / 6)):
+        f = symprop.compile(expression, args=[x], wrt=[])
+        assert "power of a series" in f.report.fired
+        for at in (1e-200, -1e-120, 1e-9):
+            assert abs(f(at) - expected) <= 1e-8 * expected
+    f = symprop.compile((E(x) - 1 - x) * x**2, args=[x], wrt=[])
+    assert "power of a series" not in f.report.fired
+
+
 @pytest.mark.parametrize("name", SERIES)
 def test_a_sum_that_cancels_at_zero_keeps_its_digits(name):
     points = [p for p in NEAR if p > -0.45 or "log" not in name]

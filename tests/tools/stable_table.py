@@ -45,7 +45,8 @@ Ten kinds of formulas are no rows of a table:
   of the root times that (`1 - 1/sqrt(1 + x**2)`), and `sqrt(x**2 + y**2) - x` for positive x.
 - Where the leading terms of a sum of functions of one value cancel at zero (`x - atan(x)`,
   `cos(x)/x - sin(x)/x**2`, the derivative of `x/(exp(x) - 1)`), the sum is its Taylor series up to a limit
-  below which more than two binary digits would be lost, and itself beyond.
+  below which more than two binary digits would be lost, and itself beyond; a power of the value below the
+  sum meets that of the series.
 - Sums of fractions over powers of one positive sum come over a common denominator where their numerator gets
   shorter (`1/(1 + a) - a/(1 + a)**2 --> 1/(1 + a)**2`); divisors that underflow are taken into a sum
   (`p*(a*p**-1 + b) --> a + b*p`).
