@@ -9,7 +9,7 @@ from typing import Any
 
 from symprop.emit.builder import I8, I32, I64, PTR, Builder, Module, Target, Value, vector
 from symprop.emit.interpreted import TapeEmitter, tape_block
-from symprop.emit.isomorphic import side_by_side
+from symprop.emit.isomorphic import fits, packs, side_by_side
 from symprop.emit.linear import emit_kernel
 from symprop.emit.loops import LoopEmitter
 from symprop.emit.math import CALLS
@@ -59,6 +59,23 @@ def emit(
     nothing, or behind these numbers that of the solve whose matrix is singular (`Schedule.solves`). With the
     accuracy "fast" elementary functions are those of `emit.math.FAST`.
     """
+    uses = _uses(schedule)
+    outlined = frozenset(uses) if sum(uses.values()) > INLINE_LIMIT else frozenset()
+    if schedule.mode != "unrolled" or schedule.has_samples:
+        return _emit(schedule, element, target, accuracy, threads, outlined)
+    # a call takes all vector registers, and equal operations before and after it do not meet
+    if outlined and packs(schedule, target, element):
+        text, memory = _emit(schedule, element, target, accuracy, threads, frozenset())
+        if fits(text):
+            return side_by_side(text, target), memory
+    text, memory = _emit(schedule, element, target, accuracy, threads, outlined)
+    return side_by_side(text, target), memory
+
+
+def _emit(
+    schedule: Schedule, element: str, target: Target, accuracy: str, threads: int, outlined: frozenset[str]
+) -> tuple[str, Memory]:
+    """The module with calls of the functions that are `outlined`."""
     module = Module(target, accuracy == "fast")
     module.threads = max(1, min(threads, MOST_THREADS))
     b = Builder(module)
@@ -66,14 +83,12 @@ def emit(
     outputs = b.element(inputs, len(schedule.inputs), I64)
     workspace = address_of(b, inputs, rest)
     samples, stride = (b.load(b.element(inputs, rest + k, I64), I64, invariant=True) for k in (1, 2))
-    outlined = _outlined(schedule)
     for number, check in enumerate(schedule.checks, 1):
         _check(b, check, number, schedule, inputs, samples, element)
-    memory, alone = Memory(0, 0), False
+    memory = Memory(0, 0)
     if schedule.mode == "unrolled":
         unrolled = UnrolledEmitter(b, schedule, element, workspace, outlined)
         unrolled.run(inputs, outputs, samples, stride)
-        alone = not unrolled.during
         memory = Memory(unrolled.scratch, 0, unrolled.shared_scratch)
     elif schedule.mode == "tape":
         tape = TapeEmitter(b, schedule, element)
@@ -103,7 +118,7 @@ def emit(
     b.emit("ret i32 0")
     schedule.kernels = module.notes
     module.functions[ENTRY] = b.define(f"i32 @{ENTRY}(ptr noalias %block)")
-    return side_by_side(module.text(), target) if alone else module.text(), memory
+    return module.text(), memory
 
 
 def samples_at_a_time(schedule: Schedule, target: Target, element: str) -> int:
@@ -261,8 +276,8 @@ class _Parts:
         self.pending.clear()
 
 
-def _outlined(schedule: Schedule) -> frozenset[str]:
-    """The elementary functions that are called because they would be written out too often."""
+def _uses(schedule: Schedule) -> Counter[str]:
+    """How often each elementary function would be written out."""
     uses: Counter[str] = Counter()
     for nest in schedule.nests:
         turns = nest.points() if schedule.mode == "unrolled" else 2
@@ -273,9 +288,7 @@ def _outlined(schedule: Schedule) -> frozenset[str]:
             for step in steps:
                 if step.op in CALLS:
                     uses[step.op] += times
-    if sum(uses.values()) <= INLINE_LIMIT:
-        return frozenset()
-    return frozenset(uses)
+    return uses
 
 
 def _check(

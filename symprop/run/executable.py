@@ -13,6 +13,7 @@ import numpy as np
 import sympy as sp
 
 from symprop.declare.printing import text
+from symprop.emit.isomorphic import packs
 from symprop.emit.program import SHARED_FROM, Memory, emit, samples_at_a_time
 from symprop.emit.streaming import LINE
 from symprop.emit.target import host
@@ -40,6 +41,7 @@ KEPT_WORKSPACE = 1 << 26  # a workspace up to this size is kept for the next cal
 LONGEST_SHOWN = 80  # characters of a formula that a message shows
 SHORT_WORK = 50_000  # steps up to which a call keeps the interpreter's lock: about what giving it away costs
 
+_ELEMENTS = {"float64": "double", "float32": "float"}  # what LLVM calls them
 _RELEASING = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 _KEEPING = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 
@@ -76,7 +78,7 @@ def build(
     schedule = lower(roots, inputs, batched)
     if overwrites:
         schedule = overwrite(sink(schedule), overwrites)
-    schedule = plan(schedule)
+    schedule = plan(schedule, packs(schedule, host(), _ELEMENTS[dtype]))
     if threads > 1:
         schedule.reasons.append(f"threads: up to {threads} where the work pays; blocks and bits as with one")
     return Executable(schedule, frozenset(batched), dtype, name, accuracy, threads)
@@ -104,7 +106,7 @@ class Executable:
         self.dtype = np.dtype(dtype)
         self.name = name
         self._target = host()
-        self._element = element = "double" if dtype == "float64" else "float"
+        self._element = element = _ELEMENTS[dtype]
         self.llvm_ir, self._memory = emit(schedule, element, self._target, accuracy, threads)
         long = len(self.llvm_ir) > LONG_TEXT and schedule.mode != "tape"
         self._level = 1 if long else 2

@@ -201,6 +201,11 @@ class Schedule:
         """The kernels that report a singular matrix, in order."""
         return [n for n in self.nests if isinstance(n, Kernel) and n.node is not None]
 
+    @property
+    def has_samples(self) -> bool:
+        """False where the program is that of a sample alone."""
+        return any(SAMPLES in nest.axes or SAMPLES in nest.reduce_axes for nest in self.nests)
+
     def work(self, samples: int = 1) -> int:
         """Steps of a call with that many samples."""
         return sum(

@@ -24,19 +24,21 @@ SHORTER = 2
 MANY, MUCH_SHORTER = 20_000, 30
 
 
-def plan(schedule: Schedule) -> Schedule:
-    """Choose the mode of a schedule."""
+def plan(schedule: Schedule, packs: bool = False) -> Schedule:
+    """Choose the mode of a schedule; `packs` says that a sample alone takes less time written out: its equal
+    operations share vectors.
+    """
     straight = schedule.work()
     written = sum(len(nest.inner) + len(nest.body) for nest in schedule.nests)
     reads_sums = _reads_sums(schedule)
-    most = WRITTEN_OUT if _has_samples(schedule) else WRITTEN_OUT_ALONE
+    most = WRITTEN_OUT if schedule.has_samples else WRITTEN_OUT_ALONE
     if any(isinstance(nest, Kernel) for nest in schedule.nests):
         schedule.mode = "loops"
         schedule.reasons.append("loops: a kernel works on a whole matrix")
     elif reads_sums:
         schedule.mode = "loops"
         schedule.reasons.append("loops: a sum over the samples is needed for every sample")
-    elif straight <= max(most, (SHORTER if written <= MANY else MUCH_SHORTER) * written):
+    elif packs or straight <= max(most, (SHORTER if written <= MANY else MUCH_SHORTER) * written):
         schedule.mode = "unrolled" if straight <= WRITTEN_OUT else "tape"
         schedule.reasons.append(f"{schedule.mode}: {straight} steps per sample, samples in lanes")
         for buffer in schedule.outputs:
@@ -47,10 +49,6 @@ def plan(schedule: Schedule) -> Schedule:
     if schedule.mode == "loops":
         shorten_lives(schedule)
     return schedule
-
-
-def _has_samples(schedule: Schedule) -> bool:
-    return any(SAMPLES in nest.axes or SAMPLES in nest.reduce_axes for nest in schedule.nests)
 
 
 def _reads_sums(schedule: Schedule) -> bool:

@@ -18,6 +18,7 @@ import symprop
 from symprop import nn
 from symprop.emit import isomorphic, program
 from symprop.emit.builder import BARRIER
+from symprop.emit.target import host
 from symprop.run.engine import compile_text
 
 X86 = platform.machine() in ("x86_64", "AMD64")
@@ -62,10 +63,14 @@ NETWORKS = {
     "matrices, sigmoid": lambda: by_matrix([3, 5, 3], nn.sigmoid),
     "matrices, relu": lambda: by_matrix([4, 4, 2], nn.relu),
 }
+MANY_UNITS = {
+    "named": lambda: by_name([2, 8, 8, 3], nn.tanh),
+    "matrices": lambda: by_matrix([2, 8, 8, 3], nn.sigmoid),
+}
 
 
 def compiled(name, dtype="float64"):
-    graph, args = NETWORKS[name]()
+    graph, args = (NETWORKS | MANY_UNITS)[name]()
     return symprop.compile(graph, args=args, wrt=args[:-2], dtype=dtype), args
 
 
@@ -117,3 +122,61 @@ def test_long_code_and_samples_are_left_as_they_are(monkeypatch):
     monkeypatch.setattr(isomorphic, "LONGEST", 100)
     f, _ = compiled("named, tanh")
     assert BARRIER in f.llvm_ir and "; ModuleID" not in f.llvm_ir
+
+
+@pytest.mark.parametrize("machine", ["host", "avx2"])
+@pytest.mark.parametrize("name", list(MANY_UNITS))
+def test_functions_of_many_units_are_written_out(name, machine):
+    if machine != "host" and not X86:
+        pytest.skip("for x86 only")
+    f, args = compiled(name)
+    schedule, target = f.schedule, sweep.make_target(machine)
+    if not target.fma:
+        pytest.skip("code without fused multiply-add is too long")
+    uses = program._uses(schedule)
+    assert sum(uses.values()) > program.INLINE_LIMIT
+    text, _ = program.emit(schedule, "double", target)
+    called, _ = program._emit(schedule, "double", target, "precise", 1, frozenset(uses))
+    assert text.count("\ndefine ") == 1 < called.count("\ndefine ")
+    rng = np.random.default_rng(2)
+    outputs = [b.entries for b in schedule.outputs]
+    for scale in (0.5, 40.0):
+        values = [np.ascontiguousarray(scale * rng.normal(size=a.shape)) for a in args[:-1]]
+        values.append(np.array([1]))
+        a, b = (run(code, target, schedule, values, outputs) for code in (text, called))
+        assert a == b
+
+
+def test_what_packs():
+    x = sp.Symbol("x")
+    chain = x
+    for _ in range(30):
+        chain = sp.sin(chain) + x
+    deep = symprop.compile(chain, args=[x]).schedule
+    wide, _ = compiled("matrices")
+    named, _ = compiled("named")
+    graph, args = MANY_UNITS["matrices"]()
+    batched = symprop.compile(graph, args=args, wrt=args[:-2], batch=args[-2:]).schedule
+    for machine, expected in (("avx2", True), ("sse2", False)):
+        target = sweep.make_target(machine)
+        assert isomorphic.packs(wide.schedule, target, "double") == expected  # 8 units share two vectors
+        assert isomorphic.packs(named.schedule, target, "double") == expected
+        assert not isomorphic.packs(deep, target, "double")  # each waits for the one before it
+        assert not isomorphic.packs(batched, target, "double")
+
+
+def test_networks_that_pack_are_written_out_rather_than_looped(monkeypatch):
+    graph, args = by_matrix([3, 10, 10, 3], nn.relu)
+    f = symprop.compile(graph, args=args, wrt=args[:-2])
+    assert f.schedule.work() > 1500
+    assert f.schedule.mode == ("unrolled" if host().fma else "loops")
+    rng = np.random.default_rng(3)
+    values = [rng.normal(size=a.shape) for a in args[:-1]]
+    found = f.value_and_grad(*values, 1)
+    monkeypatch.setattr(isomorphic, "MOST_STEPS", 1500)
+    looped = symprop.compile(graph, args=args, wrt=args[:-2])
+    assert looped.schedule.mode == "loops"
+    expected = looped.value_and_grad(*values, 1)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+    for a, b in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
