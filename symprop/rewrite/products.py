@@ -15,7 +15,14 @@ from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
-from symprop.rewrite.rules.logarithms import sigmoid_over_softplus
+from symprop.rewrite.rules.logarithms import exponential_over_its_gap, sigmoid_over_softplus
+from symprop.rewrite.sigmoid_products import (
+    even_argument,
+    odds,
+    partners,
+    quotient_of_sigmoid,
+    slope_of_sigmoid,
+)
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["cancelled", "distributed", "even_argument", "normalised", "read", "shared_products"]
@@ -23,14 +30,6 @@ __all__ += ["cancelled", "distributed", "even_argument", "normalised", "read", "
 LONGEST = 32
 _WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf", "erfc", "broadcast"})
 _NO_NODES = frozenset[int]()
-
-
-def even_argument(x: Node, context: Context) -> Node:
-    """x or -x: the one without a sign, for functions that do not see it."""
-    number, factors = context.split(x)
-    if number < 0:
-        return context.times(-number, factors)
-    return context.negate(x) if x.op == "add" and context.split(x.args[-1])[0] < 0 else x
 
 
 class Reading:
@@ -202,64 +201,6 @@ def _signs(f: Factors) -> bool:
     return done
 
 
-def _partners(f: Factors) -> list[tuple[Node, Node, int]]:
-    """Each exp(k*x) with a sigmoid(-x), k a positive whole number: (exp, sigmoid, k)."""
-    found = []
-    powers, sigmoids = f.of("exp"), [s for s, e in f.of("sigmoid") if isinstance(e, int) and e > 0]
-    for power, e in powers:
-        if not isinstance(e, int):
-            continue
-        for s in sigmoids:
-            ratio = _ratio(power.args[0], s.args[0], f.context)
-            if ratio is not None and (ratio < 0) == (e > 0):
-                found.append((power, s, abs(ratio)))
-                break
-    return found
-
-
-def _ratio(x: Node, y: Node, context: Context) -> int | None:
-    """x/y, where that is a whole number other than zero."""
-    if context.negate(x) is y or context.negate(y) is x:
-        return -1
-    if x is y:
-        return 1
-    c, left = context.split(x)
-    d, right = context.split(y)
-    if left != right:
-        return None
-    ratio = Fraction(c) / d
-    return int(ratio) if ratio.denominator == 1 else None
-
-
-def _quotient_of_sigmoid(f: Factors) -> bool:
-    """exp(k*x) sigmoid(-x)**n: as many sigmoid(x) as there are exponentials for."""
-    done = False
-    for power, s, k in _partners(f):
-        e, n = f.exponent(power), f.exponent(s)
-        assert isinstance(e, int) and isinstance(n, int)
-        x = f.context.negate(s.args[0])
-        count = min(abs(e) * k, n)
-        f.change(power, -e)
-        f.change(f.make("exp", x), abs(e) * k - count)
-        f.change(s, -count)
-        f.change(f.make("sigmoid", x), count)
-        done = True
-    return done
-
-
-def _slope_of_sigmoid(f: Factors) -> bool:
-    for s, e in f.of("sigmoid"):
-        other = f.make("sigmoid", f.context.negate(s.args[0]))
-        o = f.exponent(other)
-        if isinstance(e, int) and isinstance(o, int) and e > 0 and o > 0 and other is not s:
-            count = min(e, o)
-            f.change(s, -count)
-            f.change(other, -count)
-            f.change(f.make("sigmoid_prime", even_argument(s.args[0], f.context)), count)
-            return True
-    return False
-
-
 def _slope_from_cosh(f: Factors) -> bool:
     done = False
     for c, e in f.of("cosh"):
@@ -394,7 +335,7 @@ PRODUCTS: tuple[ProductRule, ...] = (
         "exp(x)*sigmoid(-x)",
         "sigmoid(x)",
         "infinity times zero for large x",
-        _quotient_of_sigmoid,
+        quotient_of_sigmoid,
         frozenset({"exp", "sigmoid"}),
     ),
     ProductRule(
@@ -410,8 +351,24 @@ PRODUCTS: tuple[ProductRule, ...] = (
         "sigmoid(x)*sigmoid(-x)",
         "sigmoid_prime(x)",
         "one exponential instead of two",
-        _slope_of_sigmoid,
+        slope_of_sigmoid,
         frozenset({"sigmoid"}),
+    ),
+    ProductRule(
+        "odds",
+        "sigmoid(x)*sigmoid(-x)**-1",
+        "exp(x)",
+        "the logarithm of the quotient is x",
+        odds,
+        frozenset({"sigmoid"}),
+    ),
+    ProductRule(
+        "exponential over its gap",
+        "exp(x)*expm1(exp(x))**-1",
+        "exp(z)*expm1(exp(z))**-1, z = max(min(x, 40), -40)",
+        "zero over zero below -745, where the quotient is 1, infinity over infinity from 710 on",
+        exponential_over_its_gap,
+        frozenset({"exp", "expm1"}),
     ),
     ProductRule(
         "slope of tanh from cosh",
@@ -592,7 +549,7 @@ def _meets(factor: Node, op: str, total: Node, context: Context) -> bool:
             return False
         _slopes_apart(factors, None)
         factors.change(factor, 1)
-        if not any(factor in (power, s) for power, s, _ in _partners(factors)):
+        if not any(factor in (power, s) for power, s, _ in partners(factors)):
             return False
     return True
 

@@ -3,6 +3,7 @@ the counts."""
 
 import itertools
 
+import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
@@ -143,7 +144,9 @@ def test_a_value_that_depends_on_samples_only_through_sums_is_one_of_the_call(be
         (-5 * HALF, ["div", "mul", "mul", "sqrt"]),
         (0.5, ["sqrt"]),
         (17, ["pow"]),
-        (sp.Rational(1, 3), ["pow"]),
+        (sp.Rational(1, 3), ["cbrt", "less", "select"]),
+        (sp.Rational(-5, 3), ["cbrt", "div", "less", "mul", "mul", "select"]),
+        (sp.Rational(1, 5), ["pow"]),
         (sp.sqrt(2), ["pow"]),
     ],
 )
@@ -158,6 +161,18 @@ def test_other_bases(bench, ops):
     assert one(bench, powers, t.pow(t.constant(sp.E), x))[0] is t.call("exp", x)
     for node in (t.pow(t.constant(2), x), t.pow(x, y)):
         assert one(bench, powers, node) == (node, {})
+
+
+def test_a_cube_root_keeps_its_digits(bench):
+    t, (x,) = bench.table, bench.scalars("x")
+    after, _ = optimise(t, [t.pow(x, sp.Rational(n, 3)) for n in (1, 2, 4, -1, -5)])
+    plain, _ = optimise(t, [t.pow(x, sp.Rational(1, 3))], accuracy="as_written")
+    assert [n.op for n in plain] == ["pow"]
+    for at in (1e-180, 3e-40, 0.7, 1e9, 1e180):
+        found = evaluate(after, {sp.Symbol("x"): at})
+        with mp.workdps(40):
+            exact = [float(mp.cbrt(at) ** n) for n in (1, 2, 4, -1, -5)]
+        np.testing.assert_allclose(found, exact, rtol=5e-16)
 
 
 def test_a_cube_root_of_a_negative_number_is_not_a_number(bench):

@@ -22,6 +22,7 @@ class Formulas:
         self.t = bench.table
         self.x, self.y, self.z, self.w = bench.scalars("x y z w")
         self.u, self.v, self.A = bench.matrix("u", 4, 1), bench.matrix("v", 4, 1), bench.matrix("A", 3, 4)
+        self.over_pi = self.t.constant(1 / sp.pi)
         self.one, self.half = self.t.constant(1), sp.Rational(1, 2)
 
     def exp(self, a):
@@ -255,6 +256,21 @@ CASES = {
     "log of softplus": (
         lambda f: f.log(f.t.call("softplus", f.x)),
         lambda f: f.log(f.t.mul(f.y, f.t.call("softplus", f.x))),
+        -800,
+    ),
+    "log of tanh": (
+        lambda f: f.log(f.t.call("tanh", f.x)),
+        lambda f: f.log(f.t.add(f.one, f.t.call("tanh", f.x))),
+        40,
+    ),
+    "log of fractions": (
+        lambda f: f.log(f.t.mul(f.over_pi, f.sigmoid(f.y), f.t.pow(f.t.call("cosh", f.x), -1))),
+        lambda f: f.log(f.t.mul(f.t.constant(3), f.sigmoid(f.y), f.t.pow(f.t.call("cosh", f.x), -1))),
+        800,
+    ),
+    "log of 1 - exp(-exp)": (
+        lambda f: f.log(f.t.sub(f.one, f.exp(f.t.neg(f.exp(f.x))))),
+        lambda f: f.log(f.t.sub(f.one, f.exp(f.t.neg(f.sigmoid(f.x))))),
         -800,
     ),
     "log of erfc": (

@@ -132,6 +132,16 @@ CASES = {
         lambda t, x, y: t.mul(y, t.call("sigmoid", y), t.pow(t.call("softplus", x), -1)),
         -800.0,
     ),
+    "odds": (
+        lambda t, x, y: t.mul(y, t.call("sigmoid", x), t.pow(t.call("sigmoid", t.neg(x)), -1)),
+        lambda t, x, y: t.mul(y, t.call("sigmoid", x), t.pow(t.call("sigmoid", t.neg(y)), -1)),
+        None,
+    ),
+    "exponential over its gap": (
+        lambda t, x, y: t.mul(y, exp(t, x), t.pow(t.call("expm1", exp(t, x)), -1)),
+        lambda t, x, y: t.mul(y, exp(t, x), t.pow(t.call("expm1", exp(t, y)), -1)),
+        -800.0,
+    ),
     "weights among exponentials": (
         lambda t, x, y: t.mul(exp(t, x), exp(t, y), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),
         lambda t, x, y: t.mul(exp(t, t.neg(x)), exp(t, t.neg(y)), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),

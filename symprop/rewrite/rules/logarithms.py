@@ -16,7 +16,7 @@ from symprop.rewrite.rules.exponentials import exponents_of
 if TYPE_CHECKING:
     from symprop.rewrite.products import Factors
 
-__all__ = ["LOGARITHMS", "sigmoid_over_softplus"]
+__all__ = ["LOGARITHMS", "exponential_over_its_gap", "sigmoid_over_softplus"]
 
 LOG_2 = Fraction(45, 64)  # about log(2): where the two forms of log(1 - exp(x)) meet
 
@@ -131,6 +131,74 @@ def _log_of_softplus(bound: Bindings, context: Context) -> Node:
     return t.make("select", (t.make("less", (x, edge)), x, near))
 
 
+def _log_of_tanh(bound: Bindings, context: Context) -> Node:
+    """log1p(-2*sigmoid(-2*x)) above 1/2, where tanh(x) is close to 1."""
+    t, x, edge = context.table, bound["x"], context.constant(Fraction(1, 2))
+    rest = t.make("sigmoid", (t.mul(context.constant(-2), x),))
+    near = t.make("log", (t.make("tanh", (t.make("minimum", (x, edge)),)),))
+    far = t.make("log1p", (context.times(-2, (rest,)),))
+    return t.make("select", (t.make("less", (edge, x)), far, near))
+
+
+def _log_of_double_gap(bound: Bindings, context: Context) -> Node:
+    """x below -40, where 1 - exp(-exp(x)) is exp(x) to all digits."""
+    t, x, edge = context.table, bound["x"], context.constant(-40)
+    power = t.make("exp", (t.make("maximum", (x, edge)),))
+    near = _log_of_gap(context.negate(power), context)
+    return t.make("select", (t.make("less", (x, edge)), x, near))
+
+
+_FRACTIONS = frozenset({"sigmoid", "normal_cdf", "sigmoid_prime", "tanh_prime"})
+
+
+def _is_fraction(node: Node, context: Context) -> bool:
+    """True for functions between 0 and 1 whose logarithm has a form of its own."""
+    if node.op == "pow":
+        base, power = node.args[0], context.number(node.args[1])
+        return power is not None and (base.op in _FRACTIONS if power > 0 else base.op == "cosh")
+    return node.op in _FRACTIONS
+
+
+def _of_fractions(bound: Bindings, context: Context) -> bool:
+    """Numbers of at most 1 and fractions: no two logarithms cancel."""
+    factors = bound["p"].args
+    rest = [f for f in factors if f.op != "constant"]
+    if not rest or not all(_is_fraction(f, context) for f in rest):
+        return False
+    numbers = [sp.sympify(f.attrs[0]) for f in factors if f.op == "constant"]
+    return all(n.is_positive and float(n) <= 1 for n in numbers)
+
+
+def _log_of_fractions(bound: Bindings, context: Context) -> Node:
+    t = context.table
+    terms = [
+        t.constant(sp.log(f.attrs[0])) if f.op == "constant" else t.make("log", (f,)) for f in bound["p"].args
+    ]
+    return t.add(*terms)
+
+
+def exponential_over_its_gap(f: Factors) -> bool:
+    """exp(x)*expm1(exp(x))**-1 is 1 below -40 and 0 above 40: both are taken there. Over expm1(-exp(x)) it
+    is -1 below -40."""
+    low, high = f.context.constant(-40), f.context.constant(40)
+    for divisor, e in f.of("expm1"):
+        number, factors = f.context.split(divisor.args[0])
+        power = factors[0]
+        o = f.exponent(power)
+        if number not in (1, -1) or len(factors) != 1 or power.op != "exp" or power.args[0].op == "maximum":
+            continue
+        if not isinstance(e, int) or not isinstance(o, int) or e >= 0 or o <= 0:
+            continue
+        x = power.args[0] if number < 0 else f.table.make("minimum", (power.args[0], high))
+        count, close = min(-e, o), f.make("exp", f.table.make("maximum", (x, low)))
+        f.change(power, -count)
+        f.change(divisor, count)
+        gap = f.make("expm1", f.context.times(number, (close,)))
+        f.change(f.table.make("mul", (close, f.table.pow(gap, -1))), count)
+        return True
+    return False
+
+
 def sigmoid_over_softplus(f: Factors) -> bool:
     """sigmoid(x)*softplus(x)**-1 is 1 below -40: both are taken there at -40."""
     edge = f.context.constant(-40)
@@ -212,6 +280,32 @@ LOGARITHMS: tuple[Rule, ...] = (
         "softplus(x) is 0 below -745, where its logarithm is x",
         _is_open,
         "x below -40, log(softplus(x)) above",
+    ),
+    Rule(
+        "log of tanh",
+        ("log", ("tanh", "x")),
+        _log_of_tanh,
+        "tanh(x) rounds to 1 where its logarithm is -2*exp(-2*x)",
+        _is_open,
+        "log1p(-2*sigmoid(-2*x)) above 1/2, log(tanh(x)) below",
+    ),
+    Rule(
+        "log of fractions",
+        ("log", "p"),
+        _log_of_fractions,
+        "the product is 0 where the sum of logarithms is a number",
+        lambda b, c: b["p"].op == "mul" and _of_fractions(b, c),
+        "log(c) + log(f) + ..., p = c*f*..., c a positive number up to 1, "
+        "f of cosh(x)**-1, sigmoid(x), normal_cdf(x)",
+        frozenset({"mul"}),
+    ),
+    Rule(
+        "log of 1 - exp(-exp)",
+        ("log", ("neg", ("expm1", ("neg", ("exp", "x"))))),
+        _log_of_double_gap,
+        "exp(x) is 0 below -745, where the logarithm is x",
+        _is_open,
+        "x below -40, log(-expm1(-exp(x))) above",
     ),
     Rule(
         "log of 1 - exp",
