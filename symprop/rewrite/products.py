@@ -28,7 +28,7 @@ __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["cancelled", "distributed", "even_argument", "normalised", "read", "shared_products"]
 
 LONGEST = 32
-_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf", "erfc", "broadcast"})
+_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf", "erfc", "broadcast", "sigmoid"})
 _NO_NODES = frozenset[int]()
 
 

@@ -30,6 +30,7 @@ from symprop.rewrite.series import FUNCTIONS, series_over_power, sum_as_series
 from symprop.rewrite.shifts import without_common_factors
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.softplus import softplus_and_argument
+from symprop.rewrite.tail_differences import LIMITED, difference_in_tail
 from symprop.rewrite.targets import jacobian_of_softmax, softmax_less_target
 
 __all__ = ["stable_forms"]
@@ -235,6 +236,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", slope_and_argument, _POWERS, frozenset({"normal_cdf", "erf", "erfc"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),
+    ("add", difference_in_tail, frozenset({"mul"}) | LIMITED, LIMITED),
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
     ("add", sum_as_series, _POWERS | frozenset(FUNCTIONS), frozenset(FUNCTIONS) | {"log"}),

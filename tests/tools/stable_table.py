@@ -24,7 +24,7 @@ formula of the user. Made by `python tests/tools/stable_table.py docs/accuracy.m
 |---|---|---|
 {rows}
 
-Ten kinds of formulas are no rows of a table:
+Eleven kinds of formulas are no rows of a table:
 
 - With `e = exp(z)` of an array and m its largest exponent, sums, products, powers and entries of `e` are a
   power of `exp(m)` times what they are of `exp(z - m)`. Where these powers cancel, as in a softmax, its
@@ -35,6 +35,10 @@ Ten kinds of formulas are no rows of a table:
 - `b**x`, b a positive number, is `exp(log(b)*x)` where it is used several times.
 - The second derivative of a logarithm of the normal distribution, `x*h + h**2` with h the density over it, is
   `h*(x + h)`, the sum from a polynomial for the Mills ratio in the tail.
+- Differences of one limited function at two values, the probabilities of ordered logit and probit models,
+  agree where both values are in one tail. With d = a - b, `sigmoid(a) - sigmoid(b)` is
+  `sigmoid(max(a, b))*sigmoid(-min(a, b))*(1 - exp(-abs(d)))` with the sign of d, `tanh(a) - tanh(b)` twice
+  that of 2*a and 2*b, and the error function and the normal distribution are taken in the other tail.
 - The Jacobian of a softmax, `diag(p) - p*p.T`, has `p*(1 - p)` on its diagonal, 1 - p from the sum of the
   other exponentials.
 - Products and sums of `exp`, `sinh`, `cosh`, `tanh`, `sigmoid` of multiples of one value are rational

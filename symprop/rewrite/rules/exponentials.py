@@ -12,7 +12,15 @@ from symprop.rewrite.context import Context, Number, magnitude
 from symprop.rewrite.matching import Bindings, Rule
 from symprop.rewrite.positive import is_positive
 
-__all__ = ["EXPONENTIALS", "exponents_of", "finite", "has_weights", "is_already_shifted", "is_shifted_sum"]
+__all__ = [
+    "EXPONENTIALS",
+    "difference_of",
+    "exponents_of",
+    "finite",
+    "has_weights",
+    "is_already_shifted",
+    "is_shifted_sum",
+]
 __all__ += ["shifted_array", "shifted_scalars"]
 
 LONGEST = 8  # terms of two exponents
@@ -345,8 +353,22 @@ def _log_of_mean(bound: Bindings, context: Context) -> Node:
 
 def _apart(bound: Bindings, context: Context) -> Node | None:
     """a - b, where that is one term (or a number)."""
+    left = _terms_apart(bound["a"], bound["b"], context)
+    return left[0] if left is not None and len(left) == 1 else None
+
+
+def difference_of(a: Node, b: Node, context: Context) -> Node:
+    """a - b, without the terms that both have."""
+    t, left = context.table, _terms_apart(a, b, context)
+    if left is None:
+        return t.add(a, context.negate(b))
+    return t.add(*left) if left else context.constant(0)
+
+
+def _terms_apart(a: Node, b: Node, context: Context) -> list[Node] | None:
+    """The terms of a - b, None where none are the same or there are many."""
     totals: dict[tuple[int, ...], tuple[Number, tuple[Node, ...]]] = {}
-    todo: list[tuple[Number, Node]] = [(1, bound["a"]), (-1, bound["b"])]
+    todo: list[tuple[Number, Node]] = [(1, a), (-1, b)]
     while todo and len(totals) <= LONGEST:
         sign, term = todo.pop()
         value = context.number(term)
@@ -357,10 +379,9 @@ def _apart(bound: Bindings, context: Context) -> Node | None:
         key = tuple([f.serial for f in factors])
         totals[key] = totals.get(key, (0, factors))[0] + sign * number, factors
     left = [(c, f) for c, f in totals.values() if c]
-    if todo or len(left) != 1 or len(totals) < 2:
+    if todo or len(totals) < 2:
         return None
-    number, factors = left[0]
-    return context.times(number, factors) if factors else context.constant(number)
+    return [context.times(c, f) if f else context.constant(c) for c, f in left]
 
 
 def _of_larger(bound: Bindings, context: Context) -> Node:

@@ -16,7 +16,7 @@ from symprop.rewrite.rules.exponentials import exponents_of
 if TYPE_CHECKING:
     from symprop.rewrite.products import Factors
 
-__all__ = ["LOGARITHMS", "exponential_over_its_gap", "sigmoid_over_softplus"]
+__all__ = ["LOGARITHMS", "exponential_over_its_gap", "half_root", "sigmoid_over_softplus"]
 
 LOG_2 = Fraction(45, 64)  # about log(2): where the two forms of log(1 - exp(x)) meet
 
@@ -98,7 +98,7 @@ def _is_open(bound: Bindings, context: Context) -> bool:
     return bound["x"].op not in ("maximum", "minimum")
 
 
-def _half_root(x: Node, context: Context) -> tuple[Number, list[Node]] | None:
+def half_root(x: Node, context: Context) -> tuple[Number, list[Node]] | None:
     """x as k/sqrt(2) times other factors, k rational."""
     if x.op != "mul":
         return None
@@ -118,7 +118,7 @@ def _half_root(x: Node, context: Context) -> tuple[Number, list[Node]] | None:
 
 
 def _normal_tail(bound: Bindings, context: Context) -> Node:
-    found = _half_root(bound["x"], context)
+    found = half_root(bound["x"], context)
     assert found is not None
     argument = context.times(-found[0], found[1])
     return context.times(2, (context.table.make("normal_cdf", (argument,)),))
@@ -159,22 +159,42 @@ def _is_fraction(node: Node, context: Context) -> bool:
     return node.op in _FRACTIONS
 
 
-def _of_fractions(bound: Bindings, context: Context) -> bool:
-    """Numbers of at most 1 and fractions: no two logarithms cancel."""
-    factors = bound["p"].args
-    rest = [f for f in factors if f.op != "constant"]
-    if not rest or not all(_is_fraction(f, context) for f in rest):
+def _is_gap(node: Node, context: Context) -> bool:
+    """True for expm1(-c*abs(x)) and its sign, a choice of -1 and 1: together a fraction or less than 0."""
+    if node.op == "select":
+        return all(context.number(a) in (-1, 1) for a in node.args[1:])
+    if node.op != "expm1":
         return False
-    numbers = [sp.sympify(f.attrs[0]) for f in factors if f.op == "constant"]
-    return all(n.is_positive and float(n) <= 1 for n in numbers)
+    number, factors = context.split(node.args[0])
+    return number < 0 and all(f.op == "abs" for f in factors)
+
+
+def _parts(product: Node, context: Context) -> tuple[sp.Expr, list[Node], list[Node]] | None:
+    """A product as a number up to 1, fractions, and what is up to 1 in size; None where it is none."""
+    number: sp.Expr = sp.S.One
+    fractions, gaps = [], []
+    for f in product.args:
+        if f.op == "constant":
+            number *= sp.sympify(f.attrs[0])
+        elif _is_fraction(f, context):
+            fractions.append(f)
+        elif _is_gap(f, context):
+            gaps.append(f)
+        else:
+            return None
+    if not fractions or not (gaps or number.is_positive) or abs(float(number)) > 1:
+        return None
+    return number, fractions, gaps
 
 
 def _log_of_fractions(bound: Bindings, context: Context) -> Node:
-    t = context.table
-    terms = [
-        t.constant(sp.log(f.attrs[0])) if f.op == "constant" else t.make("log", (f,)) for f in bound["p"].args
-    ]
-    return t.add(*terms)
+    t, found = context.table, _parts(bound["p"], context)
+    assert found is not None
+    number, fractions, gaps = found
+    logs = [t.make("log", (f,)) for f in fractions]
+    if gaps:
+        return t.add(t.make("log", (t.mul(t.constant(number), *gaps),)), *logs)
+    return t.add(t.constant(sp.log(number)), *logs)
 
 
 def exponential_over_its_gap(f: Factors) -> bool:
@@ -294,9 +314,9 @@ LOGARITHMS: tuple[Rule, ...] = (
         ("log", "p"),
         _log_of_fractions,
         "the product is 0 where the sum of logarithms is a number",
-        lambda b, c: b["p"].op == "mul" and _of_fractions(b, c),
+        lambda b, c: b["p"].op == "mul" and _parts(b["p"], c) is not None,
         "log(c) + log(f) + ..., p = c*f*..., c a positive number up to 1, "
-        "f of cosh(x)**-1, sigmoid(x), normal_cdf(x)",
+        "f of cosh(x)**-1, sigmoid(x), normal_cdf(x), expm1(-abs(x))",
         frozenset({"mul"}),
     ),
     Rule(
@@ -328,7 +348,7 @@ LOGARITHMS: tuple[Rule, ...] = (
         ("erfc", "x"),
         _normal_tail,
         "the rounding of z/sqrt(2) is worth z**2 units in the last place in the tail",
-        lambda b, c: _half_root(b["x"], c) is not None,
+        lambda b, c: half_root(b["x"], c) is not None,
         "2*normal_cdf(-k*z), x = k*z/sqrt(2), k a number",
     ),
 )

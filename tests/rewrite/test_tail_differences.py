@@ -1,0 +1,66 @@
+"""Differences of sigmoid, tanh, the normal distribution and the error function where both are in one tail."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy as sp
+
+import symprop
+from symprop.graph.evaluate import evaluate
+from symprop.rewrite import optimise
+from symprop.rewrite.tail_differences import LIMITED
+
+PAIRS = [(-700.0, -701.5), (-45.0, -43.0), (-30.0, -31.0), (-3.0, -3.5), (0.25, -0.5), (9.0, 8.0)]
+PAIRS += [(-8.0, -9.0), (41.0, 39.0), (300.0, 299.0), (-50.0, 50.0), (700.0, 699.25)]
+
+
+@pytest.mark.parametrize("shape", [None, (2, 3)])
+@pytest.mark.parametrize("op", sorted(LIMITED))
+def test_a_difference_keeps_its_digits(bench, op, shape):
+    """Beside other factors and with a number in front, at a - x and b - x as in an ordered model."""
+    t = bench.table
+    a, b, x = bench.scalars("a b x") if shape is None else [bench.matrix(n, *shape) for n in "abx"]
+    f, g = (t.call(op, t.sub(v, x)) for v in (a, b))
+    node = t.sub(t.mul(t.constant(3), x, f), t.mul(t.constant(3), x, g))
+    (after,), report = optimise(t, [node])
+    assert report.fired["difference in a tail"] == 1
+    lost = 0.0
+    for first, second in PAIRS:
+        values = {a.attrs[0]: first, b.attrs[0]: second, x.attrs[0]: 0.25}
+        if shape is not None:
+            values = {k: np.full(shape, v) for k, v in values.items()}
+        with mp.workdps(900):
+            exact = np.ravel(evaluate([node], values, exact=True)[0])[0]
+        if abs(exact) < 1e-300:
+            continue
+        found, plain = (np.ravel(evaluate([n], values)[0])[0] for n in (after, node))
+        # the reference of the normal distribution rounds x/sqrt(2)
+        bound = 4e-15 * (1 + first**2 if op in ("normal_cdf", "erf") else 1)
+        assert abs(mp.mpf(float(found)) - exact) <= bound * abs(exact), (first, second, found)
+        lost = max(lost, float(abs(mp.mpf(float(plain)) - exact) / abs(exact)))
+    assert lost > 1e-10
+
+
+def test_near_misses(bench):
+    t = bench.table
+    a, b, y = bench.scalars("a b y")
+    f, g, h = t.call("sigmoid", a), t.call("sigmoid", b), t.call("tanh", b)
+    for node in (t.add(f, g), t.sub(f, h), t.sub(t.mul(y, f), g), t.sub(f, t.mul(t.constant(2), g))):
+        _, report = optimise(t, [node])
+        assert "difference in a tail" not in report.fired, node
+    (after,), report = optimise(t, [t.sub(f, g)], accuracy="as_written")
+    assert after.op == "sub" and "difference in a tail" not in report.fired
+
+
+@pytest.mark.parametrize("at", [-600.0, -50.0, 0.5, 50.0, 600.0])
+def test_an_ordered_logit_and_its_slopes(at):
+    """log(sigmoid(a - x) - sigmoid(b - x)), where the probability underflows and rounds to zero."""
+    a, b, x = sp.symbols("a b x", real=True)
+    s = [1 / (1 + sp.exp(-(v - x))) for v in (a, b)]
+    loss = -sp.log(s[0] - s[1])
+    f = symprop.compile([loss, *[symprop.grad(loss, v) for v in (a, b)]], args=[a, b, x], wrt=[])
+    found = f(0.75, -0.5, at)
+    with mp.workdps(700):
+        p, q = (1 / (1 + mp.exp(at - v)) for v in (mp.mpf(0.75), mp.mpf(-0.5)))
+        exact = [-mp.log(p - q), -p * (1 - p) / (p - q), q * (1 - q) / (p - q)]
+    np.testing.assert_allclose(found, [float(v) for v in exact], rtol=4e-15)
