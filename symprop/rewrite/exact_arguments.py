@@ -15,7 +15,7 @@ import sympy as sp
 
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep, simplest
-from symprop.rewrite.exponential_pairs import gap_of_two, sum_or_minimum
+from symprop.rewrite.exponential_pairs import gap_of_entries, gap_of_two, sum_of_entries, sum_or_minimum
 
 __all__ = ["exact_arguments"]
 
@@ -40,6 +40,7 @@ def exact_arguments(table: NodeTable, roots: Sequence[Node], context: Context) -
     if context.accuracy == "as_written":
         return list(roots)
     rules: dict[str, NodeRule] = {"exp": _exact_exponent, "add": sum_or_minimum, "minimum": sum_or_minimum}
+    rules["sum"] = sum_of_entries
     if context.accuracy == "precise":
         _, present = context.order(roots)
         rules.update(dict.fromkeys(_NEAR, _exact_argument))
@@ -52,7 +53,8 @@ def _exact_exponent(node: Node, sweep: Sweep) -> Node | None:
     (x,) = node.args
     made = None
     if x.op == "add" and len(x.args) == 2:
-        made = gap_of_two(x, node, sweep) or _exponent_of_sum(x, node, sweep)
+        made = gap_of_two(x, node, sweep) or gap_of_entries(x, node, sweep)
+        made = made or _exponent_of_sum(x, node, sweep)
     elif x.op == "mul" or x.op == "pow":
         made = _exponent_of_product(x, node, sweep)
     return made if made is not None or sweep.context.accuracy != "precise" else _exact_argument(node, sweep)
