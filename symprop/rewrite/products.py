@@ -503,7 +503,8 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
             continue
         terms = [read(term, context) for term in total.args]
         below = {serial for term in terms for serial in term.divisors}
-        if not below and not paired:
+        weighed = reading.divisors and any("exp" in term.operations for term in terms)
+        if not below and not paired and not weighed:
             continue
         if factors is None:
             factors = Factors(node, context)
@@ -520,6 +521,8 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
         inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _meets(b, "sigmoid", total, context)]
         inside += [(b, e) for b, e in factors.of("sigmoid") if e > 0 and _meets(b, "exp", total, context)]
         inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _weighs(b, total, context)]
+        if not inside and weighed:
+            inside = _shared_divisor(factors, terms, context)
         if not inside:
             continue
         sweep.fire("divisors taken into a sum")
@@ -536,9 +539,29 @@ def _weighs(power: Node, total: Node, context: Context) -> bool:
     for term in total.args:
         reading = read(term, context)
         sums = [b for b, e in reading.powers.values() if b.op == "add" and e < 0]
-        if not any(any(a is power for a in b.args) and has_weights(b, context) for b in sums):
+        if not any(_is_among(power, b, context) and has_weights(b, context) for b in sums):
             return False
     return True
+
+
+def _is_among(power: Node, total: Node, context: Context) -> bool:
+    """True for an exponential of the sum, with a factor or without."""
+    return any(power.serial in read(a, context).powers for a in total.args)
+
+
+def _above(base: Node, exponent: Number) -> bool:
+    """True for an exponential above the line."""
+    return base.op == "exp" and isinstance(exponent, int) and exponent > 0
+
+
+def _shared_divisor(factors: Factors, terms: list[Reading], context: Context) -> list[tuple[Node, Number]]:
+    """A sum of exponentials below the line of which every term has one: each over the sum is a weight."""
+    for base, e in factors.of("add"):
+        if not isinstance(e, int) or e >= 0 or not has_weights(base, context):
+            continue
+        if all(any(_is_among(b, base, context) for b, o in t.powers.values() if _above(b, o)) for t in terms):
+            return [(base, -1)]
+    return []
 
 
 def _meets(factor: Node, op: str, total: Node, context: Context) -> bool:

@@ -219,3 +219,22 @@ def test_rules_that_make_each_other_end(bench):
     power = t.add(t.pow(t.add(t.constant(1), t.call("exp", s)), 2), t.constant(1))
     node = t.mul(t.call("exp", s), t.pow(power, -2), t.add(t.pow(power, -1), t.mul(s, t.pow(power, -2))))
     bench.run(stable_forms, node)
+
+
+@pytest.mark.parametrize("weights", [(sp.Rational(3, 10), sp.Rational(7, 10)), (1, 1)])
+def test_second_derivatives_of_a_mixture_are_numbers_far_out(weights):
+    """A sum with all exponentials of a sum below the line is one of weights, inside other sums too: there
+    every exponential is 0."""
+    m, v = sp.symbols("m v", real=True)
+    mixture = sp.log(weights[0] * E(-2 * (x - m) ** 2) + weights[1] * E(-((x - v) ** 2) / 2))
+    seconds = [symprop.grad(symprop.grad(mixture, p), q) for p, q in ((x, x), (m, m), (m, v), (x, v))]
+    assert "divisors taken into a sum" in symprop.compile(seconds[0], args=[x, m, v], wrt=[]).report.fired
+    f = symprop.compile(seconds, args=[x, m, v], batch=[x], wrt=[])
+    points = np.array([-200.0, -45.0, -3.5, -0.5, 0.25, 4.0, 31.0, 150.0])
+    found = f(points, 1.0, -2.0)
+    with mp.workdps(60):
+        for values, (p, q) in zip(found, ((x, x), (m, m), (m, v), (x, v)), strict=True):
+            exact = sp.lambdify((x, m, v), sp.diff(mixture, p, q), "mpmath")
+            right = [float(exact(mp.mpf(at), mp.mpf(1), mp.mpf(-2))) for at in points]
+            scale = 1 + 32 * points**2  # terms of that size cancel
+            np.testing.assert_allclose(values / scale, right / scale, rtol=0, atol=1e-15)
