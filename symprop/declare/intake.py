@@ -200,7 +200,8 @@ class Intake:
         ):
             nested = 1 + max(numeric[id(p)] for p in parts)
             plain = isinstance(expression, sp.Expr) and not expression.is_Matrix
-            if nested < _FOLDED_DEPTH and plain and expression.is_number:
+            evaluated = plain and not isinstance(expression, scalars.NOT_EVALUATED)
+            if nested < _FOLDED_DEPTH and evaluated and expression.is_number:
                 numeric[id(expression)] = nested
                 return scalars.number(self, expression)
         try:

@@ -450,6 +450,9 @@ _UNARY = {
     sp.atanh: "atanh",
     sp.erf: "erf",
     sp.erfc: "erfc",
+    sp.erfi: "erfi",
+    sp.erfinv: "erfinv",
+    sp.erfcinv: "erfcinv",
     sp.Abs: "abs",
     sp.sign: "sign",
     sp.floor: "floor",
@@ -458,6 +461,8 @@ _UNARY = {
     cfunctions.log1p: "log1p",
     cfunctions.Cbrt: "cbrt",
 }
+# sympy has no digits of their values at numbers (erfcinv), or raises mpmath's error outside of their domain
+NOT_EVALUATED = (sp.erfinv, sp.erfcinv)
 _RECIPROCALS = {
     sp.sec: "cos",
     sp.csc: "sin",

@@ -14,7 +14,7 @@ ELEMENTARY_OF_SYMPY: dict[str, Any] = {
         for name in (
             *("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "acot", "atan2"),
             *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
-            *("erf", "erfc", "sign", "floor", "ceiling"),
+            *("erf", "erfc", "erfi", "erfinv", "erfcinv", "sign", "floor", "ceiling"),
         )
     },
     "abs": sp.Abs,

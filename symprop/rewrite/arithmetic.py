@@ -22,11 +22,16 @@ _OPENED_IN_PRODUCTS = frozenset({"constant", "pow", "place"})
 _OPENED_IN_SUMS = frozenset({"constant", "place"})
 LARGEST_EXPONENT = 16  # as in `powers.py`: larger powers are calls
 _ODD = frozenset(
-    ["sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "erf", "cbrt", "sign", "tanh_gap"]
+    [
+        *("sin", "tan", "sinh", "tanh", "asin", "atan", "asinh", "atanh", "erf", "erfi", "erfinv", "cbrt"),
+        *("sign", "tanh_gap"),
+    ]
 )
 _EVEN = frozenset(["cos", "cosh", "abs", "sigmoid_prime", "tanh_prime"])
+# numbers outside of their domain, and what sympy does not evaluate
+_NOT_FOLDED = ("atan2", "acosh", "atanh", "erfinv", "erfcinv")
 _FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
-    **{k: v for k, v in ELEMENTARY_OF_SYMPY.items() if k not in ("atan2", "acosh", "atanh")},
+    **{k: v for k, v in ELEMENTARY_OF_SYMPY.items() if k not in _NOT_FOLDED},
     "expm1": lambda x: sp.exp(x) - 1,
     "log1p": lambda x: sp.log(1 + x),
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),

@@ -179,6 +179,9 @@ class Balls:
                     "asinh",
                     "erf",
                     "erfc",
+                    "erfi",
+                    "erfinv",
+                    "erfcinv",
                 ),
                 *("asin", "acos", "acosh", "atanh", "sinc", "atan2"),
             )

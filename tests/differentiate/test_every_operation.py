@@ -27,6 +27,7 @@ POINTS = {
 }
 UNARY = [
     "exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc cbrt sigmoid",
+    "erfi erfinv erfcinv",
     "softplus abs sign floor ceiling normal_cdf relu selu silu gelu mish log_sigmoid relu6 hardsigmoid",
     "hardswish softsign tanhshrink gamma loggamma digamma trigamma polygamma_2 polygamma_3 j0 j1 sinc log2",
     "log10 exp2",

@@ -27,10 +27,12 @@ LIMITS = {
     "loggamma": 4.0,
     "gamma": 4.0,
     "digamma": 4.0,
+    "erfi": 2.0,
     "j0": 4.5,
     "j1": 4.5,
 }
-SPECIAL = (*sweep.GAMMA_FAMILY, "beta", "j0", "j1")
+INVERSES = ("erfi", "erfinv", "erfcinv")
+SPECIAL = (*sweep.GAMMA_FAMILY, "beta", "j0", "j1", *INVERSES)
 FMA = sweep.make_target("host").fma
 X86 = sweep.make_target("host").triple.startswith("x86_64")
 
@@ -110,7 +112,7 @@ def test_a_search_comes_to_larger_errors():
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
-@pytest.mark.parametrize("name", ["erf", "erfc", "normal_cdf", *sweep.GAMMA_FAMILY, "j0", "j1"])
+@pytest.mark.parametrize("name", ["erf", "erfc", "normal_cdf", *sweep.GAMMA_FAMILY, "j0", "j1", *INVERSES])
 def test_accuracy_without_fused_operations(name, element):
     if not X86:
         pytest.skip("for x86 only")

@@ -1,7 +1,7 @@
 """Write the float64 tables of docs/accuracy.md: errors of elementary functions, activations and their
 derivatives, in ULP, and times. The rest of the page is left as it is.
 
-    python tests/tools/accuracy_table.py [--points 100000] [--errors] [--output PAGE] [PART ...]
+    python tests/tools/accuracy_table.py [--points 100000] [--errors [--only NAME]] [--output PAGE] [PART ...]
 
 Parts: elementary, fast, activations (default: all); with `--errors` the times of the first two stay as they
 are. Elementary functions are measured by `ulp_sweep.py`, at
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,18 @@ def largest(library: ulp_sweep.Library, name: str, points: int) -> tuple[float, 
     return error, ", ".join(f"{v:.6g}" for v in at), len(args[0])
 
 
-def elementary(points: int, known: Table) -> list[str]:
-    """One row for each function, its time and that of float32 beside it; times of known rows stay."""
+def elementary(points: int, known: Table, chosen: Sequence[str] = ()) -> list[str]:
+    """One row for each function, its time and that of float32 beside it; times of known rows stay, and whole
+    rows of functions that are not chosen."""
     target = ulp_sweep.make_target("host")
     double, single = (
         ulp_sweep.Library(target, element, target.lanes(element)) for element in ("double", "float")
     )
     rows = []
     for name in ELEMENTARY:
+        if chosen and name not in chosen:
+            rows.append("| " + " | ".join([name, *known[name]]) + " |")
+            continue
         error, at, count = largest(double, name, points)
         times = known[name][3:] if name in known else []
         times = times or [f"{ulp_sweep.nanoseconds(library, name):.2f}" for library in (double, single)]
@@ -164,11 +168,12 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="elementary, fast, activations")
     parser.add_argument("--points", type=int, default=100_000)
     parser.add_argument("--errors", action="store_true", help="leave the times as they are")
+    parser.add_argument("--only", action="append", default=[], help="with --errors: these functions")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/accuracy.md")
     options = parser.parse_args()
     target = ulp_sweep.make_target("host")
     make = {
-        "elementary": lambda known: elementary(options.points, known),
+        "elementary": lambda known: elementary(options.points, known, options.only),
         "fast": lambda known: fast(options.points, known),
         "activations": lambda known: activations(),
     }

@@ -78,6 +78,18 @@ def points(name: str, element: str) -> Array:
         parts += [around(quarters, kind), around(2.0 ** np.arange(10, 25) * math.pi / 2, kind)]
     if name in ("erf", "erfc", "normal_cdf"):
         parts.append(np.linspace(0, 40 if element == "double" else 15, 1500).astype(kind))
+    if name == "erfi":
+        parts.append(np.linspace(0, 27 if element == "double" else 10, 1500).astype(kind))
+        parts.append(around(np.array([1, 1.75, 2.75, 4, 6, 26.713789]), kind, 4))
+    if name in ("erfinv", "erfcinv"):
+        roots = np.array([0.8325546111576977, 1.375, 2.375, 4.25, 8, 15])  # of -log(z), where pieces begin
+        ends = np.exp(-(roots**2))
+        parts += [
+            around(ends, kind, 8),
+            around(1 - ends, kind, 4),
+            np.geomspace(1e-300, 1, 1500).astype(kind),
+        ]
+        parts.append((1 - np.geomspace(2.0**-53, 1, 1500)).astype(kind))
     if name in ("gamma", "loggamma", "digamma", "trigamma") or name.startswith("polygamma"):
         eighths = np.arange(1, 1400) / np.longdouble(8)
         parts += [around(eighths, kind, 1), around(np.arange(1, 40), kind, 4)]

@@ -127,6 +127,9 @@ ELEMENTARY = [
 SPECIAL = [
     sp.erf(x),
     sp.erfc(x),
+    sp.erfi(x),
+    sp.erfinv(x),
+    sp.erfcinv(x),
     named("normal_cdf", [x]),
     sp.gamma(x),
     sp.loggamma(x),
@@ -168,6 +171,9 @@ RANGES = {
     "spherical_ratio": (-15.0, 15.0),
     "exp": (-3.0, 3.0),
     "exp2": (-3.0, 3.0),
+    "erfi": (-2.0, 2.0),
+    "erfinv": (-1.1, 1.1),
+    "erfcinv": (-0.1, 2.1),
     "asech": (-0.1, 1.1),
     "asin": (-1.1, 1.1),
     "acos": (-1.1, 1.1),
@@ -380,7 +386,7 @@ its formula in plain sympy, its derivative as symprop derives it (`u` is an upst
 the adjoint of a column or matrix), the stable form that is compiled where it differs, and its source; in the
 plots the function is solid and its derivative dashed. Names, parameters, defaults and conventions at kinks
 are those of `torch.nn.functional` where it has the function. All of sympy's functions below are compiled;
-what has no native code (`erfinv`, `Ei`, `LambertW` ...) is refused by name.
+what has no native code (`erf2inv`, `Ei`, `LambertW` ...) is refused by name.
 """
 
 

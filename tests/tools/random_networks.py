@@ -232,7 +232,7 @@ for _name in (
     *("exp", "expm1", "sin", "cos", "tan", "atan", "acot", "sinh", "cosh", "tanh", "asinh", "erf", "erfc"),
     *("sigmoid", "softplus", "abs", "sign", "floor", "ceiling", "normal_cdf", "relu", "selu", "silu", "mish"),
     *("log_sigmoid", "relu6", "hardsigmoid", "hardswish", "softsign", "tanhshrink", "srelu", "sinc", "j0"),
-    *("j1", "exp2", "cbrt"),
+    *("j1", "exp2", "cbrt", "erfi"),
 ):
     _unary(_name)
 _unary("gelu", ("none",), ("tanh",))
@@ -248,6 +248,7 @@ for _name in ("log", "log1p", "log2", "log10", "gamma", "loggamma", "digamma", "
     _positive(_name)
 _positive("polygamma_3")
 MAKERS["polygamma_4"] = lambda g: g.t.make("polygamma_4", (g.t.full(2, ()),))  # without a derivative
+MAKERS["erfcinv"] = lambda g: g.t.make("erfcinv", (g.t.add(g.t.constant(1), g.inside(g.any())),))
 MAKERS["acosh"] = lambda g: g.t.make("acosh", (g.t.add(g.t.constant(1), g.positive(g.any())),))
 
 
@@ -255,7 +256,7 @@ def _inside(name: str) -> None:
     MAKERS[name] = lambda g: g.t.make(name, (g.inside(g.any()),))
 
 
-for _name in ("asin", "acos", "atanh"):
+for _name in ("asin", "acos", "atanh", "erfinv"):
     _inside(_name)
 
 

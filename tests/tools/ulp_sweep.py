@@ -157,6 +157,26 @@ def mp_log_gamma(x: Any) -> Any:
     return mpmath.log(abs(mpmath.gamma(x))) if x < 1e5 else mpmath.re(mpmath.loggamma(x))
 
 
+def erfcinv(x: Any) -> Any:
+    """The root of log erfc(y) = log(x) by secants; next to 1, where both are small, of erf(y) = 1 - x."""
+    if x > 1:
+        return -erfcinv(2 - x)
+    if x >= 0.5:
+        value = 1 - x
+        start = value * mpmath.sqrt(mpmath.pi) / 2
+        return mpmath.findroot(lambda y: mpmath.erf(y) / value - 1, start, verify=False) if value else value
+    log = mpmath.log(x)
+    start = mpmath.sqrt(-log) * 0.9
+    return mpmath.findroot(lambda y: mpmath.log(mpmath.erfc(y)) - log, start, verify=False)
+
+
+def erfinv(x: Any) -> Any:
+    if abs(x) > 0.5:
+        return mpmath.sign(x) * erfcinv(1 - abs(x))
+    start = x * mpmath.sqrt(mpmath.pi) / 2
+    return mpmath.findroot(lambda y: mpmath.erf(y) / x - 1, start, verify=False) if x else x
+
+
 MP: dict[str, Callable[..., Any]] = {
     "exp": mpmath.exp, "expm1": mpmath.expm1, "exp2": lambda x: mpmath.power(2, x), "log": mpmath.log,
     "log1p": mpmath.log1p, "log2": lambda x: mpmath.log(x, 2), "log10": lambda x: mpmath.log(x, 10),
@@ -169,7 +189,8 @@ MP: dict[str, Callable[..., Any]] = {
     "loggamma": mp_log_gamma, "gamma": mpmath.gamma, "digamma": mpmath.digamma,
     "trigamma": lambda x: mpmath.polygamma(1, x), "polygamma_2": lambda x: mpmath.polygamma(2, x),
     "polygamma_3": lambda x: mpmath.polygamma(3, x), "polygamma_4": lambda x: mpmath.polygamma(4, x),
-    "beta": mpmath.beta, "j0": mpmath.j0, "j1": mpmath.j1,
+    "beta": mpmath.beta, "j0": mpmath.j0, "j1": mpmath.j1, "erfi": mpmath.erfi, "erfinv": erfinv,
+    "erfcinv": erfcinv,
 }  # fmt: skip
 
 
@@ -282,6 +303,9 @@ def domain(name: str, element: str) -> list[tuple[float, float]]:
         **{name: [(1e-5, 30), (1, 1e6), (-20, 0)] for name in POLYGAMMA},
         "j0": [(-40, 40), (0, 1e4), (0, 9)],
         "j1": [(-40, 40), (0, 1e4), (0, 9)],
+        "erfi": [(-26.713, 26.713) if double else (-9.37, 9.37), (-2, 2)],
+        "erfinv": [(-1, 1), (-0.6, 0.6)],
+        "erfcinv": [(0, 2), (0, 0.6), (0, 0)],
     }
     return table[name]
 
@@ -315,12 +339,15 @@ def sample(name: str, element: str, count: int, seed: int = 1) -> tuple[Array, A
         wide = rng.normal(size=count) * np.exp(rng.uniform(-20, 20, count))
         return np.concatenate([x, wide]).astype(kind), np.concatenate([y, x]).astype(kind)
     found = []
+    positive = ("log", "log2", "log10", "log1p", "sqrt", "erfcinv")
     for low, high in domain(name, element):
         if low == high == 0:
-            found.append(bit_patterns(rng, count, element, name in ("log", "log2", "log10", "log1p", "sqrt")))
+            found.append(bit_patterns(rng, count, element, name in positive))
         else:
             found.append(spread(rng, count, low, high))
     x = np.concatenate(found).astype(kind)
+    if name in ("erfinv", "erfcinv"):
+        x = np.array([v for v in x if valid(name, float(v))], kind)
     return x[(x > 0) | (x != np.rint(x))] if name in GAMMA_FAMILY else x, None
 
 
@@ -350,7 +377,11 @@ def valid(name: str, x: float) -> bool:
         return x > -1
     if name in ("asin", "acos"):
         return abs(x) <= 1
-    if name == "atanh":
+    if name == "erfcinv":
+        return 0 < x < 2
+    if name == "erfi":
+        return abs(x) < 28
+    if name in ("atanh", "erfinv"):
         return abs(x) < 1
     if name == "acosh":
         return x >= 1

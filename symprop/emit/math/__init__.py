@@ -13,6 +13,7 @@ from symprop.emit.builder import Builder, Value
 from symprop.emit.math.bessel import j0, j1
 from symprop.emit.math.beta import beta
 from symprop.emit.math.error import erf
+from symprop.emit.math.error_inverse import erfcinv, erfi, erfinv
 from symprop.emit.math.exponential import exp, exp2, expm1
 from symprop.emit.math.fast import FAST
 from symprop.emit.math.forms import FORMS
@@ -60,6 +61,9 @@ ELEMENTARY: dict[str, Callable[..., Value]] = {
     "atanh": atanh,
     "erf": erf,
     "erfc": erfc,
+    "erfi": erfi,
+    "erfinv": erfinv,
+    "erfcinv": erfcinv,
     "normal_cdf": normal_cdf,
     "sigmoid": sigmoid,
     "softplus": softplus,
