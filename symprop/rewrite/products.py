@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.double_exponentials import beside_double_exponential
 from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
@@ -392,6 +393,14 @@ PRODUCTS: tuple[ProductRule, ...] = (
         "exp(x - y)",
         "infinity over infinity for x and y above 710, zero over zero below -745",
         _quotient_of_exponentials,
+        frozenset({"exp"}),
+    ),
+    ProductRule(
+        "beside a double exponential",
+        "exp(k*u)*exp(y - c*exp(u))",
+        "exp(min(k*u, 40))*exp(y - c*exp(u)), k up to 2, exp(k*u) also in a sum or less one, c > 0",
+        "infinity times zero for u above 710",
+        beside_double_exponential,
         frozenset({"exp"}),
     ),
 )

@@ -132,6 +132,11 @@ CASES = {
         lambda t, x, y: t.mul(y, t.call("sigmoid", y), t.pow(t.call("softplus", x), -1)),
         -800.0,
     ),
+    "beside a double exponential": (
+        lambda t, x, y: t.mul(t.call("expm1", x), exp(t, t.sub(y, exp(t, x)))),
+        lambda t, x, y: t.mul(t.call("expm1", y), exp(t, t.sub(y, exp(t, x)))),
+        None,
+    ),
     "odds": (
         lambda t, x, y: t.mul(y, t.call("sigmoid", x), t.pow(t.call("sigmoid", t.neg(x)), -1)),
         lambda t, x, y: t.mul(y, t.call("sigmoid", x), t.pow(t.call("sigmoid", t.neg(y)), -1)),

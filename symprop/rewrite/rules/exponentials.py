@@ -9,6 +9,7 @@ import sympy as sp
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, magnitude
+from symprop.rewrite.double_exponentials import bounded, decays_with
 from symprop.rewrite.matching import Bindings, Rule
 from symprop.rewrite.positive import is_positive
 
@@ -388,6 +389,10 @@ def _of_larger(bound: Bindings, context: Context) -> Node:
     """exp(a)*(1 - exp(b - a)), a the larger exponent, with its sign."""
     t, difference = context.table, _apart(bound, context)
     assert difference is not None
+    for u, low, front in ((difference, "b", 1), (context.negate(difference), "a", -1)):
+        if u in decays_with(bound[low], context):  # the factor is 0 where the other one overflows
+            power = t.make("exp", (bound[low],))
+            return t.mul(context.constant(front), power, t.make("expm1", (bounded(u, context),)))
     first = t.make("less", (context.constant(0), difference))
     sign = t.select(first, context.constant(-1), context.constant(1))
     size = context.times(-1, (t.make("abs", (difference,)),))
@@ -501,7 +506,8 @@ EXPONENTIALS: tuple[Rule, ...] = (
         _of_larger,
         "both agree where a - b is small",
         lambda b, c: _apart(b, c) is not None,
-        "exp(max(a, b))*(1 - exp(-abs(a - b))) with the sign of a - b, where a - b is one term",
+        "exp(max(a, b))*(1 - exp(-abs(a - b))) with the sign of a - b, where a - b is one term; "
+        "exp(b)*expm1(min(a - b, 40)) for b = y - c*exp(a - b), c a positive number",
     ),
     Rule("log1p", ("log", ("add", 1, "*x")), ("log1p", "x"), "x is lost beside 1 below 1e-16"),
     Rule(
