@@ -107,6 +107,30 @@ def test_printed_derivatives(name):
     np.testing.assert_allclose(np.ravel(by_entries), slopes, rtol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["erfinv", "erfcinv"])
+def test_slopes_keep_their_digits_in_the_tails(name):
+    small = np.geomspace(1e-305, 0.45, 60)
+    ends = np.concatenate([np.linspace(0.4, 0.9, 30), 1 - np.geomspace(2.0**-53, 0.1, 30)])
+    points = np.concatenate([ends, -ends] if name == "erfinv" else [small, 1 - ends, 1 + ends])
+    points = points[points < 2]
+    function, table = getattr(sp, name), sweep.MP[name]
+    first = symprop.compile(function(x), [x], batch=[x], wrt=[x])
+    second = symprop.compile(symprop.grad(function(x), x), [x], batch=[x], wrt=[x])
+    _, (slopes,) = first.value_and_grad(points)
+    _, (curvatures,) = second.value_and_grad(points)
+    for p, slope, curvature in zip(points, slopes, curvatures, strict=True):
+        with mp.workdps(60):
+            y = table(mp.mpf(float(p)))
+            right = mp.sqrt(mp.pi) / 2 * mp.exp(y * y) * (1 if name == "erfinv" else -1)
+            assert sweep.ulp_error(slope, right, "double") <= 4, p
+            if abs(right) < 1e150:
+                assert sweep.ulp_error(curvature, 2 * y * right * right, "double") <= 10, p
+    edges = np.array([-1.0, 1.0] if name == "erfinv" else [0.0, -0.0, 2.0])
+    with np.errstate(all="ignore"):
+        _, (slopes,) = first.value_and_grad(edges)
+    np.testing.assert_array_equal(slopes, (1 if name == "erfinv" else -1) * np.full(len(edges), math.inf))
+
+
 @pytest.mark.parametrize(
     ("number", "value"),
     [

@@ -273,6 +273,13 @@ CASES = {
         lambda f: f.log(f.t.sub(f.one, f.exp(f.t.neg(f.sigmoid(f.x))))),
         -800,
     ),
+    "square of an inverse of erf": (
+        lambda f: f.exp(f.t.mul(f.t.constant(2), f.t.pow(f.t.call("erfcinv", f.sigmoid(f.x)), 2))),
+        lambda f: f.exp(
+            f.t.mul(f.t.constant(sp.Rational(1, 2)), f.t.pow(f.t.call("erfinv", f.sigmoid(f.x)), 2))
+        ),
+        None,
+    ),
     "log of erfc": (
         lambda f: f.log(f.t.call("erfc", f.t.neg(f.x))),
         lambda f: f.log(f.t.add(f.one, f.t.call("erfc", f.x))),

@@ -202,7 +202,46 @@ def _of_product(bound: Bindings, context: Context) -> Node:
     return t.select(t.make("less", (context.constant(-1), x)), near, total)
 
 
+def _inverse_and_count(bound: Bindings, context: Context) -> tuple[Node, int] | None:
+    """The inverse of erf or erfc and how often its square, up to four times, is the exponent."""
+    number, factors = context.split(bound["p"])
+    if len(factors) != 1 or factors[0].op != "pow" or not context.is_number(factors[0].args[1], 2):
+        return None
+    value = factors[0].args[0]
+    found = value.op in ("erfinv", "erfcinv") and number in (1, 2, 3, 4)
+    return (value, int(number)) if found else None
+
+
+def _of_inverse(bound: Bindings, context: Context) -> Node:
+    """With y beyond 1 exp(y**2) is exp(y**2)*erfc(y) over the erfc(y) that is known: 1 - |x|, x or 2 - x."""
+    found = _inverse_and_count(bound, context)
+    assert found is not None
+    (y, count), t = found, context.table
+    x, one, two = y.args[0], context.constant(1), context.constant(2)
+    if y.op == "erfinv":
+        rest = t.sub(one, t.make("abs", (x,)))
+    else:
+        rest = t.make("abs", (t.make("minimum", (x, t.sub(two, x))),))  # of -0 too
+    size = t.make("abs", (y,))
+    # infinite at the ends, where y is
+    far = t.make("minimum", (t.make("maximum", (size, one)), context.constant(40)))
+    top = t.mul(t.constant(sp.sqrt(2 / sp.pi)), mills(t.mul(t.constant(sp.sqrt(2)), far), context))
+    tail = t.make("div", (top, rest))
+    near = t.make("exp", (t.make("pow", (t.make("minimum", (size, one)), two)),))
+    value = t.make("select", (t.make("less", (one, size)), tail, near))
+    return value if count == 1 else t.make("pow", (value, context.constant(count)))
+
+
 NORMAL: tuple[Rule, ...] = (
+    Rule(
+        "square of an inverse of erf",
+        ("exp", "p"),
+        _of_inverse,
+        "the rounding of y is worth 2*y**2 units in the last place",
+        lambda b, c: _inverse_and_count(b, c) is not None,
+        "sqrt(2/pi)*M(sqrt(2)*y)/(1 - abs(x)) beyond 1, p = y**2, y = erfinv(x), M the Mills ratio; "
+        "over abs(min(x, 2 - x)) for y = erfcinv(x)",
+    ),
     Rule(
         "log of a multiple of the normal distribution",
         ("log", "p"),
