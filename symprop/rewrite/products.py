@@ -13,6 +13,7 @@ from fractions import Fraction
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.double_exponentials import beside_double_exponential
+from symprop.rewrite.gamma_ratios import ratio_of_gammas
 from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
@@ -403,13 +404,21 @@ PRODUCTS: tuple[ProductRule, ...] = (
         beside_double_exponential,
         frozenset({"exp"}),
     ),
+    ProductRule(
+        "ratio of gammas",
+        "gamma(x + r)*gamma(x)**-1",
+        "x*(x + 1)*... for whole r, w**r*exp(c/w**2 + ...) with w = x + (r - 1)/2 above 8 for others",
+        "infinity over infinity from 171 on",
+        ratio_of_gammas,
+        frozenset({"gamma"}),
+    ),
 )
 
 
 _BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs)
 _PAIRED = frozenset({"exp", "sigmoid"})
 LOOKED_AT = frozenset(
-    {"normal_cdf", "erfc", "exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares"}
+    {"normal_cdf", "erfc", "exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares", "gamma"}
 )
 
 

@@ -13,12 +13,13 @@ import sympy as sp
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.gamma_ratios import digamma_apart, loggamma_apart
 from symprop.rewrite.rules.exponentials import difference_of
 from symprop.rewrite.rules.logarithms import half_root
 
 __all__ = ["LIMITED", "difference_in_tail"]
 
-LIMITED = frozenset({"sigmoid", "tanh", "normal_cdf", "erf"})
+LIMITED = frozenset({"sigmoid", "tanh", "normal_cdf", "erf", "loggamma", "digamma"})
 
 
 def difference_in_tail(node: Node, sweep: Sweep) -> Node | None:
@@ -37,7 +38,7 @@ def difference_in_tail(node: Node, sweep: Sweep) -> Node | None:
     made = _MADE[first.op](a, b, context)
     if made is None:
         return None
-    sweep.fire("difference in a tail")
+    sweep.fire("difference in a tail" if "gamma" not in first.op else "difference of the gamma family")
     return table.broadcast(table.mul(context.constant(number), *rest, made), node.shape)
 
 
@@ -113,4 +114,11 @@ def _tail(x: Node, context: Context) -> Node:
     return context.times(2, (t.make("normal_cdf", (context.negate(size),)),))
 
 
-_MADE = {"sigmoid": _of_sigmoid, "tanh": _of_tanh, "normal_cdf": _of_normal, "erf": _of_erf}
+_MADE = {
+    "sigmoid": _of_sigmoid,
+    "tanh": _of_tanh,
+    "normal_cdf": _of_normal,
+    "erf": _of_erf,
+    "loggamma": loggamma_apart,
+    "digamma": digamma_apart,
+}

@@ -137,6 +137,13 @@ CASES = {
         lambda t, x, y: t.mul(t.call("expm1", y), exp(t, t.sub(y, exp(t, x)))),
         None,
     ),
+    "ratio of gammas": (
+        lambda t, x, y: t.mul(
+            y, t.call("gamma", t.add(x, t.constant(sp.Rational(1, 2)))), t.pow(t.call("gamma", x), -1)
+        ),
+        lambda t, x, y: t.mul(y, t.call("gamma", t.add(x, y)), t.pow(t.call("gamma", x), -1)),
+        200.0,
+    ),
     "odds": (
         lambda t, x, y: t.mul(y, t.call("sigmoid", x), t.pow(t.call("sigmoid", t.neg(x)), -1)),
         lambda t, x, y: t.mul(y, t.call("sigmoid", x), t.pow(t.call("sigmoid", t.neg(y)), -1)),

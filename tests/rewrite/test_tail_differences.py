@@ -8,14 +8,13 @@ import sympy as sp
 import symprop
 from symprop.graph.evaluate import evaluate
 from symprop.rewrite import optimise
-from symprop.rewrite.tail_differences import LIMITED
 
 PAIRS = [(-700.0, -701.5), (-45.0, -43.0), (-30.0, -31.0), (-3.0, -3.5), (0.25, -0.5), (9.0, 8.0)]
 PAIRS += [(-8.0, -9.0), (41.0, 39.0), (300.0, 299.0), (-50.0, 50.0), (700.0, 699.25)]
 
 
 @pytest.mark.parametrize("shape", [None, (2, 3)])
-@pytest.mark.parametrize("op", sorted(LIMITED))
+@pytest.mark.parametrize("op", ["erf", "normal_cdf", "sigmoid", "tanh"])
 def test_a_difference_keeps_its_digits(bench, op, shape):
     """Beside other factors and with a number in front, at a - x and b - x as in an ordered model."""
     t = bench.table

@@ -39,6 +39,7 @@ Eleven kinds of formulas are no rows of a table:
   agree where both values are in one tail. With d = a - b, `sigmoid(a) - sigmoid(b)` is
   `sigmoid(max(a, b))*sigmoid(-min(a, b))*(1 - exp(-abs(d)))` with the sign of d, `tanh(a) - tanh(b)` twice
   that of 2*a and 2*b, and the error function and the normal distribution are taken in the other tail.
+  Differences of `loggamma` and `digamma` at arguments a number apart are a series in 1/x**2 for large x.
 - The Jacobian of a softmax, `diag(p) - p*p.T`, has `p*(1 - p)` on its diagonal, 1 - p from the sum of the
   other exponentials.
 - Products and sums of `exp`, `sinh`, `cosh`, `tanh`, `sigmoid` of multiples of one value are rational
