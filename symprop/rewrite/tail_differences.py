@@ -27,8 +27,11 @@ def difference_in_tail(node: Node, sweep: Sweep) -> Node | None:
     context, table = sweep.context, sweep.table
     if len(node.args) != 2:
         return None
-    (number, first, rest), (other, second, others) = [_limited(a, context) for a in node.args]
-    if first is None or second is None or number != -other or rest != others or first.op != second.op:
+    number, first, rest = _limited(node.args[0], context)
+    if first is None:  # as in most sums
+        return None
+    other, second, others = _limited(node.args[1], context)
+    if second is None or number != -other or rest != others or first.op != second.op:
         return None
     if number < 0:
         number, first, second = other, second, first
