@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from symprop.emit.builder import Builder, Value, vector
+from symprop.emit.builder import I64, PTR, Builder, Type, Value, vector
 from symprop.emit.math.common import mul_add
+from symprop.emit.math.doubledouble import two_sum
 from symprop.emit.table import Lanes
 
-__all__ = ["Adding", "Term", "across"]
+__all__ = ["MANY", "Adding", "Term", "Totals", "across", "zero"]
 
+MANY = 4  # blocks up to which sums are added plainly
 Term = list[Value]  # a value, or two factors
 
 
@@ -44,6 +46,70 @@ class Adding:
         if value.name not in self.pieces:
             self.pieces[value.name] = [self.b.shuffle(value, None, place) for place in self.places]
         return self.pieces[value.name]
+
+
+class Totals:
+    """The sums of all blocks: `count` vectors, and behind them what their additions lost.
+
+    Of many blocks (where the condition holds) that is added at the end, so that the error does not grow with
+    their number (Neumaier, ZAMM 54, 1974); a few are added plainly, which costs a small batch less.
+    """
+
+    def __init__(self, b: Builder, lanes: Lanes, array: Value, count: int, many: Value) -> None:
+        self.b, self.array, self.size, self.many, self.kind = b, array, count * lanes.lanes, many, lanes.real
+        self.step = lanes.lanes
+        zero(b, array, self.size, self.kind)
+        with b.when(many):
+            zero(b, b.element(array, self.size, self.kind), self.size, self.kind)
+
+    def add(self, part: Value, mask: Value | None = None) -> None:
+        """Add the sums of a block; of the lanes where `mask` holds, if it is given."""
+        if not self.size:
+            return
+        b = self.b
+
+        def each(exact: bool) -> None:
+            with b.loop(b.const(0, I64), b.const(self.size, I64), self.step) as loop:
+                new = b.load(b.element(part, loop.index, self.kind), self.kind)
+                if mask is not None:
+                    new = b.select(mask, new, b.const(0.0, self.kind))
+                place = b.element(self.array, loop.index, self.kind)
+                total = b.load(place, self.kind)
+                if not exact:
+                    b.store(b.fadd(total, new), place)
+                    return
+                whole, rest = two_sum(b, total, new)
+                b.store(whole, place)
+                lost = self._behind(loop.index)
+                b.store(b.fadd(b.load(lost, self.kind), rest), lost)
+
+        with b.when(self.many):
+            each(True)
+        with b.when(b.not_(self.many)):
+            each(False)
+
+    def correct(self) -> None:
+        """Add what was lost; an infinite sum has lost nothing that is a number."""
+        if not self.size:
+            return
+        b = self.b
+        with b.when(self.many), b.loop(b.const(0, I64), b.const(self.size, I64), self.step) as loop:
+            place = b.element(self.array, loop.index, self.kind)
+            total = b.load(place, self.kind)
+            whole = b.fadd(total, b.load(self._behind(loop.index), self.kind))
+            b.store(b.select(b.fcmp("uno", whole, whole), total, whole), place)
+
+    def _behind(self, index: Value) -> Value:
+        return self.b.element(self.array, self.b.add(index, self.b.const(self.size, I64)), self.kind)
+
+
+def zero(b: Builder, array: Value, size: int, kind: Type) -> None:
+    """Fill `size` numbers with zeros."""
+    if size:
+        b.module.declare("llvm.memset.p0.i64", None, [PTR, vector("i8"), I64, vector("i1")])
+        b.emit(
+            f"call void @llvm.memset.p0.i64(ptr align 64 {array}, i8 0, i64 {size * kind.bits // 8}, i1 0)"
+        )
 
 
 def across(b: Builder, value: Value) -> Value:

@@ -21,7 +21,7 @@ from symprop.emit.packing import Packing
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
 from symprop.emit.streaming import stage_for
-from symprop.emit.sums import Adding, Term, across
+from symprop.emit.sums import MANY, Adding, Term, Totals, across, zero
 from symprop.emit.table import NATIVE, Lanes, Pointers
 from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
 
@@ -126,8 +126,9 @@ class UnrolledEmitter:
         common = room(I64, len(shared))  # a place of eight bytes for each, whatever its type
         for k, value in enumerate(shared.values()):
             b.store(value, b.element(common, k, I64))
-        totals, part = room(lanes.real, count), room(lanes.real, count)
-        self._fill(totals, count, lanes)
+        part = room(lanes.real, count)
+        many = b.icmp("sgt", samples, b.const(MANY * self.chunk, I64))
+        totals = Totals(b, lanes, room(lanes.real, 2 * count), count, many)
 
         def chunk(
             size: Value, sources: Iterable[Value], targets: Iterable[Value], step: Value, *more: Value
@@ -156,7 +157,7 @@ class UnrolledEmitter:
         def full(start: Value, part: Value) -> None:
             size = pack.least(b, b.sub(whole, start), self.chunk)
             assert isinstance(size, Value)
-            self._fill(part, count, lanes)
+            zero(b, part, count * lanes.lanes, lanes.real)
 
             def some(start: Value, size: Value, places: Iterable[Value], step: Value) -> None:
                 rows = [self._row(i, single.ins[i], start) for i in ins]
@@ -177,23 +178,24 @@ class UnrolledEmitter:
             done = self._shared_chunks(whole, full, totals, count, lanes)
         with b.loop(done, whole, self.chunk) as loop:
             full(loop.index, part)
-            self._add(totals, part, count, lanes, None)
+            totals.add(part)
         left = b.sub(samples, whole)
         with b.when(b.icmp("sgt", left, b.const(0, I64))):
-            self._fill(part, count, lanes)
+            zero(b, part, count * lanes.lanes, lanes.real)
             padded = [self._padded(i, single.ins[i], whole, left) for i in ins]
             chunk(b.const(width, I64), padded, targets(whole), stride, part, left)
             mask = None
             if not self.folded:
                 mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))
-            self._add(totals, part, count, lanes, mask)
-        self._finish(single, sums, totals, lanes)
+            totals.add(part, mask)
+        totals.correct()
+        self._finish(single, sums, totals.array, lanes)
         if self.parts is not None:  # behind everything else
             line, parts = self.parts
             b.lines[line] = f"{parts} = getelementptr i8, ptr {self.workspace}, i64 {self.scratch}"
 
     def _shared_chunks(
-        self, whole: Value, full: Callable[[Value, Value], None], totals: Value, count: int, lanes: Lanes
+        self, whole: Value, full: Callable[[Value, Value], None], totals: Totals, count: int, lanes: Lanes
     ) -> Value:
         """Chunks of many samples, shared among threads; the sums of each wait in memory of their own until
         they are added up in order. The number of samples that is done.
@@ -221,7 +223,7 @@ class UnrolledEmitter:
             share(b, begin, end, self.chunk, self._cost() * self.chunk // self.width, some)
             if count:
                 with b.loop(begin, pack.value(b, end), self.chunk) as loop:
-                    self._add(totals, place(loop.index), count, lanes, None)
+                    totals.add(place(loop.index))
         return stop
 
     def _cost(self) -> int:
@@ -301,23 +303,6 @@ class UnrolledEmitter:
         return scratch
 
     # -- sums over the samples ---------------------------------------------------------------------------
-
-    def _fill(self, array: Value, count: int, lanes: Lanes) -> None:
-        if count:
-            size = count * lanes.lanes * lanes.real.bits // 8
-            self.b.module.declare("llvm.memset.p0.i64", None, [PTR, vector("i8"), I64, vector("i1")])
-            self.b.emit(f"call void @llvm.memset.p0.i64(ptr align 64 {array}, i8 0, i64 {size}, i1 0)")
-
-    def _add(self, totals: Value, part: Value, count: int, lanes: Lanes, mask: Value | None) -> None:
-        if not count:
-            return
-        b = self.b
-        with b.loop(b.const(0, I64), b.const(count * lanes.lanes, I64), lanes.lanes) as loop:
-            new = b.load(b.element(part, loop.index, lanes.real), lanes.real)
-            if mask is not None:
-                new = b.select(mask, new, b.const(0.0, lanes.real))
-            slot = b.element(totals, loop.index, lanes.real)
-            b.store(b.fadd(b.load(slot, lanes.real), new), slot)
 
     def _finish(self, single: _Straight, sums: list[Nest], totals: Value, lanes: Lanes) -> None:
         """The sums over the lanes in a fixed tree; then what the nests do with them."""

@@ -104,3 +104,18 @@ def test_the_bound_is_tighter_than_that_of_a_plain_loop():
     x = sp.Symbol("x")
     f = symprop.compile(x, args=[x], batch=[x], reduce="sum", dtype="float32")
     assert abs(Fraction(float(f(np.full(count, np.float32(0.1))))) - count * term) <= allowed
+
+
+def test_the_error_does_not_grow_with_the_number_of_blocks():
+    """What the additions of many blocks lose is added at the end: without it the mean of four million equal
+    numbers is 4e-5 off, with it what one block of 1,024 in lanes loses is left.
+    """
+    count = 4_000_000
+    x = sp.Symbol("x")
+    f = symprop.compile(x, args=[x], batch=[x], reduce="mean", dtype="float32")
+    values = np.full(count, np.float32(0.1))
+    assert abs(float(f(values)) / float(np.float32(0.1)) - 1) <= 1e-5
+    values[7] = np.inf
+    assert f(values) == np.inf
+    values[8] = -np.inf
+    assert np.isnan(f(values))
