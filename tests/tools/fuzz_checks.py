@@ -170,8 +170,8 @@ def mode(name: str | None) -> Iterator[None]:
     """All programs in that mode ("loops" or "unrolled"); those with kernels stay in loops."""
     plan = executable.plan
 
-    def planned(schedule: Any) -> Any:
-        result = plan(schedule)
+    def planned(schedule: Any, *more: Any) -> Any:
+        result = plan(schedule, *more)
         if name == "loops" and result.mode == "unrolled":
             result.mode = "loops"
             for buffer in result.outputs:
