@@ -196,9 +196,13 @@ class Source:
         made = transplant(roots, table, sizes)
         inputs = tuple(sized_symbol(s, sizes) for s in declaration.args)
         batched = tuple(sized_symbol(s, sizes) for s in declaration.batch)
+        kinds = tuple(results)
         wanted = [made[r.serial] for r in roots]
+        for k, (node, result) in enumerate(zip(wanted, kinds, strict=False)):
+            if result.gradient_of is not None and node.kind == "integer":  # of n*x by x: no label
+                wanted[k] = table.make("real", (node,))
         rewritten, report = optimise(table, wanted, accuracy=declaration.accuracy, batched=frozenset(batched))
-        whole = Program(table, tuple(rewritten), tuple(results), inputs, batched, report)
+        whole = Program(table, tuple(rewritten), kinds, inputs, batched, report)
         return whole.part(len(whole.results))
 
     def arguments(self, sizes: Mapping[sp.Basic, int]) -> list[Argument]:

@@ -556,6 +556,7 @@ _RULES: dict[str, Callable[[Style, Node, Sequence[Piece]], Piece]] = {
     "neg": _neg,
     "div": _div,
     "fma": _fma,
+    "real": lambda style, node, args: args[0],
     "sqrt": _root,
     **dict.fromkeys(["less", "less_equal", "equal", "not_equal"], _relation),
     **dict.fromkeys(["and", "or", "not"], _logic),

@@ -172,6 +172,7 @@ NATIVE: dict[str, Emit] = {
     "mul": lambda b, x, y: b.fmul(x, y),
     "div": lambda b, x, y: b.fdiv(x, y),
     "neg": lambda b, x: b.fneg(x),
+    "real": lambda b, x: x,  # integers have been converted
     "fma": lambda b, x, y, z: b.fma(x, y, z),
     "product_rest": lambda b, x, y: two_product(b, x, y)[1],
     "sum_rest": lambda b, x, y: two_sum(b, x, y)[1],

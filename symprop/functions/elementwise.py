@@ -414,4 +414,5 @@ elementwise("sub", None, np.subtract, lambda a, b: a - b, whole=True, lowered=Tr
 elementwise("div", None, np.divide, real(lambda a, b: a / b, None), lowered=True)
 elementwise("neg", None, np.negative, lambda a: -a, whole=True, lowered=True)
 elementwise("sqrt", None, np.sqrt, real(mp.sqrt, None), lowered=True)
+elementwise("real", None, lambda n: n * 1.0, lambda n: n * mp.mpf(1), lowered=True)  # of an integer
 elementwise("fma", None, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, whole=True, lowered=True)

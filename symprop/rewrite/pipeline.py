@@ -19,6 +19,7 @@ from symprop.rewrite.report import PassReport, Report
 from symprop.rewrite.sharing import common_parts
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.stable import stable_forms
+from symprop.rewrite.whole import whole_numbers
 
 __all__ = ["PASSES", "Pass", "optimise"]
 
@@ -35,6 +36,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("exact arguments", exact_arguments),
     ("common parts", common_parts),
     ("powers", powers),
+    ("whole numbers", whole_numbers),
     ("two operands", two_operands),
     ("multiply and add", contractions),
 )
