@@ -19,8 +19,8 @@ from symprop.schedule.sink import sink
 def mode(request, monkeypatch):
     """Every program in one mode; what has no form without loops stays in loops."""
 
-    def forced(schedule):
-        planned = plan(schedule)
+    def forced(schedule, *more):
+        planned = plan(schedule, *more)
         if request.param == "loops":
             planned.mode = "loops"
             for buffer in planned.outputs:
