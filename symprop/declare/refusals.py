@@ -32,7 +32,7 @@ ADVICE: dict[str, str] = {
     "Indexed": _LATER_TENSOR,
     "IndexedBase": _LATER_TENSOR,
     "Idx": _LATER_TENSOR,
-    "Derivative": f"{_CALCULUS}, or use symprop.grad",
+    "Derivative": f"{_CALCULUS}, or use symprop.grad (that of Abs needs symbols with real=True)",
     "Subs": _CALCULUS,
     "Integral": _CALCULUS,
     "Limit": _CALCULUS,

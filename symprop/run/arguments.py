@@ -9,6 +9,7 @@ do.
 from __future__ import annotations
 
 import ctypes
+import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,9 @@ class Argument:
         what = "a number" if wanted == "()" else f"an array of shape {wanted}"
         advice = ""
         if self.batched:
-            advice = "; N is the number of samples (put one sample into a batch with a[None])"
+            advice = "; N is the number of samples, which the first axis counts"
+            if passed in self.shapes():
+                advice = "; N is the number of samples (put one sample into a batch with a[None])"
         elif len(passed) == 2 and passed[::-1] == self.shape:
             advice = "; it is the transpose that fits: pass its .T"
         elif len(passed) > len(self.shape) or (passed and not self.shape):
@@ -178,9 +181,11 @@ def _as_labels(found: Array, name: str) -> Array:
         row = tuple(int(k) for k in np.argwhere(bad)[0])
         value = found[row].item()
         where = f" in row {row[0]}" if row else ""
+        whole = math.isfinite(value) and value == math.floor(value)
+        what = "a whole number of at most 64 bits" if whole else "a whole number"
         raise ArgumentError(
-            f"argument {name}: found {value!r}{where}, expected a whole number (a label or an index); "
-            f"round it, or declare {name} without integer=True if it is no label"
+            f"argument {name}: found {value!r}{where}, expected {what} (a label or an index); "
+            f"{'' if whole else 'round it, or '}declare {name} without integer=True if it is no label"
         )
     return found
 

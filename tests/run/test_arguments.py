@@ -137,6 +137,8 @@ def test_labels():
         made = i.array(np.array([0, 1, 1], kind))
         assert made.dtype == I8
         assert made.tolist() == [0, 1, 1]
+    with pytest.raises(ArgumentError, match=r"a whole number of at most 64 bits .*; declare i without"):
+        i.array(np.array([0, 2**64 - 1], np.uint64))
     with pytest.raises(ArgumentError, match=r"argument i: found 0\.5 in row 1, expected a whole number"):
         i.array([0.0, 0.5])
     with pytest.raises(ArgumentError, match=r"found 1e\+300 in row 0"):
