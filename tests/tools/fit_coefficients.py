@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import struct
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -534,26 +535,29 @@ def literal(value: Any, indent: int = 0) -> str:
     return f"0x{value:016X}" if isinstance(value, int) else repr(float(value))
 
 
+def write_tables(
+    tool: str, module: str, families: Sequence[Callable[[], Table]], names: Sequence[str]
+) -> None:
+    """Write the tables of all families to a module of `symprop/emit/math`, or print the families named."""
+    lines = [f'"""Coefficients, written by tests/tools/{tool}.py, which says what they are."""', ""]
+    chosen = [family for family in families if not names or family.__name__ in names]
+    for family in chosen:
+        text = f"{family.__name__}: " + " ".join((family.__doc__ or "").split())
+        lines.append("\n" + textwrap.fill(text, 110, initial_indent="# ", subsequent_indent="# "))
+        for name, value in family().items():
+            lines.append(f"\n{name}" if name.startswith("#") else f"{name} = {literal(value)}")
+    text = "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+    if not names:
+        path = Path(__file__).parents[2] / f"symprop/emit/math/{module}.py"
+        path.write_text(text, encoding="utf-8")
+    elif chosen:
+        print(text)
+
+
 def main(names: Sequence[str]) -> None:
     """Write the modules of all tables, or print the families named."""
     for module, families in FAMILIES.items():
-        tables: Table = {}
-        for family in families:
-            if not names or family.__name__ in names:
-                tables[f"# {family.__name__}: {(family.__doc__ or '').strip()}"] = None
-                tables.update(family())
-        lines = [
-            '"""Coefficients, written by tests/tools/fit_coefficients.py, which says what they are."""',
-            "",
-        ]
-        for name, value in tables.items():
-            lines.append(f"\n{name}" if name.startswith("#") else f"{name} = {literal(value)}")
-        text = "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
-        if not names:
-            path = Path(__file__).parents[2] / f"symprop/emit/math/{module}.py"
-            path.write_text(text, encoding="utf-8")
-        elif tables:
-            print(text)
+        write_tables("fit_coefficients", module, families, names)
 
 
 if __name__ == "__main__":

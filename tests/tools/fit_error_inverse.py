@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import itertools
 import sys
-import textwrap
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import mpmath
-from fit_coefficients import Number, Table, fit, literal, split
+from fit_coefficients import Number, Table, fit, split, write_tables
 from mpmath import mpf
 
 ROOT_OF_PI = mpmath.sqrt(mpmath.pi)
@@ -151,19 +148,7 @@ FAMILIES = (erfi, inverses)
 
 def main(names: Sequence[str]) -> None:
     """Write the module of all tables, or print the families named."""
-    lines = ['"""Coefficients, written by tests/tools/fit_error_inverse.py, which says what they are."""', ""]
-    for family in FAMILIES:
-        if not names or family.__name__ in names:
-            tables: dict[str, Any] = family()
-            text = f"{family.__name__}: " + " ".join((family.__doc__ or "").split())
-            lines.append("\n" + textwrap.fill(text, 108, initial_indent="# ", subsequent_indent="# "))
-            lines += [f"{name} = {literal(value)}" for name, value in tables.items()]
-    text = "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
-    if names:
-        print(text)
-    else:
-        path = Path(__file__).parents[2] / "symprop/emit/math/error_inverse_coefficients.py"
-        path.write_text(text, encoding="utf-8")
+    write_tables("fit_error_inverse", "error_inverse_coefficients", FAMILIES, names)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ The fitting is that of `fit_coefficients.py`; the errors are an ULP or two of a 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import mpmath
-from fit_coefficients import ELEMENTS, Number, Table, fit, literal
+from fit_coefficients import ELEMENTS, Number, Table, fit, write_tables
 from mpmath import mpf
 
 
@@ -181,16 +179,7 @@ def error() -> Table:
 
 def main() -> None:
     """Write the module of all tables."""
-    # the docstrings become comments above the tables
-    lines = ['"""Coefficients, written by tests/tools/fit_fast.py, which says what they are."""', ""]
-    for family in (exponential, logarithm, error):
-        lines.append("")
-        lines += textwrap.wrap(
-            f"{family.__name__}: {family.__doc__}", 100, initial_indent="# ", subsequent_indent="# "
-        )
-        lines += [f"{name} = {literal(value)}" for name, value in family().items()]
-    path = Path(__file__).parents[2] / "symprop/emit/math/fast_coefficients.py"
-    path.write_text("\n".join(lines).replace("\n\n\n", "\n\n") + "\n", encoding="utf-8")
+    write_tables("fit_fast", "fast_coefficients", (exponential, logarithm, error), ())
 
 
 if __name__ == "__main__":

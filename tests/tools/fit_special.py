@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import mpmath
-from fit_coefficients import Number, Table, fit, literal, round_to, split
+from fit_coefficients import Number, Table, fit, round_to, split, write_tables
 from mpmath import mpf
 
 ORDERS = (1, 2, 3, 4)
@@ -124,18 +122,7 @@ FAMILIES = (polygamma, bessel)
 
 def main(names: Sequence[str]) -> None:
     """Write the module of all tables, or print the families named."""
-    lines = ['"""Coefficients, written by tests/tools/fit_special.py, which says what they are."""', ""]
-    for family in FAMILIES:
-        if not names or family.__name__ in names:
-            tables: dict[str, Any] = family()
-            lines.append(f"\n# {family.__name__}: {(family.__doc__ or '').strip()}")
-            lines += [f"{name} = {literal(value)}" for name, value in tables.items()]
-    text = "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
-    if names:
-        print(text)
-    else:
-        path = Path(__file__).parents[2] / "symprop/emit/math/special_coefficients.py"
-        path.write_text(text, encoding="utf-8")
+    write_tables("fit_special", "special_coefficients", FAMILIES, names)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Coefficients, written by tests/tools/fit_error_inverse.py, which says what they are."""
 
 # erfi: erfi(x) = x (ERFI_SLOPE + x^2 ERFI_NEAR(x^2)), |x| <= 1; exp(x^2) p(x - middle) with the row of ERFI
-# from ERFI_STARTS[k] on (middle, p(0) as a pair, further coefficients); exp(x^2) p(1/x^2)/x with the last
-# row
+# from ERFI_STARTS[k] on (middle, p(0) as a pair, further coefficients); exp(x^2) p(1/x^2)/x with the last row
 ERFI_SLOPE = (
     1.1283791670955126,
     1.533545961316588e-17,
@@ -157,8 +156,8 @@ ERFI = (
     ),
 )
 
-# inverses: the inverse of erf is x (INVERSE_SLOPE + x^2 INVERSE_NEAR(x^2)), |x| <= 1/2; that of erfc at z
-# <= 1/2 r + p(r - middle), r = sqrt(-log(z)), with the row of INVERSE from INVERSE_STARTS[k] on
+# inverses: the inverse of erf is x (INVERSE_SLOPE + x^2 INVERSE_NEAR(x^2)), |x| <= 1/2; that of erfc at z <=
+# 1/2 r + p(r - middle), r = sqrt(-log(z)), with the row of INVERSE from INVERSE_STARTS[k] on
 INVERSE_SLOPE = (
     0.886226925452758,
     -3.8332932499128993e-17,

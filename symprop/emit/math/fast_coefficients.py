@@ -1,7 +1,6 @@
 """Coefficients, written by tests/tools/fit_fast.py, which says what they are."""
 
-# exponential: exp(r) = 1 + r + r^2 EXP(r), |r| <= ln(2)/2; EXPM1 the same, with the error of exp(r)
-# - 1 made small.
+# exponential: exp(r) = 1 + r + r^2 EXP(r), |r| <= ln(2)/2; EXPM1: the error of exp(r) - 1 is made small.
 EXP = {
     "double": (
         0.4999999999999832,
@@ -43,8 +42,7 @@ EXPM1 = {
     ),
 }
 
-# logarithm: log(1 + f) as in `coefficients.py`; log(1 + z) = s (2 + s^2 LOG1P(s^2)), s = z/(2 + z)
-# <= 1/3.
+# logarithm: log(1 + f) as in `coefficients.py`; log(1 + z) = s (2 + s^2 LOG1P(s^2)), s = z/(2 + z) <= 1/3.
 LOG = {
     "double": (
         0.6666666666667276,
@@ -86,8 +84,8 @@ LOG1P = {
     ),
 }
 
-# error: As in `coefficients.py`, without leading constants: erfc(y) = exp(-y^2) ERFC(t)/(1 + 2 y)
-# and     cdf(-y) = exp(-y^2/2) CDF(t)/(1 + y).
+# error: As in `coefficients.py`, without leading constants: erfc(y) = exp(-y^2) ERFC(t)/(1 + 2 y) and cdf(-y)
+# = exp(-y^2/2) CDF(t)/(1 + y).
 ERF_SMALL = {
     "double": (
         0.12837916709551256,
