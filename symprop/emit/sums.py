@@ -58,9 +58,10 @@ class Totals:
     def __init__(self, b: Builder, lanes: Lanes, array: Value, count: int, many: Value) -> None:
         self.b, self.array, self.size, self.many, self.kind = b, array, count * lanes.lanes, many, lanes.real
         self.step = lanes.lanes
-        zero(b, array, self.size, self.kind)
-        with b.when(many):
-            zero(b, b.element(array, self.size, self.kind), self.size, self.kind)
+        if count:
+            zero(b, array, self.size, self.kind)
+            with b.when(many):
+                zero(b, b.element(array, self.size, self.kind), self.size, self.kind)
 
     def add(self, part: Value, mask: Value | None = None) -> None:
         """Add the sums of a block; of the lanes where `mask` holds, if it is given."""
