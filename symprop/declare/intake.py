@@ -14,7 +14,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from symprop.declare import matrices, refusals, scalars, sums
-from symprop.declare.dots import Entries
+from symprop.declare.entries import Entries
 from symprop.declare.forms import brief
 from symprop.errors import ShapeError, UnsupportedExpressionError
 from symprop.functions.user import UserFunction

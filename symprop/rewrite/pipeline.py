@@ -12,6 +12,7 @@ from symprop.rewrite.batch import batch_sums
 from symprop.rewrite.context import Context
 from symprop.rewrite.definitions import definitions
 from symprop.rewrite.exact_arguments import exact_arguments
+from symprop.rewrite.integers import whole_numbers
 from symprop.rewrite.linear import linear_systems
 from symprop.rewrite.lowering import contractions, two_operands
 from symprop.rewrite.powers import powers
@@ -19,7 +20,6 @@ from symprop.rewrite.report import PassReport, Report
 from symprop.rewrite.sharing import common_parts
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.stable import stable_forms
-from symprop.rewrite.whole import whole_numbers
 
 __all__ = ["PASSES", "Pass", "optimise"]
 
