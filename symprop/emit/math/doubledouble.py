@@ -76,14 +76,19 @@ def fused(b: Builder, x: Value, y: Value, z: Value) -> Value:
     return b.fadd(total, b.fadd(rest, low))
 
 
-def product_plus(b: Builder, x: Value, y: Value, start: tuple[Value, Value | None]) -> Pair:
-    """start + x y as a pair, |start| the larger one; x y is small enough to be rounded."""
+def product_plus(
+    b: Builder, x: Value, y: Value, start: tuple[Value, Value | None], exact: bool = False
+) -> Pair:
+    """start + x y as a pair, |start| the larger one; without a fused operation x y is rounded, unless it is
+    asked for exactly."""
     high, low = start
     if b.target.fma:
         total = b.fma(x, y, high)
         error = b.fma(x, y, b.fsub(high, total))
     else:
-        total, error = fast_two_sum(b, high, b.fmul(x, y))
+        product = b.fmul(x, y)
+        total, error = fast_two_sum(b, high, product)
+        error = b.fadd(error, remainder(b, x, y, product)) if exact else error
     return total, error if low is None else b.fadd(error, low)
 
 
