@@ -93,7 +93,7 @@ def _may_change(node: Node, sweep: Sweep, opened: frozenset[str]) -> bool:
             return True
         if op == "mul" and a.args[0].op == "constant":
             return True
-    return len(set(node.args)) < len(node.args)
+    return len(set(node.args)) < len(node.args) or sum(a.op == "select" for a in node.args) > 1
 
 
 # -- products ----------------------------------------------------------------------------------
@@ -206,7 +206,8 @@ def _has_difference(node: Node, context: Context) -> bool:
 
 
 def _sum(node: Node, sweep: Sweep) -> Node | None:
-    """`a + (b + c) --> a + b + c` (the inner sum has no other use and no difference), `a + 2*a --> 3*a`."""
+    """`a + (b + c) --> a + b + c` (the inner sum has no other use and no difference), `a + 2*a --> 3*a`,
+    entries and choices of one condition merged."""
     if not _may_change(node, sweep, _OPENED_IN_SUMS):
         return None
     context, table = sweep.context, sweep.table
@@ -214,7 +215,7 @@ def _sum(node: Node, sweep: Sweep) -> Node | None:
     symbolic: list[Node] = []
     terms: dict[tuple[int, ...], list[tuple[Number, tuple[Node, ...], Node]]] = {}
     constants = flattened = merged = 0
-    places = 0
+    places = choices = 0
     as_written = context.accuracy == "as_written"
     todo = list(reversed(node.args))
     while todo:
@@ -239,11 +240,12 @@ def _sum(node: Node, sweep: Sweep) -> Node | None:
             merged += bool(same)
             same.append((coefficient, factors, term))
             places += term.op == "place" and sweep.single(term)
+            choices += len(factors) == 1 and factors[0].op == "select"
     if len(symbolic) > 1:
         symbolic = [table.constant(sp.Add(*[s.attrs[0] for s in symbolic]))]
         merged += 1
     if not (flattened or merged or places > 1 or constants > 1 or (constants and number == 0)):
-        return None
+        return _choices_merged(node, sweep) if choices > 1 else None
     if flattened:
         sweep.fire("sums flattened")
     if merged:
@@ -282,6 +284,40 @@ def _entries_merged(terms: list[Node], sweep: Sweep) -> list[Node]:
     merged = [values[p][0] if len(values[p]) == 1 else table.add(*values[p]) for p in positions]
     rest = [t for t in terms if t not in placed]
     return [*rest, table.make("place", merged, (placed[0].shape, positions))]
+
+
+def _choices_merged(node: Node, sweep: Sweep) -> Node | None:
+    """`select(c, a, 0) - select(c, b, d) --> select(c, a - b, -d)`: what meets in a branch can cancel there.
+    All but one term are zero in one of the branches, so that no addition is made twice."""
+    context, table = sweep.context, sweep.table
+    groups: dict[tuple[int, Shape], list[tuple[Number, Node, Node]]] = {}
+    for term in node.args:
+        sign, factors = context.split(term)
+        choice = factors[0]
+        plain = len(factors) == 1 and magnitude(sign) == 1 and choice.op == "select" and choice.kind == "real"
+        if plain and sweep.single(term) and sweep.single(choice):
+            groups.setdefault((choice.args[0].serial, choice.shape), []).append((sign, choice, term))
+    for members in groups.values():
+        condition = members[0][1].args[0]
+        branches = [
+            [
+                c.args[k] if s == 1 else context.negate(c.args[k])
+                for s, c, _ in members
+                if not context.is_number(c.args[k], 0)
+            ]
+            for k in (1, 2)
+        ]
+        if len(members) < 2 or min(map(len, branches)) > 1:
+            continue
+        sweep.fire("choices merged")
+        made = table.make(
+            "select", (condition, *(table.add(*b) if b else context.constant(0) for b in branches))
+        )
+        merged = {term.serial for _, _, term in members}
+        rest = [a for a in node.args if a.serial not in merged]
+        total = table.add(table.broadcast(made, members[0][1].shape), *rest)
+        return table.broadcast(total, node.shape)
+    return None
 
 
 # -- powers and functions ----------------------------------------------------------------------------------

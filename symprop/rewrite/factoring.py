@@ -192,27 +192,25 @@ def _aliases(f: Node, context: Context) -> dict[int, Polynomial]:
 def _by(f: Node, node: Node, terms: Sequence[_Term], operations: set[str], sweep: Sweep) -> Node | None:
     context = sweep.context
     aliases = _NONE if operations.isdisjoint(_NAMES[f.op]) else _aliases(f, context)
-    if not aliases and len({len(t.factors) - (f.serial in t.factors) for t in terms}) == len(terms):
+    inner = {
+        serial: found
+        for term in terms
+        for serial, (base, exponent) in term.factors.items()
+        if base.op == "add" and exponent == 1 and (found := _inner(base, f, aliases, context)) is not None
+    }
+    known = {**aliases, **inner} if inner else aliases
+    if not known and len({len(t.factors) - (f.serial in t.factors) for t in terms}) == len(terms):
         return None  # no two have the same other factors
     groups: dict[tuple[Any, ...], list[tuple[_Term, int, Polynomial]]] = {}
     for term in terms:
-        shift, rest, polynomial = 0, [], {0: term.coefficient}
-        for serial, (base, exponent) in term.factors.items():
-            if base is f and isinstance(exponent, int):
-                shift += exponent
-            elif serial in aliases and isinstance(exponent, int) and 0 < exponent <= HIGHEST:
-                for _ in range(exponent):
-                    polynomial = _product(polynomial, aliases[serial])
-            else:
-                rest.append((serial, exponent))
-        rest.sort()
-        groups.setdefault(tuple(rest), []).append((term, shift, polynomial))
+        shift, rest, polynomial = _in_powers(f, term, known)
+        groups.setdefault(tuple(sorted(rest)), []).append((term, shift, polynomial))
     if len(groups) == len(terms):
         return None
     kept: list[Node] = []
     fired: list[str] = []
     for members in groups.values():
-        made = _group(f, members, aliases, context, fired) if len(members) > 1 else None
+        made = _group(f, members, known, context, fired) if len(members) > 1 else None
         kept.extend([term.node for term, _, _ in members] if made is None else [made])
     if not fired:
         return None
@@ -222,10 +220,40 @@ def _by(f: Node, node: Node, terms: Sequence[_Term], operations: set[str], sweep
     return table.broadcast(table.add(*kept), node.shape)
 
 
+def _in_powers(
+    f: Node, term: _Term, known: dict[int, Polynomial]
+) -> tuple[int, list[tuple[int, Number]], Polynomial]:
+    """A term as a power of f, other factors, and a polynomial in f."""
+    shift, rest, polynomial = 0, [], {0: term.coefficient}
+    for serial, (base, exponent) in term.factors.items():
+        if base is f and isinstance(exponent, int):
+            shift += exponent
+        elif serial in known and isinstance(exponent, int) and 0 < exponent <= HIGHEST:
+            for _ in range(exponent):
+                polynomial = _product(polynomial, known[serial])
+        else:
+            rest.append((serial, exponent))
+    return shift, rest, polynomial
+
+
+def _inner(total: Node, f: Node, aliases: dict[int, Polynomial], context: Context) -> Polynomial | None:
+    """A sum in a term, as the 2 - 3*s of `s**2*(2 - 3*s)`, as a polynomial in f."""
+    if len(total.args) > HIGHEST:
+        return None
+    found: Polynomial = {}
+    for a in total.args:
+        shift, rest, polynomial = _in_powers(f, _Term(a, read(a, context)), aliases)
+        if rest or shift < 0 or shift + max(polynomial) > HIGHEST:
+            return None
+        for k, c in polynomial.items():
+            found[k + shift] = found.get(k + shift, 0) + c
+    return {k: c for k, c in found.items() if c} or None
+
+
 def _group(
     f: Node,
     members: list[tuple[_Term, int, Polynomial]],
-    aliases: dict[int, Polynomial],
+    known: dict[int, Polynomial],
     context: Context,
     fired: list[str],
 ) -> Node | None:
@@ -263,7 +291,7 @@ def _group(
             return None
         names.append("terms that cancel")
     fired.extend(names)
-    others = _others(f, members[0][0], aliases)
+    others = _others(f, members[0][0], known)
     base = [n if e == 1 else table.pow(n, context.constant(e)) for n, e in others]
     if least:
         factors.append(table.pow(f, least))
@@ -278,11 +306,11 @@ def _group(
     return table.mul(context.constant(simplest(scale)), *base, *factors)
 
 
-def _others(f: Node, term: _Term, aliases: dict[int, Polynomial]) -> list[tuple[Node, Number]]:
+def _others(f: Node, term: _Term, known: dict[int, Polynomial]) -> list[tuple[Node, Number]]:
     return [
         (base, exponent)
         for serial, (base, exponent) in term.factors.items()
-        if base is not f and not (serial in aliases and isinstance(exponent, int) and 0 < exponent <= HIGHEST)
+        if base is not f and not (serial in known and isinstance(exponent, int) and 0 < exponent <= HIGHEST)
     ]
 
 

@@ -440,6 +440,25 @@ def _flat(total: Node, context: Context) -> list[Node]:
     return found
 
 
+def _multiplied_out(summands: Sequence[Node], context: Context) -> tuple[list[Node], frozenset[int]]:
+    """The terms with `a*(b + c)` multiplied out where all of these are such functions, and the places of
+    what came of that."""
+    found: list[Node] = []
+    made: list[int] = []
+    for term in summands:
+        sums = [f for f in term.args if f.op == "add"] if term.op == "mul" else []
+        if len(sums) != 1 or _read(sums[0], context) is not None or len(sums[0].args) > LONGEST - len(found):
+            found.append(term)
+            continue
+        rest = [f for f in term.args if f is not sums[0]]
+        if not all(_joins(f, context) for f in (*rest, *sums[0].args)):
+            found.append(term)
+            continue
+        made.extend(range(len(found), len(found) + len(sums[0].args)))
+        found.extend(context.table.mul(*rest, a) for a in sums[0].args)
+    return found, frozenset(made)
+
+
 def _joins(term: Node, context: Context) -> bool:
     return context.number(term) is not None or _holds(term, context)
 
@@ -453,8 +472,17 @@ def rational_sum(node: Node, sweep: Sweep) -> Node | None:
     """A sum with the terms joined that are rational functions of one exponential times the same factors."""
     if not 2 <= len(node.args) <= LONGEST or not _is_looked_at(node):
         return None
+    summands = _flat(node, sweep.context)
+    result = _joined_sum(node, summands, frozenset(), sweep)
+    if result is None:
+        opened, made = _multiplied_out(summands, sweep.context)
+        result = _joined_sum(node, opened, made, sweep) if made else None
+    return result
+
+
+def _joined_sum(node: Node, summands: Sequence[Node], made: frozenset[int], sweep: Sweep) -> Node | None:
+    """The sum with terms of one group joined, where all at the places `made` are among these."""
     context, table = sweep.context, sweep.table
-    summands = _flat(node, context)
     terms = [_product(a, context) for a in summands]
     arguments = dict.fromkeys(a for p in terms if p is not None for a in p.members)
     for argument in arguments:
@@ -471,11 +499,13 @@ def rational_sum(node: Node, sweep: Sweep) -> Node | None:
             ]
             groups.setdefault((frozenset(rest.items()), frozenset(more)), []).append(place)
         for places in groups.values():
-            made = _combined([p for k in places if (p := terms[k]) is not None], argument, context)
-            if made is None:
+            if not made.issubset(places):
+                continue
+            joined = _combined([p for k in places if (p := terms[k]) is not None], argument, context)
+            if joined is None:
                 continue
             kept = [a for k, a in enumerate(summands) if k not in places]
-            result = table.add(made, *kept)
+            result = table.add(joined, *kept)
             if result is node:
                 continue
             sweep.fire("sums of exponentials joined")

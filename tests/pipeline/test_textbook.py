@@ -40,8 +40,8 @@ TEXTBOOK = {
     "elu": [sp.Piecewise((x, x > 0), (E(x) - 1, True))],
     "selu": [SCALE * sp.Piecewise((x, x > 0), (ALPHA * (E(x) - 1), True))],
     "gelu_erf": [x * (1 + sp.erf(x / sp.sqrt(2))) / 2, x * (1 - sp.erf(-x / sp.sqrt(2))) / 2],
-    "silu": [x / (1 + E(-x))],
-    "softsign": [x / (1 + sp.Abs(x))],
+    "silu": [x / (1 + E(-x)), x * E(x) / (1 + E(x))],
+    "softsign": [x / (1 + sp.Abs(x)), sp.Piecewise((x / (1 + x), x > 0), (x / (1 - x), True))],
     "tanhshrink": [x - sp.tanh(x)],
     "erf": [sp.erf(x)],
     "exp": [E(x)],
@@ -50,13 +50,11 @@ TEXTBOOK = {
     "log1p": [sp.log(1 + x)],
     "sqrt": [sp.sqrt(x)],
     "sin": [sp.sin(x)],
-    "sigmoid_mse_t0": [SIGMOID**2 / 2],
-    "sigmoid_mse_t1": [(SIGMOID - 1) ** 2 / 2, (1 - SIGMOID) ** 2 / 2],
+    "sigmoid_mse_t0": [SIGMOID**2 / 2, (E(x) / (1 + E(x))) ** 2 / 2],
+    "sigmoid_mse_t1": [(SIGMOID - 1) ** 2 / 2, (1 - SIGMOID) ** 2 / 2, (E(x) / (1 + E(x)) - 1) ** 2 / 2],
     "sigmoid_bce_t0": [-sp.log(1 - SIGMOID)],
     "sigmoid_bce_t1": [-sp.log(SIGMOID)],
 }
-# the second derivative of these, multiplied out as it is printed, overflows beyond 354
-FIRST_ONLY = {"silu": x * E(x) / (1 + E(x))}
 NAMED = {
     "sigmoid": nn.sigmoid(x),
     "log_sigmoid": nn.log_sigmoid(x),
@@ -121,14 +119,6 @@ def test_a_textbook_definition(data, name, expression):
     check(errors(data, name, "dy", first), 4, 16)
     check(errors(data, name, "dy", same), 4, 16)
     check(errors(data, name, "d2y", second), 64, 64)
-
-
-@pytest.mark.parametrize("name", FIRST_ONLY)
-def test_value_and_first_derivative(data, name):
-    f = symprop.compile(FIRST_ONLY[name], args=[x], batch=[x], wrt=[x])
-    value, (first,) = f.value_and_grad(data[f"{name}/x"])
-    check(errors(data, name, "y", value), 4, 16)
-    check(errors(data, name, "dy", first), 4, 16)
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -45,6 +45,8 @@ QUOTIENTS = {
         "quotient of sums of exponentials",
     ),
     "one less a quotient": (sp.log(1 - E(x) / (1 + E(x))), "1 - sigmoid(x)"),
+    "a squared quotient": ((E(x) / (1 + E(x))) ** 2 / 2, "sigmoid(x) - sigmoid(x)**2"),
+    "a quotient less one, squared": ((E(x) / (1 + E(x)) - 1) ** 2 / 2, "1 - sigmoid(x)"),
     "softplus of base two": (sp.log(1 + 2**x), "power of a number"),
     "sigmoid of base ten": (10**x / (1 + 10**x), "power of a number"),
     "log of cosh, written out": (sp.log(E(2 * x) + E(-2 * x)) - sp.log(2), "sums of exponentials joined"),
@@ -219,6 +221,15 @@ def test_rules_that_make_each_other_end(bench):
     power = t.add(t.pow(t.add(t.constant(1), t.call("exp", s)), 2), t.constant(1))
     node = t.mul(t.call("exp", s), t.pow(power, -2), t.add(t.pow(power, -1), t.mul(s, t.pow(power, -2))))
     bench.run(stable_forms, node)
+
+
+def test_a_product_is_multiplied_out_for_a_sum_that_joins():
+    """`a*(b + c) + d` of functions of one exponential: the whole sum, or nothing is multiplied out."""
+    s = 1 / (1 + E(-x))
+    joined = s**2 * (1 - s) * (3 / (1 + E(x)) - 2) + s * (1 - s) * (2 - E(x)) / (1 + E(x))
+    for form, fires in ((joined, True), (s * (1 - s) * (3 / (1 + E(x)) - 2 + y), False)):
+        report = symprop.compile(form, args=[x, y], wrt=[]).report
+        assert ("sums of exponentials joined" in report.fired) is fires
 
 
 @pytest.mark.parametrize("weights", [(sp.Rational(3, 10), sp.Rational(7, 10)), (1, 1)])

@@ -276,6 +276,27 @@ def test_entries_placed_in_one_matrix_merge(bench):
     assert not fired
 
 
+def test_choices_of_one_condition_merge(bench):
+    t, (x, y, z) = bench.table, bench.scalars("x y z")
+    zero, positive, other = t.constant(0), t.make("less", (t.constant(0), x)), t.make("less", (y, x))
+
+    def choice(a, b, condition=positive):
+        return t.make("select", (condition, a, b))
+
+    after, fired = one(bench, t.add(z, choice(x, zero), t.neg(choice(y, z))))
+    assert after is t.add(choice(t.sub(x, y), t.neg(z)), z) and fired == {"choices merged": 1}
+    after, fired = one(bench, t.add(choice(x, zero), choice(zero, y)))
+    assert after is choice(x, y) and fired == {"choices merged": 1}
+    shared = choice(x, zero)
+    for node in (
+        t.add(choice(x, zero), choice(y, zero, other)),  # two conditions
+        t.add(choice(x, y), choice(y, z)),  # two additions for one
+        t.add(t.mul(t.constant(2), choice(x, zero)), choice(y, z)),  # two products for one
+    ):
+        assert one(bench, node) == (node, {})
+    assert bench.run(simplify, t.add(shared, choice(y, z)), shared)[1] == {}
+
+
 def test_factors_leave_matrix_products_where_that_is_less_work(bench):
     t, (s,) = bench.table, bench.scalars("s")
     A, v, w = bench.matrix("A", 3, 4), bench.matrix("v", 4, 1), bench.matrix("w", 5, 1)

@@ -77,20 +77,32 @@ def test_a_factor_keeps_its_digits(bench, name, shape):
 
 
 def test_higher_derivatives_of_a_sigmoid_are_products(bench):
-    """s (1 - s) (1 - 2 s) multiplied out, and with sigmoid(-x) among it."""
+    """s (1 - s) (1 - 2 s) multiplied out, with sigmoid(-x) among it, and s (1 - s) (2 - 3 s) in part."""
     t = bench.table
     (x,) = bench.scalars("x:1")
     s, low = t.call("sigmoid", x), t.call("sigmoid", t.neg(x))
     two = t.constant(2)
     multiplied = t.add(s, t.mul(t.constant(-3), t.pow(s, 2)), t.mul(two, t.pow(s, 3)))
     mixed = t.sub(t.mul(s, t.pow(low, 2)), t.mul(t.pow(s, 2), low))
-    for node in (multiplied, mixed):
+    inner = t.add(t.mul(t.constant(3), s), t.constant(-2))
+    in_part = t.add(t.mul(t.pow(s, 2), inner), t.mul(two, s), t.mul(t.constant(-3), t.pow(s, 2)))
+    for node in (multiplied, mixed, in_part):
         (start,), _ = bench.run(simplify, node)
         (after,), _ = bench.run(stable_forms, start)
         for at in (-600.0, -40.0, 1e-9, 40.0, 600.0):
             with mp.workdps(700):
                 exact = evaluate([node], {x.attrs[0]: at}, exact=True)[0]
                 assert abs(float(evaluate([after], {x.attrs[0]: at})[0]) - exact) <= 4e-15 * abs(exact)
+
+
+def test_a_sum_in_a_term_stays_where_nothing_divides(bench):
+    t = bench.table
+    x, y = bench.scalars("x:1 y:1")
+    s = t.call("sigmoid", x)
+    inner = t.add(t.mul(t.constant(3), s), t.constant(-2))
+    for rest in (t.mul(t.constant(5), s), t.mul(y, t.pow(s, 2))):
+        (start,), _ = bench.run(simplify, t.add(t.mul(t.pow(s, 3), inner), rest))
+        assert bench.run(stable_forms, start) == ([start], {})
 
 
 # -- products -------------------------------------------------------------------------------------------
