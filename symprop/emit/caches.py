@@ -45,12 +45,12 @@ class Caches:
         """Of panels of B that are used, and of those that are copied meanwhile: half of the second level."""
         return 576 << 10
 
-    def tall(self, row: int) -> int:
+    def tall(self, row: int, copied: bool = False) -> int:
         """The most rows at a time, of so many bytes, where any number may come: A stays in the last cache.
 
-        On narrow vectors all of them may be copied at once.
+        On narrow vectors all of them may be copied at once; on others, if they are `copied`, fewer.
         """
-        room, most = (2560 << 10, 1020) if self.narrow else (12 << 20, 1536)
+        room, most = (2560 << 10, 1020) if self.narrow else ((1152 << 10 if copied else 12 << 20), 1536)
         return min(most, max(1, room // (12 * row)) * 12)
 
     def deep(self, size: int, neighbours: bool, copied: bool = False) -> int:

@@ -91,7 +91,7 @@ class _Product(Ends):
             self.plan(A, B, k, scratch)
             self.nest(Part(A, B, k))
         elif self.most[0] is None:
-            tall = self.tall(k, most)
+            tall = self.tall(A, k, most)
             count, step = evenly(b, self.m, tall, TILE)
             with b.loop(b.const(0, I64), count) as loop:
                 i = b.mul(loop.index, step)
@@ -117,13 +117,15 @@ class _Product(Ends):
             return self.steps
         return self.caches.deep(self.size, A.column == 1, self.by_columns(A))
 
-    def tall(self, k: Size, most: int) -> int:
-        """Rows at a time, where their number comes at run time; few where sums wait in memory of our own."""
+    def tall(self, A: Operand, k: Size, most: int) -> int:
+        """Rows at a time, where their number comes at run time; few where sums wait in memory of our own, or
+        where tiles of A are copied because their rows collide."""
         if self.steps:
             return TILE
         if not (isinstance(k, int) and k <= most) and self.lent is None:
             return CHUNK
-        return self.caches.tall(self.size * (min(k, most) if isinstance(k, int) else most))
+        deep = min(k, most) if isinstance(k, int) else most
+        return self.caches.tall(self.size * deep, copied=self.collides(A, deep))
 
     def chunk(self, i: Size, j: Size, tall: int = CHUNK, step: Size = CHUNK) -> _Product:
         """The product from (i, j) on of some rows (`step`, at most `tall`), or columns, of those that come

@@ -64,8 +64,7 @@ class Tiling:
         self.pack_b = must or (pays and not self.few)
         # Tiles of A are copied where their rows collide in the first-level cache, and where entries lie apart
         # of which short tiles use only a few in every line.
-        collide = isinstance(A.row, int) and A.row * size % PAGE == 0 and at_least(PAGE, k, size)
-        collide = collide and not self.b.target.cpu.startswith(ROOMY)
+        collide = self.collides(A, k)
         apart = A.column != 1 and self.narrow and at_least(APART, rows, k, size)
         reused = at_least(4 * self.lanes + 1 if apart else 16 * self.lanes, columns) and at_least(5, rows)
         self.pack_a = reused and (collide or apart) and rows is not None and not (self.narrow and self.few)
@@ -114,6 +113,11 @@ class Tiling:
             known = isinstance(p.start, int) and isinstance(p.stop, int)
             wide += -(-(p.stop - p.start) // p.width) if known else FEW  # type: ignore[operator]
         self.by_rows = wide < min(FEW, 2 * self.threads)
+
+    def collides(self, A: Operand, k: int) -> bool:
+        """Whether the rows of a tile of A have the same places in the first-level cache, and not enough."""
+        apart = isinstance(A.row, int) and A.row * self.size % PAGE == 0 and at_least(PAGE, k, self.size)
+        return apart and not self.b.target.cpu.startswith(ROOMY)
 
     def by_columns(self, A: Operand) -> bool:
         """Whether columns of A are copied: so many panels pass by that it pays."""
