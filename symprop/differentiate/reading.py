@@ -327,7 +327,9 @@ class _Reader:
         while todo and count < _LONG:
             current = todo.pop()
             inner = current.args[0] if current.op == "transpose" else current
-            if inner.op == "matmul":
+            if inner.serial in self.named:
+                count += 1
+            elif inner.op == "matmul":
                 chain = self.chain(inner)
                 todo += [f for k, f in enumerate(chain) if k == 0 or f is not chain[k - 1]]
             elif len(inner.shape) == 2 and inner.op in ("add", "mul"):

@@ -459,3 +459,42 @@ def test_a_cross_entropy_written_with_logarithms():
     # one term has nothing to cancel: the sum stays whole
     mixed = symprop.grad(sp.log(nn.sigmoid(z)) + label * nn.sigmoid(z), z)
     assert text(mixed) == "sigmoid(z)*(1 - sigmoid(z))*(1/sigmoid(z) + t)"
+
+
+def test_products_with_a_name_inside_a_longer_one():
+    """The Kalman filter as a graph: a product that has a name is one matrix where lengths are compared."""
+    prior, gain, spread, state, cover = (sp.MatrixSymbol(c, n, n) for c in ["Pp", "K", "S", "F", "P"])
+    loss, after, ahead, z = (
+        sp.Symbol("L"),
+        sp.MatrixSymbol("Pn", n, n),
+        *(sp.MatrixSymbol(c, n, 1) for c in "hz"),
+    )
+    network = [
+        (ahead, state * x),
+        (prior, state * cover * state.T + C),
+        (spread, A * prior * A.T + B),
+        (gain, prior * A.T * inv(spread)),
+        (z, ahead + gain * (y - A * ahead)),
+        (after, (eye - gain * A) * prior),
+        (loss, number(z.T, z) + tr(after)),
+    ]
+    back = symprop.backprop(symprop.Graph(network), [state, cover, A, B])
+    assert "d_S = " in str(back)
+    rng = np.random.default_rng(3)
+    at = {str(s): rng.normal(size=s.shape) / 4 for s in (state, cover, A, B, C, x, y)}
+    at |= {s: at[s] + 2 * np.eye(n) for s in "FPAB"}
+
+    def value(v):
+        p = v["F"] @ v["P"] @ v["F"].T + v["C"]
+        k = p @ v["A"].T @ np.linalg.inv(v["A"] @ p @ v["A"].T + v["B"])
+        z = v["F"] @ v["x"] + k @ (v["y"] - v["A"] @ v["F"] @ v["x"])
+        return (z.T @ z).item() + np.trace((np.eye(n) - k @ v["A"]) @ p)
+
+    found = symprop.compile(back, wrt=[])
+    for got, name in zip(found(*[at[str(s)] for s in found.args])[1:], "FPAB", strict=True):
+        right = np.empty((n, n))
+        for place in np.ndindex(n, n):
+            moved = at[name].astype(complex)
+            moved[place] += 1e-25j
+            right[place] = value({**at, name: moved}).imag / 1e-25
+        assert_allclose(got, right, rtol=1e-12, atol=1e-13)
