@@ -28,9 +28,9 @@ class Flat:
     """The function of one flat vector `v`: the entries of the `wrt` arguments, in order, row by row.
 
     `s(v)` is the value and the flat gradient, `s.fun(v)` the value, `s.jac(v)` the gradient, `s.hessp(v, p)`
-    the Hessian times a vector: a scalar function of a vector of `s.size` entries, for
-    `scipy.optimize.minimize(s, x0, jac=True)`. Where the output is one per sample, or a column, the value is
-    the vector of residuals (N,) and the gradient their Jacobian (N, size), for
+    the Hessian times a vector, `s.hess(v)` the Hessian: a scalar function of a vector of `s.size` entries,
+    for `scipy.optimize.minimize(s, x0, jac=True)`. Where the output is one per sample, or a column, the value
+    is the vector of residuals (N,) and the gradient their Jacobian (N, size), for
     `least_squares(s.fun, x0, jac=s.jac)` and `root(s, x0, jac=True)`. Everything is float64, whatever the
     dtype of the compiled code, and a new array at each call.
 
@@ -97,6 +97,17 @@ class Flat:
             self._directional = self._compile_directional()
         grads = self._directional.grad(*values, *[directions[k] for k in self._places])
         return self._joined(self._listed(grads))
+
+    def hess(self, v: Any) -> Array:
+        """The Hessian at v, (size, size), one product with a unit vector for each row; raises as `hessp`.
+
+        For a few hundred entries at most; solvers that take `hessp` need no matrix.
+        """
+        size = len(self._vector(v, "v"))
+        result = np.empty((size, size))
+        for row, unit in zip(result, np.eye(size), strict=True):
+            row[:] = self.hessp(v, unit)
+        return result
 
     # -- the vector ----------------------------------------------------------------------------------------
 

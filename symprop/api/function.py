@@ -25,6 +25,7 @@ from symprop.declare.names import latex_of
 from symprop.declare.notebook import inline_block
 from symprop.differentiate import backprop, grad, value_and_gradients
 from symprop.errors import ArgumentError, ShapeError, SympropError, UnsupportedExpressionError
+from symprop.functions.structure import is_integer_symbol
 from symprop.run.arguments import shape_text
 from symprop.run.fastcall import Gradient, fast_call
 from symprop.show import Drawing, draw
@@ -83,7 +84,15 @@ class Function:
         declaration, source = self._declaration, self._source
         roots, results = source.values()
         if not declaration.wrt and (declaration.chosen or source.scalar_fault() is None):
-            self._plain = self._joint = Family(source, roots, results, self._lock)
+            self._plain = Family(source, roots, results, self._lock)
+            if declaration.chosen or all(is_integer_symbol(s) for s in declaration.batch):
+                self._joint = self._plain
+            else:
+                self._fault = ArgumentError(
+                    "every argument carries a sample axis, and gradients are those of the arguments outside "
+                    f"batch unless wrt names others; compile with wrt=[{', '.join(self._names)}], or those "
+                    "of them that you want"
+                )
             return
         try:
             more, their_results = source.gradients()

@@ -63,6 +63,14 @@ def _rows_outside(loops: Loops, expression: Any) -> list[Any]:
     """The limits, those of a double sum over the entries of matrices with the rows outside: no matrix is
     transposed then."""
     limits = list(expression.limits)
+    for k, (index, *_) in enumerate(limits):
+        for outer, *ends in limits[k + 1 :]:
+            if any(end.has(index) for end in ends):
+                raise refusals.refuse(
+                    expression,
+                    f"the limits of {outer} depend on {index}, which is summed inside of it: the last index "
+                    f"is the outermost; write ({index}, ...) behind ({outer}, ...)",
+                )
     if loops or len(limits) != 2 or not isinstance(expression, sp.Sum):
         return limits
     (i, *ends), (j, *others) = limits
@@ -114,10 +122,11 @@ def _run(intake: Intake, expression: Any, body: Any, limits: list[Any]) -> Node:
         inner = _within(intake, index, Loop(start, size, axis))
         return _total(intake.table, _run(inner, expression, body, rest), _shape(inner.loops), axis)
     if not isinstance(size, int) or size > _WRITTEN_OUT or depth(body) > _DEEP:
+        why = next((f", as the limit {brief(end)} depends on it" for end in within if end.has(index)), "")
         raise refusals.refuse(
             expression,
-            f"the index {index} is written out value by value, which needs a count that is a number up to "
-            f"{_WRITTEN_OUT}, found {brief(sp.sympify(size))}, and a body nested at most {_DEEP} deep",
+            f"the index {index} is written out value by value{why}, which needs a count that is a number up "
+            f"to {_WRITTEN_OUT}, found {brief(sp.sympify(size))}, and a body nested at most {_DEEP} deep",
         )
     t, terms = intake.table, []
     for value in range(start, start + size):
@@ -270,10 +279,12 @@ def _labelled(intake: Intake, element: Any, matrix: Node, axis: int) -> Node:
 
 
 def _outside(element: Any, matrix: Node, axis: int, first: Any, count: Any) -> ShapeError:
+    advice = "the limits of a sum include both ends: (i, 0, n - 1)"
+    if not isinstance(count, int):
+        advice = "a symbol as the number of values is a size of the matrix as it is declared"
     return ShapeError(
         f"{brief(element)}: the index runs from {first} to {first + count - 1} along the "
-        f"{('rows', 'columns')[axis]}, the matrix has shape {matrix.shape}; the limits of a sum include both "
-        "ends: (i, 0, n - 1)"
+        f"{('rows', 'columns')[axis]}, the matrix has shape {matrix.shape}; {advice}"
     )
 
 

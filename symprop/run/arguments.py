@@ -11,7 +11,8 @@ from __future__ import annotations
 import ctypes
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,17 +125,18 @@ def _as_numbers(value: Any, name: str) -> Array:
             f"argument {name}: found a masked array, expected plain numbers; native code knows no mask: pass "
             f"{name}.filled(value) or select the valid samples"
         )
-    if type(value) is not np.ndarray:
-        value = _plain(value, name)
-    array: Array = value
+    array: Array = value if type(value) is np.ndarray else _plain(value, name)
     kind = array.dtype.kind
     if kind in "fiub":
         return array
+    if kind == "O" and not isinstance(value, np.ndarray):
+        raise ArgumentError(f"argument {name}: {_objects(value, array)}")
     found = f"{_KINDS.get(kind, 'values')} ({array.dtype})"
     advice = _ADVICE.get(kind, "convert them to numbers first, as in np.asarray(values, dtype=float)")
     raise ArgumentError(f"argument {name}: found {found}, expected real numbers; {advice}")
 
 
+_SPACE = re.compile(r"\s+")
 _KINDS = {
     "c": "complex numbers",
     "O": "Python objects",
@@ -151,6 +153,38 @@ _ADVICE = {
     "number",
     "V": "pass one field of the records",
 }
+
+
+def _objects(value: Any, array: Array) -> str:
+    """What a value or a list holds that NumPy only has as objects, and what to do."""
+    where = ""
+    if isinstance(value, sp.MatrixBase):
+        advice = "convert it, as in np.array(matrix, dtype=float)"
+    elif array.ndim:
+        flat = list(array.flat)
+        at = next((k for k, v in enumerate(flat) if not isinstance(v, numbers.Real)), 0)
+        where = f" in entry {_place(at, array.shape)} of the {type(value).__name__}"
+        value = flat[at]
+        advice = "convert all entries, as in np.asarray(values, dtype=float)"
+        advice += ", which makes NaN of None" if value is None else ""
+    elif isinstance(value, sp.Basic):
+        advice = "substitute numbers for its symbols first"
+    elif hasattr(value, "__next__"):
+        advice = "NumPy reads no iterators: pass list(values)"
+    elif isinstance(value, Set | Mapping):
+        advice = "its entries have no places: pass a list or an array"
+    elif hasattr(value, "__float__"):
+        advice = "pass float(value)"
+    else:
+        advice = "pass a number, nested lists of numbers, or a NumPy array"
+    found = "None" if value is None else f"{type(value).__name__} {_SPACE.sub(' ', repr(value))[:40]}"
+    return f"found {found}{where}, expected real numbers; {advice}"
+
+
+def _place(at: int, shape: tuple[int, ...]) -> str:
+    """The place of an entry as Python writes it: 3, or [0, 2]."""
+    place = [int(k) for k in np.unravel_index(at, shape)]
+    return str(place[0] if len(place) == 1 else place)
 
 
 def _plain(value: Any, name: str) -> Array:

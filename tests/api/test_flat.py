@@ -51,6 +51,7 @@ def test_value_gradient_and_hessian_of_a_formula() -> None:
     assert_array_equal(s.jac(v), gradient)
     hessian = np.array([[2 - 400 * (2 - 3.0), -400.0], [-400.0, 200.0]])
     assert_allclose(np.stack([s.hessp(v, e) for e in np.eye(2)]), hessian, rtol=1e-14)
+    assert_allclose(s.hess(v), hessian, rtol=1e-14)
 
 
 def test_every_call_gives_a_new_gradient_and_leaves_its_vector() -> None:

@@ -16,7 +16,7 @@ n = sp.Symbol("n", integer=True, positive=True)
 x = sp.Symbol("x")
 z, v = sp.MatrixSymbol("z", 5, 1), sp.MatrixSymbol("v", 5, 1)
 M, N, A = sp.MatrixSymbol("M", 4, 5), sp.MatrixSymbol("N", 5, 3), sp.MatrixSymbol("A", 4, 4)
-u, X = sp.MatrixSymbol("u", n, 1), sp.MatrixSymbol("X", n, 3)
+u, X, S = sp.MatrixSymbol("u", n, 1), sp.MatrixSymbol("X", n, 3), sp.MatrixSymbol("S", n, n)
 
 rng = np.random.default_rng(5)
 AT = {a: rng.normal(size=a.shape[:1] if a.shape[1] == 1 else a.shape) for a in (z, v, M, N, A)}
@@ -110,6 +110,17 @@ def test_a_long_sum_is_one_operation():
         (sp.Sum(x**i, (i, 0, y)), symprop.UnsupportedExpressionError, "stands in M"),
         (sp.Product(x + i, (i, 0, n)), symprop.UnsupportedExpressionError, "a number up to"),
         (sp.Sum(i * u[i, 0], (i, 0, n - 1)), symprop.UnsupportedExpressionError, "stands in M"),
+        (
+            sp.Sum(A[i, j], (i, 0, 3), (j, 0, i)),
+            symprop.UnsupportedExpressionError,
+            "j depend on i, which is",
+        ),
+        (sp.Sum(A[i, j], (j, 0, n), (i, 0, 3)), symprop.ShapeError, "a symbol as the number of values is a"),
+        (
+            sp.Sum(S[i, j], (j, 0, i), (i, 0, n - 1)),
+            symprop.UnsupportedExpressionError,
+            "value by value, as the limit i depends on it",
+        ),
     ],
 )
 def test_what_cannot_be_counted_is_refused(expression, kind, says):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +22,29 @@ def argument(shape, name="v", integer=False, batched=False):
 def test_an_array_that_fits_is_passed_on_itself():
     a = np.arange(6.0).reshape(2, 3)
     assert argument((2, 3)).array(a) is a
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "advice"),
+    [
+        (None, "found None,", "pass a number"),
+        (Decimal("1.5"), "found Decimal Decimal('1.5'),", "pass float(value)"),
+        ((k for k in range(3)), "found generator", "pass list(values)"),
+        (map(float, "123"), "found map", "pass list(values)"),
+        ({1, 2, 3}, "found set {1, 2, 3},", "pass a list"),
+        ({"a": 1}, "found dict {'a': 1},", "pass a list"),
+        (sp.Matrix([1, 2]), "found MutableDenseMatrix Matrix([ [1], [2]]),", "np.array(matrix, dtype=float)"),
+        (sp.Symbol("q") + 1, "found Add q + 1,", "substitute numbers"),
+        ([1, None, 2], "found None in entry 1 of the list,", "makes NaN of None"),
+        ([[1, 2], [Decimal(1), 2]], "found Decimal Decimal('1') in entry [1, 0] of the list,", "np.asarray("),
+        (np.array([1, None], dtype=object), "found Python objects (object),", ".astype(float)"),
+    ],
+)
+def test_what_is_no_number_is_named(value, found, advice):
+    with pytest.raises(ArgumentError) as error:
+        argument((3,)).array(value)
+    assert str(error.value).startswith(f"argument v: {found}")
+    assert advice in str(error.value).partition(", expected real numbers; ")[2]
 
 
 @pytest.mark.parametrize(
