@@ -17,7 +17,7 @@ from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep, simplest
 from symprop.rewrite.exponential_pairs import gap_of_entries, gap_of_two, sum_of_entries, sum_or_minimum
 
-__all__ = ["exact_arguments"]
+__all__ = ["exact_arguments", "pair_of"]
 
 MOST = 5  # operations of an argument that are taken apart
 LONGEST = 3  # terms of a sum (in an exponential, two elsewhere), factors of a product besides numbers
@@ -144,7 +144,7 @@ def _exact_argument(node: Node, sweep: Sweep) -> Node | None:
     inner = x.args[0] if x.op == "broadcast" else x
     if inner.op not in ("add", "mul", "pow") or _is_shifted(inner):
         return None
-    pair = _pair(inner, node.op == "exp", context)
+    pair = pair_of(inner, context, node.op == "exp")
     if pair is None:
         return None
     sweep.fire("argument with what it lost")
@@ -164,9 +164,12 @@ def _is_shifted(x: Node) -> bool:
     return any(term.op in _EXTREMES for term in terms)
 
 
-def _pair(x: Node, any_leaf: bool, context: Context) -> tuple[Node, Node] | None:
-    """The value and what it lost, found out once for each node; those of -x are minus those of x, so that
-    functions of both share their exponential."""
+def pair_of(x: Node, context: Context, any_leaf: bool = False) -> tuple[Node, Node] | None:
+    """The value of a short formula of inputs and numbers and what it lost, found out once for each node.
+
+    Those of -x are minus those of x, so that functions of both share their exponential. `any_leaf` takes all
+    other values for exact.
+    """
     key = ("pair of any", x.serial) if any_leaf else ("pair", x.serial)
     if key not in context.memo:
         number, factors = context.split(x)

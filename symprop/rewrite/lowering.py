@@ -181,11 +181,11 @@ def _neg(node: Node, sweep: Sweep) -> Node | None:
 def contractions(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
     """`a*b + c --> fma(a, b, c)`, `c - a*b --> fma(-a, b, c)`, `a*b - c --> fma(a, b, -c)`.
 
-    The product has no other use and is computed as often as the sum (a product of parameters is not pulled
-    into a sum per sample). Which product is contracted follows from the graph alone, so that every shape
-    of the generated code gives the same bits. A difference of two products stays: `x*x - y*y` is exactly
-    zero where x = y, and with one of the products unrounded it would not be. Nothing is contracted for
-    accuracy="as_written".
+    The product has no other use, or is a square less a number, and it is computed as often as the sum (a
+    product of parameters is not pulled into a sum per sample). Which product is contracted follows from the
+    graph alone, so that every shape of the generated code gives the same bits. A difference of two products
+    stays: `x*x - y*y` is exactly zero where x = y, and with one of the products unrounded it would not be.
+    Nothing is contracted for accuracy="as_written".
     """
     if context.accuracy == "as_written":
         return list(roots)
@@ -239,7 +239,16 @@ class _Contractions:
 
     def _is_part(self, product: Node, node: Node) -> bool:
         level = self.context.level
-        return product.op == "mul" and self.uses[product.serial] == 1 and level(product) == level(node)
+        if product.op != "mul" or level(product) != level(node):
+            return False
+        return self.uses[product.serial] == 1 or self._is_square_less(product, node)
+
+    def _is_square_less(self, product: Node, node: Node) -> bool:
+        """True for 1 - x*x and x*x - 1: where x*x has other uses it takes no operation more, and digits of x
+        near 1 are kept."""
+        number = next((n for n in map(self.context.number, node.args) if n is not None), None)
+        cancels = number is not None and (number > 0) == (node.op == "sub")
+        return cancels and product.args[0] is product.args[1]
 
     def _product(self, node: Node) -> Node | None:
         """The product of a sum or difference that is computed with it, None for none."""

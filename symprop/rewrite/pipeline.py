@@ -17,6 +17,7 @@ from symprop.rewrite.linear import linear_systems
 from symprop.rewrite.lowering import contractions, two_operands
 from symprop.rewrite.powers import powers
 from symprop.rewrite.report import PassReport, Report
+from symprop.rewrite.rounded_arguments import rounded_arguments
 from symprop.rewrite.sharing import common_parts
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.stable import stable_forms
@@ -34,6 +35,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("linear systems", linear_systems),
     ("simplify again", simplify),
     ("exact arguments", exact_arguments),
+    ("rounded arguments", rounded_arguments),
     ("common parts", common_parts),
     ("powers", powers),
     ("whole numbers", whole_numbers),

@@ -127,7 +127,7 @@ def _less_side(base: Node, serial: int, sign: Number, context: Context) -> Node 
     """r - x for a side x of r: (r**2 - x**2)/(r + x) for positive x; with the other sign for negative x."""
     table = context.table
     if base.op != "root_of_squares":
-        return None
+        return _less_square(base, context.table.nodes[serial], sign, context)
     side = next((a for a in base.args if a.serial == serial), None)
     rest = [a for a in base.args if a.serial != serial]
     if side is None or not rest:
@@ -139,3 +139,19 @@ def _less_side(base: Node, serial: int, sign: Number, context: Context) -> Node 
     made = table.select(near, small, table.add(base, size))
     context.memo["root and side", made.serial] = base, side, 1 if sign > 0 else -1
     return made
+
+
+def _less_square(total: Node, side: Node, sign: Number, context: Context) -> Node | None:
+    """The same for the root of a sum in which the square of x is a term, as in a quadratic equation."""
+    table = context.table
+    square = table.find("pow", (side, context.constant(2)))
+    rest = [a for a in total.args if a is not square]
+    if total.op != "add" or square is None or len(rest) == len(total.args):
+        return None
+    if sign > 0 and all(a.op == "constant" for a in rest):  # of acosh, where x is positive
+        return None
+    zero, size = context.constant(0), table.make("abs", (side,))
+    root = table.make("sqrt", (total,))  # not to be looked at again
+    near = table.make("less", (zero, side) if sign < 0 else (side, zero))
+    both = table.add(root, size)
+    return table.select(near, table.make("div", (table.add(*rest), both)), both)

@@ -12,6 +12,9 @@ from symprop.rewrite.hazard import slope_and_argument
 from symprop.rewrite.leading import LEADING
 from symprop.rewrite.log_sums import log_of_entry, log_sum_less_exponent
 from symprop.rewrite.matching import LONGEST, Rule, candidates
+from symprop.rewrite.near_differences import FUNCTIONS as LIKE
+from symprop.rewrite.near_differences import difference_of_near, log_of_ratio, one_less_ratio
+from symprop.rewrite.opened_sums import sum_of_sums
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, normalised
 from symprop.rewrite.radicals import root_less_limit
@@ -76,7 +79,8 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
             break
     if not present.isdisjoint(RATIONAL):
         after = Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()
-    return Sweep(context, after, LEADING).run() if "pow" in present else after
+    after = Sweep(context, after, LEADING).run() if "pow" in present else after
+    return Sweep(context, after, {"log": log_of_ratio}).run() if "log" in present else after
 
 
 def _rules(present: frozenset[str], limit: _Limit) -> dict[str, NodeRule]:
@@ -229,6 +233,7 @@ _ALWAYS = frozenset[str]()
 # beside the patterns: operation, step, of what operation an operand must be, and of what a node anywhere
 _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("log", log_of_entry, frozenset({"take", "index", "mul"}), frozenset({"exp"})),
+    ("add", sum_of_sums, frozenset({"add", "mul"}), _ALWAYS),
     ("add", jacobian_of_softmax, frozenset({"diag", "mul"}), frozenset({"diag"})),
     ("add", softmax_less_target, frozenset({"mul"}), frozenset({"exp"})),
     ("add", log_sum_less_exponent, _POWERS | {"reduce_max", "maximum", "add"}, frozenset({"exp"})),
@@ -239,6 +244,8 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", difference_in_tail, frozenset({"mul"}) | LIMITED, LIMITED),
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
+    ("add", difference_of_near, LIKE | {"mul"}, LIKE),
+    ("add", one_less_ratio, frozenset({"mul"}), frozenset({"pow"})),
     ("add", sum_as_series, _POWERS | frozenset(FUNCTIONS), frozenset(FUNCTIONS) | {"log"}),
     ("mul", series_over_power, frozenset({"select"}), frozenset(FUNCTIONS) | {"log"}),
     ("mul", rational_product, _POWERS | READ, RATIONAL),

@@ -352,8 +352,9 @@ def test_a_chain_of_twenty_thousand_nodes(bench):
     node = x
     for _ in range(10_000):
         node = t.make("sin", (t.make("mul", (node, x)),))
-    (after,), _ = optimise(t, [node])
-    assert len(topological([after])) == 20_001
+    (after,), report = optimise(t, [node])
+    assert report.fired["argument with what it lost"] == 1  # of the first sine, the square of an input
+    assert len(topological([after])) < 20_001 + 20
 
 
 def test_a_chain_of_squares_does_not_make_a_huge_power(bench):

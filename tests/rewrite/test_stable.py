@@ -218,6 +218,21 @@ CASES = {
         ),
         1e200,
     ),
+    "arcsine of a root": (
+        lambda f: f.t.call("asin", f.t.pow(f.part(f.x), f.half)),
+        lambda f: f.t.call("asin", f.t.pow(f.part(f.x), sp.Rational(1, 3))),
+        None,
+    ),
+    "slope of the arcsine of a root": (
+        lambda f: f.t.pow(f.t.sub(f.one, f.t.pow(f.t.pow(f.part(f.x), f.half), 2)), -f.half),
+        lambda f: f.t.pow(f.t.sub(f.one, f.t.pow(f.part(f.x), 2)), -f.half),
+        None,
+    ),
+    "arccosine near one": (
+        lambda f: f.t.call("acos", f.t.sub(f.one, f.x)),
+        lambda f: f.t.call("acos", f.t.sub(f.t.constant(2), f.x)),
+        1e-20,
+    ),
     "atanh from its logarithms": (
         lambda f: f.t.sub(f.log(f.t.add(f.one, f.part(f.x))), f.log(f.t.sub(f.one, f.part(f.x)))),
         lambda f: f.t.sub(f.log(f.t.add(f.one, f.part(f.x))), f.log(f.t.sub(f.one, f.part(f.y)))),

@@ -24,7 +24,7 @@ formula of the user. Made by `python tests/tools/stable_table.py docs/accuracy.m
 |---|---|---|
 {rows}
 
-Eleven kinds of formulas are no rows of a table:
+Fifteen kinds of formulas are no rows of a table:
 
 - With `e = exp(z)` of an array and m its largest exponent, sums, products, powers and entries of `e` are a
   power of `exp(m)` times what they are of `exp(z - m)`. Where these powers cancel, as in a softmax, its
@@ -40,6 +40,15 @@ Eleven kinds of formulas are no rows of a table:
   `sigmoid(max(a, b))*sigmoid(-min(a, b))*(1 - exp(-abs(d)))` with the sign of d, `tanh(a) - tanh(b)` twice
   that of 2*a and 2*b, and the error function and the normal distribution are taken in the other tail.
   Differences of `loggamma` and `digamma` at arguments a number apart are a series in 1/x**2 for large x.
+- Differences of one function at two values near each other are products after the addition theorems; with
+  d = a - b, exact there, or what is left where both have terms in common:
+  `sqrt(a) - sqrt(b) --> d/(sqrt(a) + sqrt(b))`, `1/a - 1/b --> -(d/a)/b`, `log(a/b) --> log1p(d/b)`,
+  `exp(a) - exp(b) --> exp(b)*expm1(d)`, `atan(a) - atan(b) --> atan(d/(1 + a*b))`,
+  `a**p - b**p --> b**p*expm1(p*log(a/b))` (whole and half powers without logarithms, `x**n - 1` as well), and
+  of `sin`, `cos`, `tan` where d is known. Values that are far from each other keep their difference.
+- One less a ratio, `1 - a/b` and `1 - a**2/b**2`, is `(b - a)/b` for a near b.
+- Sums of sums in which terms cancel are opened: `(a - b) - (a + b) --> -2*b`.
+- Roots of a quadratic equation: `sqrt(b**2 - 4*a*c) - b --> -4*a*c/(sqrt(b**2 - 4*a*c) + b)` for positive b.
 - The Jacobian of a softmax, `diag(p) - p*p.T`, has `p*(1 - p)` on its diagonal, 1 - p from the sum of the
   other exponentials.
 - Products and sums of `exp`, `sinh`, `cosh`, `tanh`, `sigmoid` of multiples of one value are rational
@@ -70,6 +79,11 @@ one fused multiply-add for a product, six additions for a sum. Values inside a n
 stay as they are. In -760 ... 760 `1/(1 + exp(-1.702*x))` and its slope have at most 1.5 units where they had
 523, `log(1 + exp(3*x))/3` and `tanh(2*x/3)` with their slopes 2 where they had 60 and 605. With
 `accuracy="fast"` only the exponents of `exp` are kept.
+
+What such an argument of `sin`, `cos` or `tan` lost is added by the first terms of a series,
+`sin(p) + r*cos(p) - ...`: `sin(pi*x)` is right next to whole x, and after many periods. A power of a sum with
+an exponent that is not known, `(1 + x/n)**n`, is that of the rounded sum times `exp(n*r)`, r what it lost,
+relative to it.
 
 Sums of n terms stay within the bound of blocked summation: |error| <= g(d) times the sum of the sizes of the
 terms, g(d) = d u/(1 - d u), u = 2^-53 (2^-24), d = min(n, 1024) + ceil(n/512) + 16, tested against exact

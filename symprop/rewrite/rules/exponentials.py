@@ -366,6 +366,12 @@ def difference_of(a: Node, b: Node, context: Context) -> Node:
     return t.add(*left) if left else context.constant(0)
 
 
+def have_common_terms(a: Node, b: Node, context: Context) -> bool:
+    """True where some terms of a and b are the same, so that a - b has fewer."""
+    left = _terms_apart(a, b, context)
+    return left is not None and len(left) < sum(len(v.args) if v.op == "add" else 1 for v in (a, b))
+
+
 def _terms_apart(a: Node, b: Node, context: Context) -> list[Node] | None:
     """The terms of a - b, None where none are the same or there are many."""
     totals: dict[tuple[int, ...], tuple[Number, tuple[Node, ...]]] = {}

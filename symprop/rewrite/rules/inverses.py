@@ -1,4 +1,4 @@
-"""Inverse hyperbolic functions written with logarithms, and exponentials written as powers of a number."""
+"""Inverse functions, hyperbolic ones written with logarithms, and powers of a number."""
 
 from __future__ import annotations
 
@@ -73,6 +73,24 @@ INVERSES: tuple[Rule, ...] = (
         "the square overflows at 1e154, and digits are lost for x close to 1",
         _less_one,
         "acosh(x), s = x**2 - 1",
+    ),
+    Rule(
+        "arcsine of a root",
+        ("asin", ("pow", "s", HALF)),
+        ("atan2", ("pow", "s", HALF), ("pow", ("add", 1, ("neg", "s")), HALF)),
+        "the root is rounded, and the arcsine steep, where s is close to 1",
+    ),
+    Rule(
+        "slope of the arcsine of a root",
+        ("pow", ("add", 1, ("neg", ("pow", ("pow", "s", HALF), 2))), -HALF),
+        ("pow", ("add", 1, ("neg", "s")), -HALF),
+        "the square of a root is rounded, where s is close to 1",
+    ),
+    Rule(
+        "arccosine near one",
+        ("acos", ("add", 1, "*x")),
+        ("mul", 2, ("atan2", ("pow", ("neg", "x"), HALF), ("pow", ("add", 2, "x"), HALF))),
+        "1 + x rounds to 1 where x is small",
     ),
     Rule(
         "atanh from its logarithms",

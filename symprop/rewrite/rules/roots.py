@@ -160,7 +160,8 @@ LARGEST_EXPONENT = 16  # of powers that become products, as in `powers`
 
 
 def _grows(bound: Bindings, context: Context) -> bool:
-    return context.number(bound["n"]) not in (None, 0, 1)
+    number = context.number(bound["n"])
+    return number not in (None, 0, 1) and number.denominator != 2  # roots need no logarithm
 
 
 def _growth(bound: Bindings, context: Context) -> Node:

@@ -1,0 +1,322 @@
+"""Differences of one function at two values that are near each other: `sqrt(a) - sqrt(b)`, `1/(x + 1) - 1/x`.
+
+The digits that both have in common are lost. With d = a - b, exact where the values are near each other or
+have terms in common (it is 1 for x + 1 and x), the difference is a product, after the addition theorems:
+
+    sqrt(a) - sqrt(b) = d/(sqrt(a) + sqrt(b))           exp(a) - exp(b) = exp(b)*expm1(d)
+    1/a - 1/b = -(d/a)/b                                atan(a) - atan(b) = atan(d/(1 + a*b))
+    a**p - b**p = b**p*expm1(p*log(a/b))                sin(a) - sin(b) = 2*sin(d/2)*cos(b + d/2)
+    log(a) - log(b) = log(a/b) = log1p(d/b)
+
+Where the values are far from each other nothing is lost, and the difference stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number, Sweep, magnitude
+from symprop.rewrite.rules.exponentials import difference_of, have_common_terms
+
+__all__ = ["FUNCTIONS", "difference_of_near", "log_of_ratio", "one_less_ratio"]
+
+LONGEST = 6  # terms of a sum of which pairs are looked at
+HIGHEST = 16  # whole exponents that are multiplied out
+HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True)
+class _Function:
+    """The value of a function at x, of a power with its exponent; the number one is a power of itself."""
+
+    value: Node
+    op: str
+    x: Node
+    exponent: Node | None = None
+
+
+@dataclass(frozen=True)
+class _Near:
+    """A difference where `distance` is less than half of `size` (None: of one)."""
+
+    value: Node
+    distance: Node
+    size: Node | None = None
+
+
+def difference_of_near(node: Node, sweep: Sweep) -> Node | None:
+    """The sum with `c*F*f(a) - c*F*f(b)`, f one of these functions, without the cancellation; or None."""
+    context, table = sweep.context, sweep.table
+    if not 2 <= len(node.args) <= LONGEST:
+        return None
+    if not any(f.op in FUNCTIONS for a in node.args for f in (a.args if a.op == "mul" else (a,))):
+        return None  # as in most sums
+    terms = [_functions(a, context) for a in node.args]
+    for i, (number, found) in enumerate(terms):
+        for j in range(i + 1, len(terms)) if found else ():
+            other, others = terms[j]
+            for first, rest in found if number == -other else ():
+                second = next((g for g, r in others if r == rest and _is_like(first, g)), None)
+                made = None if second is None else _apart(first, second, context)
+                if made is None:
+                    continue
+                sweep.fire("difference of near values")
+                kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
+                factors = [table.nodes[s] for s in rest]
+                product = table.mul(context.constant(number), *factors, made)
+                return table.broadcast(table.add(product, *kept), node.shape)
+    return None
+
+
+def _functions(term: Node, context: Context) -> tuple[Number, list[tuple[_Function, tuple[int, ...]]]]:
+    """A term as its number, and every function among its factors with the other factors."""
+    value = context.number(term)
+    if value is not None:
+        one = context.constant(1)
+        return value, [(_Function(one, "pow", one), ())]
+    number, factors = context.split(term)
+    found: list[tuple[_Function, tuple[int, ...]]] = []
+    for f in factors:
+        if f.op in FUNCTIONS:
+            rest = tuple(sorted(g.serial for g in factors if g is not f))
+            found.append((_function(f, context), rest))
+    return number, found
+
+
+def _function(f: Node, context: Context) -> _Function:
+    if f.op == "log1p":
+        return _Function(f, "log", context.table.add(context.constant(1), f.args[0]))
+    return _Function(f, f.op, f.args[0], f.args[1] if f.op == "pow" else None)
+
+
+def _is_like(first: _Function, second: _Function) -> bool:
+    """True for the same function at two arguments, and for a power and one."""
+    if first.op != second.op or first.x.shape != second.x.shape:
+        return False
+    return first.exponent is second.exponent or None in (first.exponent, second.exponent)
+
+
+def _apart(first: _Function, second: _Function, context: Context) -> Node | None:
+    """The value of the first less that of the second."""
+    t, seen = context.table, context.memo.setdefault(("apart", 0), set())
+    a, b = first.x, second.x
+    if first.exponent is not second.exponent:
+        turned = first.exponent is None  # 1 - b**q
+    else:
+        turned = b.op == "add" and a.op != "add"  # b as it is, rather than rounded
+    if turned:
+        made = _apart(second, first, context)
+        return None if made is None else t.mul(context.constant(-1), made)
+    if a is b or (first.value.serial, second.value.serial) in seen:
+        return None
+    near = _FORMS[first.op](a, b, first.exponent, context)
+    if near is None:
+        return None
+    seen.add((first.value.serial, second.value.serial))
+    return _chosen(near, t.make("sub", (first.value, second.value)), context)
+
+
+def _chosen(near: _Near, far: Node, context: Context) -> Node:
+    t = context.table
+    half = (
+        context.constant(HALF) if near.size is None else context.times(HALF, (t.make("abs", (near.size,)),))
+    )
+    return t.select(t.make("less", (t.make("abs", (near.distance,)), half)), near.value, far, far.shape)
+
+
+# -- the forms -----------------------------------------------------------------------------------------------
+
+
+def _of_powers(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    assert p is not None
+    t, number, d = context.table, context.number(p), difference_of(a, b, context)
+    if number is None or number.denominator > 2 or magnitude(number) > HIGHEST:
+        exponent = t.mul(p, _logarithm(a, b, d, context))
+        growth = t.make("expm1", (exponent,))
+        return _Near(growth if _is_one(b, context) else t.mul(t.make("pow", (b, p)), growth), exponent)
+    if number in (1, 2):
+        return None  # squares have a form of their own
+    size = None if _is_one(b, context) else b
+    distance = d
+    if number.denominator == 2:
+        a, b = (x if _is_one(x, context) else t.make("pow", (x, context.constant(HALF))) for x in (a, b))
+        d = t.make("div", (d, t.make("add", (a, b))))
+        number = 2 * number
+    n = abs(int(number))
+    if number < 0:
+        d = t.make("div", (d, a))  # first, since the product of both inverses may overflow
+        a, b = (x if _is_one(x, context) else t.make("pow", (x, context.constant(-1))) for x in (a, b))
+        d = t.mul(context.constant(-1), d, b)
+    return _Near(t.mul(d, *_factors_of_difference(a, b, n, context)), distance, size)
+
+
+def _logarithm(a: Node, b: Node, d: Node, context: Context) -> Node:
+    """log(a/b); `log_of_ratio` does the rest."""
+    t = context.table
+    if not _is_one(b, context):
+        return t.make("log", (t.mul(a, t.make("pow", (b, context.constant(-1)))),))
+    return t.make("log1p", (d,)) if a.op == "add" else t.make("log", (a,))
+
+
+def _factors_of_difference(a: Node, b: Node, n: int, context: Context) -> list[Node]:
+    """Those of (a**n - b**n)/(a - b): sums of terms of one sign where a and b have one sign."""
+    t = context.table
+    factors: list[Node] = []
+    while n % 2 == 0:
+        n //= 2
+        factors.append(t.add(*[t.pow(x, context.constant(n)) for x in (a, b)]))
+    if n > 1:
+        powers = [(t.pow(a, context.constant(k)), t.pow(b, context.constant(n - 1 - k))) for k in range(n)]
+        factors.append(t.add(*[t.mul(*pair) for pair in powers]))
+    return factors
+
+
+def _of_exponentials(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    t, d = context.table, difference_of(a, b, context)
+    return _Near(t.mul(t.make("exp", (b,)), t.make("expm1", (d,))), d)
+
+
+def _of_sines(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    """2*sin(h)*cos(b + h) with h = d/2; b + h, which would be rounded, by the addition theorem."""
+    if not have_common_terms(a, b, context):
+        return None
+    t, d = context.table, difference_of(a, b, context)
+    (sine, cosine), (sin_b, cos_b) = _both(_half(d, context), context), _both(b, context)
+    other = t.add(t.mul(cos_b, cosine), t.mul(context.constant(-1), sin_b, sine))
+    return _Near(t.mul(context.constant(2), sine, other), d)
+
+
+def _of_cosines(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    """-2*sin(h)*sin(b + h)"""
+    if not have_common_terms(a, b, context):
+        return None
+    t, d = context.table, difference_of(a, b, context)
+    (sine, cosine), (sin_b, cos_b) = _both(_half(d, context), context), _both(b, context)
+    return _Near(t.mul(context.constant(-2), sine, t.add(t.mul(sin_b, cosine), t.mul(cos_b, sine))), d)
+
+
+def _half(d: Node, context: Context) -> Node:
+    value = context.number(d)
+    if value is not None:
+        return context.constant(value * HALF)
+    number, factors = context.split(d)
+    return context.times(number * HALF, factors)
+
+
+def _both(x: Node, context: Context) -> tuple[Node, Node]:
+    return context.table.make("sin", (x,)), context.table.make("cos", (x,))
+
+
+def _of_tangents(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    if not have_common_terms(a, b, context):
+        return None
+    t, d = context.table, difference_of(a, b, context)
+    product = t.mul(*[t.make("tan", (x,)) for x in (a, b)])
+    return _Near(t.mul(t.make("tan", (d,)), t.add(context.constant(1), product)), d)
+
+
+def _of_arctangents(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    t, d = context.table, difference_of(a, b, context)
+    below = t.add(context.constant(1), t.mul(a, b))
+    return _Near(
+        t.make("atan", (t.make("div", (d, below)),)), d, t.make("maximum", (below, context.constant(0)))
+    )
+
+
+def _of_logarithms(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    t, d = context.table, difference_of(a, b, context)
+    return _Near(t.make("log1p", (t.make("div", (d, b)),)), d, b)
+
+
+_FORMS: dict[str, Callable[[Node, Node, Node | None, Context], _Near | None]] = {
+    "pow": _of_powers,
+    "exp": _of_exponentials,
+    "log": _of_logarithms,
+    "sin": _of_sines,
+    "cos": _of_cosines,
+    "tan": _of_tangents,
+    "atan": _of_arctangents,
+}
+FUNCTIONS = frozenset(_FORMS) | {"log1p"}
+
+
+def log_of_ratio(node: Node, sweep: Sweep) -> Node | None:
+    """`log(a/b) --> log1p((a - b)/b)` for a near b, where the quotient rounds to 1; the last step, since the
+    result is no logarithm any more."""
+    context, t = sweep.context, sweep.table
+    found = _ratio(node.args[0], context)
+    near = None if found is None else _of_logarithms(*found, None, context)
+    if found is None or near is None:
+        return None
+    sweep.fire("logarithm of a ratio")
+    return _chosen(near, t.make("log", (t.make("div", found),)), context)
+
+
+def _ratio(x: Node, context: Context) -> tuple[Node, Node] | None:
+    """a and b of a*b**-1, neither of them a product: that would have been rounded."""
+    if x.op != "mul" or len(x.args) != 2:
+        return None
+    powers = [f for f in x.args if f.op == "pow" and context.is_number(f.args[1], -1)]
+    if len(powers) != 1:
+        return None
+    a, b = next(f for f in x.args if f is not powers[0]), powers[0].args[0]
+    simple = a.shape == b.shape and all(v.op not in ("mul", "div", "pow", "constant") for v in (a, b))
+    return (a, b) if simple else None
+
+
+# -- one less a ratio ----------------------------------------------------------------------------------------
+
+
+def one_less_ratio(node: Node, sweep: Sweep) -> Node | None:
+    """`c - c*a/b --> c*((b - a)/b)` for a near b, where the ratio rounds to 1; `c - c*a**2/b**2`, too."""
+    context, t = sweep.context, sweep.table
+    if len(node.args) != 2 or node.args[0].op == node.args[1].op:
+        return None
+    fixed, term = node.args if node.args[0].op == "constant" else reversed(node.args)
+    number, (c, factors) = context.number(fixed), context.split(term)
+    if number is None or c != -number or len(factors) != 2:
+        return None
+    found = _square_of_ratio(factors, context)
+    if found is None:
+        return None
+    a, b, squared = found
+    key = ("one less", t.make("div", (a, b)).serial)
+    if key in context.memo:
+        return None
+    context.memo[key] = True
+    sweep.fire("one less a ratio")
+    sides = [_one_less(a, b, context)]
+    if squared:
+        sides.append(_one_less(context.times(-1, (a,)), b, context))
+    return t.broadcast(t.mul(context.constant(number), *sides), node.shape)
+
+
+def _one_less(a: Node, b: Node, context: Context) -> Node:
+    t, d = context.table, difference_of(b, a, context)
+    far = t.make("sub", (context.constant(1), t.make("div", (a, b))))
+    return _chosen(_Near(t.make("div", (d, b)), d, b), far, context)
+
+
+def _square_of_ratio(factors: tuple[Node, ...], context: Context) -> tuple[Node, Node, bool] | None:
+    """a and b of a*b**-1 and of a**2*b**-2, and whether it is the square; neither of them a product."""
+    above, below = sorted(factors, key=lambda f: f.op == "pow" and _is_below(f, context))
+    power = context.number(below.args[1]) if below.op == "pow" else None
+    if power not in (-1, -2):
+        return None
+    if power == -2 and not (above.op == "pow" and context.is_number(above.args[1], 2)):
+        return None
+    a, b = above.args[0] if power == -2 else above, below.args[0]
+    simple = a.shape == b.shape and all(v.op not in ("mul", "div", "pow", "constant") for v in (a, b))
+    return (a, b, power == -2) if simple else None
+
+
+def _is_below(f: Node, context: Context) -> bool:
+    power = context.number(f.args[1])
+    return power is not None and power < 0
+
+
+def _is_one(x: Node, context: Context) -> bool:
+    return context.is_number(x, 1)

@@ -1,0 +1,190 @@
+"""Differences of one function at two near values, sums of sums, rounded arguments of angles and powers."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy as sp
+
+import symprop
+from symprop.rewrite import optimise
+
+a, b, x, n = sp.symbols("a b x n", real=True)
+NEAR = [
+    (3.0, 3.0000000000000004),
+    (1e-7, 1.00001e-7),
+    (700.25, 700.2500001),
+    (2.0, 2.5),
+    (5.0, 0.125),
+    (1e9, 1e-9),
+]
+PAIRS = [NEAR[0], *NEAR, (0.75, 0.75000001)]
+LARGE = [1e-9, 0.25, 1.0, 2.5, 60.0, 12345.678, 1e9, 3e14]
+
+DIFFERENCES = {
+    "roots": sp.sqrt(a) - sp.sqrt(b),
+    "inverse roots": 3 * x / sp.sqrt(a) - 3 * x / sp.sqrt(b),
+    "inverses": 1 / a - 1 / b,
+    "cubes": a**3 - b**3,
+    "inverse squares": a**-2 - b**-2,
+    "powers": a**n - b**n,
+    "cube roots": a ** sp.Rational(1, 3) - b ** sp.Rational(1, 3),
+    "exponentials": sp.exp(a) - sp.exp(b),
+    "logarithms": sp.log(a) - sp.log(b),
+    "logarithm of a ratio": x * sp.log(a / b),
+    "arctangents": sp.atan(a) - sp.atan(b),
+}
+OF_ONE = {
+    "roots": sp.sqrt(x + 1) - sp.sqrt(x),
+    "inverse roots": 1 / sp.sqrt(x) - 1 / sp.sqrt(x + 1),
+    "inverses": 1 / (x + 1) - 1 / x,
+    "inverses, one more": 1 / (x + 2) - 1 / (x + 3),
+    "logarithms": sp.log(x + 1) - sp.log(x),
+    "arctangents": sp.atan(x + 1) - sp.atan(x),
+    "cube roots": sp.cbrt(x + 1) - sp.cbrt(x),
+    "a power less one": (1 + x) ** sp.Rational(1, 2) - 1,
+}
+
+
+def units(found, exact):
+    """The error in units of the last place of the exact value."""
+    return float(abs(mp.mpf(float(found)) - exact) / mp.mpf(float(np.spacing(abs(float(exact))))))
+
+
+def worst(expression, symbols, points, order=0):
+    """The largest error of the value and of all slopes, and the rewrites that fired."""
+    slopes = symbols if order else []
+    targets = [expression, *[sp.diff(expression, s) for s in slopes]]
+    derived = [expression, *[symprop.grad(expression, s) for s in slopes]]
+    f = symprop.compile(derived, args=symbols, batch=symbols, wrt=[])
+    found = f(*np.array(points).T)
+    found = found if slopes else [found]
+    lost = 0.0
+    with mp.workdps(700):
+        for target, values in zip(targets, found, strict=True):
+            exact = sp.lambdify(symbols, target, "mpmath")
+            for point, value in zip(points, values, strict=True):
+                truth = exact(*[mp.mpf(p) for p in point])
+                if 1e-300 < abs(truth) < 1e300:
+                    lost = max(lost, units(value, truth))
+    return lost, f.report.fired
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_two_values(name):
+    symbols = [s for s in (a, b, x, n) if DIFFERENCES[name].has(s)]
+    points = [(*pair, 0.75)[: len(symbols)] for pair in PAIRS]
+    if name == "exponentials":
+        points = [p for p in points if max(p) < 709]
+    lost, fired = worst(DIFFERENCES[name], symbols, points)
+    assert fired.get("difference of near values", 0) + fired.get("logarithm of a ratio", 0) >= 1
+    assert lost <= 6
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_a_step(name):
+    """f(x + 1) - f(x) and its slope, where x has no digits left for the one."""
+    lost, _ = worst(OF_ONE[name], [x], [(v,) for v in LARGE], 1)
+    assert lost <= 12
+
+
+@pytest.mark.parametrize("function", [sp.sin, sp.cos, sp.tan])
+def test_angles(function):
+    """Of which the step is known exactly, though not the sum."""
+    points = [(v, h) for v in (0.25, 1.5, 4000.125, -3e5) for h in (1e-12, -1e-5, 0.03, 0.4)]
+    lost, fired = worst(function(a + b) - function(a), [a, b], points, 1)
+    assert fired["difference of near values"] >= 1
+    assert lost <= 8
+
+
+def test_near_misses(bench):
+    t = bench.table
+    f, g, y = bench.scalars("f g y")
+    root, other = (t.pow(v, sp.Rational(1, 2)) for v in (f, g))
+    third = t.pow(g, sp.Rational(1, 3))
+    sines = t.sub(t.call("sin", f), t.call("sin", g))  # of unknown angles nothing would be gained
+    for node in (t.add(root, other), t.sub(root, third), t.sub(t.mul(y, root), other), sines):
+        _, report = optimise(t, [node])
+        assert "difference of near values" not in report.fired, node
+    _, report = optimise(t, [t.sub(root, other)], accuracy="as_written")
+    assert "difference of near values" not in report.fired
+
+
+def test_infinities_and_nan_stay():
+    """As the difference as it is written has them."""
+    f = symprop.compile(
+        [sp.sqrt(a) - sp.sqrt(b), 1 / a - 1 / b, sp.log(a / b), sp.log(a) - sp.log(b), sp.exp(a) - sp.exp(b)],
+        args=[a, b],
+        batch=[a, b],
+        wrt=[],
+    )
+    p, q = np.array(
+        [[np.inf, 1], [1, np.inf], [0, 0], [0, 1], [1, 0], [-1, -2], [np.nan, 1], [np.inf, np.inf]]
+    ).T
+    with np.errstate(all="ignore"):
+        plain = [
+            np.sqrt(p) - np.sqrt(q),
+            1 / p - 1 / q,
+            np.log(p / q),
+            np.log(p) - np.log(q),
+            np.exp(p) - np.exp(q),
+        ]
+    for found, expected in zip(f(p, q), plain, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_sums_of_sums():
+    """The slope of (a - b)*(a + b) by b is (a - b) - (a + b)."""
+    f = symprop.compile((a - b) * (a + b), args=[a, b])
+    assert f.report.fired["sum of sums"] == 1
+    _, (_, slope) = f.value_and_grad(1e9, 1e-9)
+    assert slope == -2e-9
+
+
+@pytest.mark.parametrize("point", [(2e-9, 3e8, 1e-12), (5.0, -2.0, 1e-3), (0.3, 7e5, 0.125)])
+def test_roots_of_a_quadratic(point):
+    c = sp.Symbol("c", real=True)
+    for sign in (1, -1):
+        root = (-b + sign * sp.sqrt(b**2 - 4 * a * c)) / (2 * a)
+        lost, _ = worst(root, [a, b, c], [point])
+        assert lost <= 4
+
+
+@pytest.mark.parametrize("name", ["haversine", "acos"])
+def test_inverse_functions_near_one(name):
+    expression = {"haversine": 2 * sp.asin(sp.sqrt(x)), "acos": sp.acos(1 - x)}[name]
+    lost, _ = worst(expression, [x], [(v,) for v in (1e-14, 0.3, 0.9999, 1 - 1e-15)], 1)
+    assert lost <= 4
+
+
+def test_angles_of_rounded_arguments():
+    """sin(pi*x) near whole x, after many periods, and its slope."""
+    points = [(v,) for v in (1.0 + 1e-15, 7.0000001, 123456.000001, -31.5, 0.25)]
+    for function in (sp.sin, sp.cos, sp.tan):
+        lost, fired = worst(function(sp.pi * x), [x], points, 1)
+        assert fired["argument with what it lost"] >= 1
+        assert lost <= 4
+    found = symprop.compile(sp.sin(x / a), args=[x, a])(1.0, np.inf)
+    assert found == 0
+
+
+def test_powers_of_rounded_sums():
+    points = [(0.05, 1e12), (-3.0, 3.0000001), (2.0, 700.0), (1e-3, 1e5)]
+    lost, fired = worst((1 + x / n) ** n, [x, n], points)
+    assert fired["argument with what it lost"] >= 1
+    assert lost <= 6
+
+
+@pytest.mark.parametrize("expression", [x * (1 - a / b), 1 / sp.sqrt(1 - a**2 / b**2), 3 - 3 * a / b])
+def test_one_less_a_ratio(expression):
+    symbols = [s for s in (a, b, x) if expression.has(s)]
+    pairs = [(3.0, 3.0000000000000004), (-699.99, 700.0), (1e200, 1.5e200), (0.25, 1e9)]
+    lost, fired = worst(expression, symbols, [(*p, 0.7)[: len(symbols)] for p in pairs])
+    assert fired["one less a ratio"] == 1
+    assert lost <= 5
+    f = symprop.compile(1 - a / b, args=[a, b])
+    assert f.report.fired["one less a ratio"] and f(1.0, np.inf) == 1 and np.isnan(f(np.inf, np.inf))
+
+
+def test_other_sums_with_ratios_stay():
+    for expression in (1 + a / b, 1 - a * x / b, 2 - a / b, x - a / b):
+        assert "one less a ratio" not in symprop.compile(expression, wrt=[]).report.fired, expression
