@@ -216,6 +216,8 @@ class _Pairs:
                 return self._joined(x.args, self._sum)
             if isinstance(power, int) and 2 <= power <= HIGHEST:
                 return self._joined([x.args[0]] * power, self._product)
+            if x.op == "abs" and not (x.args[0].op == "add" and any(map(self._is_product, x.args[0].args))):
+                return self._size(self._of(x.args[0]))
             if self.any_leaf and x.op in ("exp", "exp_near"):
                 return self._exponential(x)
             if isinstance(power, int) and -HIGHEST <= power <= -1:
@@ -226,8 +228,11 @@ class _Pairs:
 
     def _is_neuron(self, term: Node) -> bool:
         """True for w*x in sigmoid(w*x + b): scalar networks stay as fast as those of matrices."""
+        return not self.any_leaf and self._is_product(term)
+
+    def _is_product(self, term: Node) -> bool:
         factors = self.context.split(term)[1]
-        return not self.any_leaf and sum(f.op != "constant" for f in factors) > 1
+        return sum(f.op != "constant" for f in factors) > 1
 
     def _is_input(self, x: Node) -> bool:
         while x.op in _VIEWS:
@@ -272,6 +277,13 @@ class _Pairs:
         parts = [] if exact else [t.make("product_rest", (a, b))]
         parts += [t.make("mul", (v, low)) for v, low in ((a, y[1]), (b, x[1])) if low is not None]
         return high, self._total(parts)
+
+    def _size(self, x: Pair) -> Pair:
+        t, (high, low) = self.table, x
+        if low is None:
+            return t.make("abs", (high,)), None
+        negative = t.make("less", (high, self.context.constant(0)))
+        return t.make("abs", (high,)), t.select(negative, t.make("neg", (low,)), low, low.shape)
 
     def _sum(self, x: Pair, y: Pair) -> Pair:
         t, (a, b) = self.table, (x[0], y[0])

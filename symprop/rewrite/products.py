@@ -16,7 +16,7 @@ from symprop.rewrite.double_exponentials import beside_double_exponential
 from symprop.rewrite.gamma_ratios import ratio_of_gammas
 from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
 from symprop.rewrite.positive import is_positive
-from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
+from symprop.rewrite.rules.exponentials import has_weights
 from symprop.rewrite.rules.logarithms import exponential_over_its_gap, sigmoid_over_softplus
 from symprop.rewrite.sigmoid_products import (
     even_argument,
@@ -25,6 +25,7 @@ from symprop.rewrite.sigmoid_products import (
     quotient_of_sigmoid,
     slope_of_sigmoid,
 )
+from symprop.rewrite.weights import weights, weights_in_a_sum
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
 __all__ += ["cancelled", "distributed", "even_argument", "normalised", "read", "shared_products"]
@@ -262,27 +263,6 @@ def _side_over_root(f: Factors) -> bool:
     return False
 
 
-def _weights(f: Factors) -> bool:
-    """exp(x) for an x of s = exp(a) + exp(b) + ..., s below the line: both by exp(-max(a, b, ...))."""
-    for total, e in f.of("add"):
-        if not isinstance(e, int) or e >= 0 or not has_weights(total, f.context):
-            continue
-        _, powers, shifted = shifted_scalars(total, f.context)
-        left = -e
-        for power, o in f.of("exp"):
-            x = power.args[0]
-            if isinstance(o, int) and o > 0 and x.serial in powers and left:
-                count = min(left, o)
-                f.change(power, -count)
-                f.change(powers[x.serial], count)
-                f.change(total, count)
-                f.change(shifted, -count)
-                left -= count
-        if left < -e:
-            return True
-    return False
-
-
 PRODUCTS: tuple[ProductRule, ...] = (
     ProductRule(
         "density over distribution",
@@ -309,11 +289,20 @@ PRODUCTS: tuple[ProductRule, ...] = (
         frozenset({"erfc", "exp"}),
     ),
     ProductRule(
+        "weights in a sum",
+        "(c*exp(x)*exp(y) + ...)*s**-2",
+        "(c*exp(x - m)*exp(y - m) + ...)*(exp(a - m) + ...)**-2, s = exp(a) + ..., x, y of a, ..., "
+        "m = max(a, ...)",
+        "infinity over infinity for x above 710, zero over zero below -745",
+        weights_in_a_sum,
+        frozenset({"add"}),
+    ),
+    ProductRule(
         "weights among exponentials",
         "exp(x)*s**-1",
         "exp(x - m)*(exp(a - m) + ...)**-1, s = exp(a) + ..., x one of a, ..., m = max(a, ...)",
         "infinity over infinity for x above 710",
-        _weights,
+        weights,
         frozenset({"exp", "add"}),
     ),
     ProductRule(

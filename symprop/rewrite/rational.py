@@ -32,8 +32,10 @@ from symprop.rewrite.quotients import (
 
 __all__ = [
     "BOUNDED",
+    "ENDS",
     "RATIONAL",
     "READ",
+    "argument_of",
     "quotient_in_decay",
     "quotient_of_bounded",
     "rational_product",
@@ -61,7 +63,7 @@ _Reading = tuple[Argument, str, _Scale]
 Member = tuple[str, _Scale, int, Node]  # operation, scale, exponent, base
 
 
-def _argument(x: Node, context: Context) -> tuple[Argument, Number] | None:
+def argument_of(x: Node, context: Context) -> tuple[Argument, Number] | None:
     """x as a multiple of a value, sums without a common factor."""
     number, factors = context.split(x)
     inner = factors[0] if len(factors) == 1 else None
@@ -110,7 +112,7 @@ def _read(base: Node, context: Context, depth: int = DEEPEST) -> _Reading | None
 
 def _found(base: Node, context: Context, depth: int) -> _Reading | None:
     if base.op in _FUNCTIONS:
-        read = _argument(base.args[0], context)
+        read = argument_of(base.args[0], context)
         return None if read is None else (read[0], base.op, read[1])
     if base.op != "add" or len(base.args) > LONGEST or depth == 0:
         return None
@@ -210,11 +212,11 @@ def _growth(member: Member) -> Place:
     if isinstance(scale, tuple):
         low, high = scale[0][0], scale[-1][0]
     else:
-        low, high = _ENDS[op](scale)
+        low, high = ENDS[op](scale)
     return high * exponent, low * exponent
 
 
-_ENDS: dict[str, Callable[[Number], Place]] = {  # of a multiple of x: growth towards -oo and +oo
+ENDS: dict[str, Callable[[Number], Place]] = {  # of a multiple of x: growth towards -oo and +oo
     "exp": lambda m: (m, m),
     "expm1": lambda m: (m, 0) if m < 0 else (0, m),
     "sinh": lambda m: (-magnitude(m), magnitude(m)),

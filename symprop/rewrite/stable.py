@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
+from symprop.rewrite.exponential_sums import sum_of_exponential_quotients
 from symprop.rewrite.factoring import FACTORS, factored
+from symprop.rewrite.growth import power_of_growing, product_by_growth
 from symprop.rewrite.hazard import slope_and_argument
 from symprop.rewrite.leading import LEADING
 from symprop.rewrite.log_sums import log_of_entry, log_sum_less_exponent
@@ -64,6 +66,9 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     if "exp" in present and not (present.isdisjoint({"pow", "log"}) or present.isdisjoint({"sum", "take"})):
         after = Sweep(context, roots, _BEFORE).run()  # a softmax and the divisors of its gradient
         roots = simplify(table, after, context) if after != list(roots) else after
+    if "exp" in present and "pow" in present and "add" in present:
+        after = Sweep(context, roots, {"add": sum_of_exponential_quotients}).run()
+        roots = simplify(table, after, context) if after != list(roots) else after
     roots = without_common_factors(context, roots)
     order, present = context.order(roots)
     limit = _Limit(MOST_FIRED * len(order) + 100)
@@ -78,7 +83,7 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
         if after == opened:
             break
     if not present.isdisjoint(RATIONAL):
-        after = Sweep(context, after, dict.fromkeys(("mul", "pow"), quotient_in_decay)).run()
+        after = Sweep(context, after, _LAST).run()
     after = Sweep(context, after, LEADING).run() if "pow" in present else after
     return Sweep(context, after, {"log": log_of_ratio}).run() if "log" in present else after
 
@@ -124,6 +129,20 @@ def _power_of_number(node: Node, sweep: Sweep) -> Node | None:
 
 
 _BEFORE: dict[str, NodeRule] = {"mul": _cancelled, "pow": _cancelled, "exp": _without_logarithm}
+
+
+def _last_product(node: Node, sweep: Sweep) -> Node | None:
+    return quotient_in_decay(node, sweep) or product_by_growth(node, sweep)
+
+
+def _last_power(node: Node, sweep: Sweep) -> Node | None:
+    return quotient_in_decay(node, sweep) or power_of_growing(node, sweep)
+
+
+_LAST: dict[str, NodeRule] = {
+    "mul": _last_product,
+    "pow": _last_power,
+}  # their results are no products any more
 
 
 class _Limit:

@@ -239,7 +239,10 @@ def test_second_derivatives_of_a_mixture_are_numbers_far_out(weights):
     m, v = sp.symbols("m v", real=True)
     mixture = sp.log(weights[0] * E(-2 * (x - m) ** 2) + weights[1] * E(-((x - v) ** 2) / 2))
     curvatures = [symprop.grad(symprop.grad(mixture, p), q) for p, q in ((x, x), (m, m), (m, v), (x, v))]
-    assert "divisors taken into a sum" in symprop.compile(curvatures[0], args=[x, m, v], wrt=[]).report.fired
+    assert (
+        "exponentials over a common denominator"
+        in symprop.compile(curvatures[0], args=[x, m, v], wrt=[]).report.fired
+    )
     f = symprop.compile(curvatures, args=[x, m, v], batch=[x], wrt=[])
     points = np.array([-200.0, -45.0, -3.5, -0.5, 0.25, 4.0, 31.0, 150.0])
     found = f(points, 1.0, -2.0)

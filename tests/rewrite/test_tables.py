@@ -166,6 +166,15 @@ CASES = {
         lambda t, x, y: t.mul(y, exp(t, x), t.pow(t.call("expm1", exp(t, y)), -1)),
         -800.0,
     ),
+    "weights in a sum": (
+        lambda t, x, y: t.mul(
+            t.add(t.mul(y, exp(t, x), exp(t, y)), t.pow(exp(t, y), 2)), t.pow(t.add(exp(t, x), exp(t, y)), -2)
+        ),
+        lambda t, x, y: t.mul(
+            t.add(t.mul(y, exp(t, x), exp(t, y)), exp(t, y)), t.pow(t.add(exp(t, x), exp(t, y)), -2)
+        ),
+        None,
+    ),
     "weights among exponentials": (
         lambda t, x, y: t.mul(exp(t, x), exp(t, y), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),
         lambda t, x, y: t.mul(exp(t, t.neg(x)), exp(t, t.neg(y)), t.pow(t.add(exp(t, x), exp(t, y)), -2), y),

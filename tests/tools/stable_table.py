@@ -24,7 +24,7 @@ formula of the user. Made by `python tests/tools/stable_table.py docs/accuracy.m
 |---|---|---|
 {rows}
 
-Fifteen kinds of formulas are no rows of a table:
+Seventeen kinds of formulas are no rows of a table:
 
 - With `e = exp(z)` of an array and m its largest exponent, sums, products, powers and entries of `e` are a
   power of `exp(m)` times what they are of `exp(z - m)`. Where these powers cancel, as in a softmax, its
@@ -55,6 +55,13 @@ Fifteen kinds of formulas are no rows of a table:
   functions of one exponential. Common factors cancel exactly, and what is left is written with `tanh`,
   `sigmoid` and their slopes, or as a quotient of polynomials in `exp(-abs(x))`, derivatives of any order too:
   `(exp(x) - exp(-x))/(exp(x) + exp(-x)) --> tanh(x)`, `x*exp(x)/(1 + exp(x)) --> x*sigmoid(x)`.
+- In a product in which an exponential overflows while another factor vanishes, whatever the coefficients are,
+  every factor and every term of a sum is taken by what it grows like, a power of `exp(abs(x))` at either end:
+  `a*exp(x)/(1 + a*exp(x))**2 --> a*z*where(x > 0, z + a, 1 + a*z)**-2` with `z = exp(-abs(x))`; so is a sum
+  whose power is not whole, `sqrt(1 + a*exp(x))`.
+- Sums of fractions over sums of exponentials with coefficients come over one denominator where an exponential
+  vanishes from the numerator: the slope of `(a*exp(x) + b*exp(y))/(u*exp(x) + v*exp(y))` is
+  `(a*v - b*u)*exp(x)*exp(y)` over the square, where its two terms agree in all digits for large x.
 - A root less its limit is a quotient: `c*sqrt(x**2 + k**2) - c*k --> c*x*(x/(sqrt(x**2 + k**2) + k))`, powers
   of the root times that (`1 - 1/sqrt(1 + x**2)`), and `sqrt(x**2 + y**2) - x` for positive x.
 - Where the leading terms of a sum of functions of one value cancel at zero (`x - atan(x)`,
