@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from symprop.differentiate.cancelling import cancelled_sum
+from symprop.differentiate.cancelling import cancelled_logistic, cancelled_product, cancelled_sum
 from symprop.errors import ShapeError
 from symprop.graph import Node, NodeTable, Shape
 from symprop.graph.nodes import constant_value
@@ -125,9 +125,10 @@ class Guards:
 
     def _times(self, upstream: Node, partial: Node) -> Node:
         """The product; an upstream 2*u stays together, as it may have a name, unless both have a number."""
-        rest = _cancelled(self._table, upstream, partial) or cancelled_sum(self._table, upstream, partial)
-        if rest is not None:
-            return rest
+        for rule in (cancelled_product, cancelled_sum, cancelled_logistic):
+            rest = rule(self._table, upstream, partial)
+            if rest is not None:
+                return rest
         if upstream.op != "mul" or partial.op in ("constant", "broadcast") or _number(partial) is not None:
             return self._table.mul(upstream, partial)
         return self._table.broadcast(
@@ -154,21 +155,6 @@ class Guards:
         for guard in distinct[1:]:
             either = self._table.call("or", either, guard)
         self.note(result, either)
-
-
-def _cancelled(table: NodeTable, upstream: Node, partial: Node) -> Node | None:
-    """x*u * x**-1 --> u, and -x**-1 * x*u --> -u; None for other products."""
-    for first, last in ((upstream, partial), (partial, upstream)):
-        below = last.args if last.op == "mul" and last is upstream else (last,)
-        above = list(first.args) if first.op == "mul" else [first]
-        for inverse in below:
-            if inverse.op != "pow" or constant_value(inverse.args[1]) != -1 or inverse.args[0] not in above:
-                continue
-            above.remove(inverse.args[0])
-            left = [f for f in below if f is not inverse]
-            rest = table.mul(table.constant(1), *left, *above)
-            return table.broadcast(rest, upstream.shape or partial.shape)
-    return None
 
 
 def _number(node: Node) -> sp.Expr | None:
