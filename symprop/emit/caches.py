@@ -14,6 +14,7 @@ __all__ = ["COLUMNS", "COPIED", "PAGE", "WIDE", "Caches"]
 PAGE = 4096  # rows so far apart, or a multiple of it, share a place in the first-level cache
 LINES, NEAR = 8, 256  # lines that share such a place; lines that a panel of B may take there in all
 COPIED, COLUMNS = 512, 2048  # steps of sums of which columns of A are copied, and the most of these
+DEEP = 1024  # the most steps of a sum that are added one after the other
 PAGES = 64  # pages whose addresses the first-level table of addresses holds
 WAY, WAYS = 64 * 1024, 8  # the second-level cache: so many lines may lie a multiple of WAY bytes apart
 WIDE = 3 * 1024 * 1024  # bytes of B from which its panels are copied even where they lie well
@@ -53,15 +54,14 @@ class Caches:
         room, most = (2560 << 10, 1020) if self.narrow else ((1152 << 10 if copied else 12 << 20), 1536)
         return min(most, max(1, room // (12 * row)) * 12)
 
-    def deep(self, size: int, neighbours: bool, copied: bool = False) -> int:
-        """The steps after which sums are interrupted, for entries of `size` bytes.
+    def chain(self, size: int, neighbours: bool) -> int:
+        """The steps after which a sum is added to that of the steps before, for entries of `size` bytes: the
+        error of a deep product does not grow with every step.
 
         Where entries of a row of A lie apart, every step of a tile takes a line of the first level, or a
         place in memory of our own, if they are copied.
         """
-        if copied:
-            return COPIED
-        return (8192 if neighbours else 4096 if self.narrow else 2048) // size
+        return DEEP if neighbours else 4096 // size if self.narrow else COPIED
 
     def far(self, stride: int | None, steps: int, size: int, apart: bool) -> int:
         """How far away B is for some steps whose rows lie `stride` elements apart (None: not known).

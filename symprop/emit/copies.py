@@ -125,12 +125,12 @@ class Copies(Tiling):
     def fetch_following(self, part: Part, panel: Panel, i: Size, j: Size, rows: int) -> None:
         """Fetch what this tile of A will be in the next part of the sum: some steps for every panel."""
         b, A, n = self.b, part.A, self.n
-        if not self.columns_of_a or part.last is None or not isinstance(n, int):
+        if not self.columns_of_a or part.final is None or not isinstance(n, int):
             return
         steps = -(-COPIED // (n // panel.width))
         here = b.assign(I64, f"udiv i64 {value(b, j)}, {panel.width}")
         first = b.add(b.mul(here, b.const(steps, I64)), b.const(COPIED, I64))
-        stop = b.select(part.last, first, b.add(first, b.const(steps, I64)))
+        stop = b.select(part.final, first, b.add(first, b.const(steps, I64)))
 
         def fetch(t: Size) -> None:
             place = A.moved(b, self.kind, i, t).pointer
@@ -185,6 +185,45 @@ class Copies(Tiling):
         if all(isinstance(s.start, int) and isinstance(s.stop, int) for s in tiles):
             return max(tiles, key=lambda s: s.stop - s.start)  # type: ignore[operator]
         return tiles[0]
+
+    def copy_along(
+        self,
+        copying: Copying,
+        i: Size,
+        rows: int,
+        k: Size,
+        step: Callable[[list[Value]], list[Value]],
+        state: list[Value],
+    ) -> tuple[Value, list[Value]]:
+        """The first steps of a tile, which copy a step each of the next panel, then those that fetch a line
+        each of what the next tile copies: their number, and the state after them.
+
+        Both take units and places in the registers that the multiply-adds leave free.
+        """
+        b, kind, source, width = self.b, self.kind, copying.source, copying.width
+        none, one = b.const(0, I64), b.const(1, I64)
+        first, then = copying.first(i), copying.first(add(b, i, rows))
+        count = b.sub(then, first)
+        here = source.moved(b, kind, first, 0).pointer
+        target = at(b, copying.target, multiply(b, first, width), kind)
+        with b.loop(none, count, 1, carry=[*state, here, target]) as loop:
+            *inner, here, target = loop.carried
+            for lane in range(0, width, self.lanes):
+                b.store(b.load(at(b, here, lane, kind), self.wide), at(b, target, lane, kind))
+            places = [at(b, here, source.row, kind), at(b, target, width, kind)]
+            loop.next = [*step(inner), *places]
+        *state, here, _ = loop.results
+        lines = width * self.size // LINE  # the line before is the last one of the panel at hand
+        down = b.sub(value(b, multiply(b, source.row, self.size)), b.const((lines - 1) * LINE, I64))
+        stop = least(b, b.add(count, b.mul(count, b.const(lines, I64))), k)
+        here = b.element(here, LINE - 1, I8)
+        with b.loop(count, value(b, stop), 1, carry=[*state, here, none]) as loop:
+            *inner, here, line = loop.carried
+            b.prefetch(here, 2)
+            last = b.icmp("eq", line, b.const(lines - 1, I64))
+            here = b.element(here, b.select(last, down, b.const(LINE, I64)), I8)
+            loop.next = [*step(inner), here, b.select(last, none, b.add(line, one))]
+        return value(b, stop), loop.results[:-2]
 
     def copy_rest(self, copying: Copying, tiles: list[Segment]) -> None:
         """What tiles have not copied: all of it where there is none of those that do."""

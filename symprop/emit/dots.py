@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .builder import Builder, Value, vector
-from .pack import Operand, Size, add, at, each, first_lanes, multiply, rest, subtract, value
+from .pack import Operand, Size, add, at, each, first_lanes, least, multiply, rest, subtract, value
 
 __all__ = ["emit_dots"]
 
 CHAINS = 4  # vectors of partial sums of one dot product
+BLOCK = 512  # turns of the loop over these, after which they are added to those before
 ROWS = 3  # dot products at once
 
 
@@ -19,7 +20,8 @@ def emit_dots(
     """Call `put(i, sum over t of a[i, t] x[t])` for the m rows of `a`, whose columns are contiguous.
 
     Every sum has the same order, which depends on k and the target only: four vectors of partial sums as long
-    as whole vectors remain for all of them, then the rest into the first, then a tree of additions.
+    as whole vectors remain for all of them (in blocks, whose sums are added), then the rest into the first,
+    then a tree of additions.
     """
     kind, lanes = vector(element), b.target.lanes(element)
     wide = vector(element, lanes)
@@ -45,11 +47,20 @@ def emit_dots(
                     )
             return result
 
-        with b.loop(
-            value(b, 0), value(b, turns_stop), chains * lanes, carry=[b.const(0.0, wide)] * (rows * chains)
-        ) as loop:
-            loop.next = step(loop.index, chains, loop.carried)
-        all_sums = loop.results
+        zeros, reach = [b.const(0.0, wide)] * (rows * chains), BLOCK * chains * lanes
+
+        def turns(start: Size, stop: Size) -> list[Value]:
+            with b.loop(value(b, start), value(b, stop), chains * lanes, carry=zeros) as loop:
+                loop.next = step(loop.index, chains, loop.carried)
+            return loop.results
+
+        if isinstance(turns_stop, int) and turns_stop <= reach:
+            all_sums = turns(0, turns_stop)
+        else:
+            with b.loop(value(b, 0), value(b, turns_stop), reach, carry=zeros) as loop:
+                here = turns(loop.index, least(b, turns_stop, add(b, loop.index, reach)))
+                loop.next = [b.fadd(p, q) for p, q in zip(loop.carried, here, strict=True)]
+            all_sums = loop.results
         firsts = all_sums[::chains]
         if chains > 1:
             with b.loop(value(b, turns_stop), value(b, whole_stop), lanes, carry=firsts) as loop:

@@ -9,7 +9,7 @@ from .copies import Copies
 from .epilogue import Epilogue, Hint
 from .pack import Operand, Size, add, each, first_lanes, subtract, value
 from .tiles import Panel, Part, Piece
-from .vectors import read, write
+from .vectors import read, widen, write
 
 __all__ = ["Ends", "Place"]
 
@@ -28,6 +28,7 @@ class Ends(Copies):
         self.hint: Hint | None = None
         self.lent: Operand | None = None  # memory of the caller, of the shape of C, for interrupted sums
         self.sums: Operand | None = None  # memory of our own for them
+        self.totals: Operand | None = None  # of blocks before, where the memory above has interrupted chains
 
     def mask(self, panel: Panel, j: Size, piece: Piece) -> Value | None:
         """The lanes of a piece that are columns of C; made where used: masks do not last in registers."""
@@ -47,13 +48,20 @@ class Ends(Copies):
 
     def begin(self, part: Part, places: list[Place]) -> list[Value]:
         """What the sums of a tile start from."""
-        if part.first is None:
-            return [self.initial(*place) for place in places]
         b = self.b
+
+        def fresh(i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
+            value = self.initial(i, j, piece, mask)
+            if self.start is None or part.opening is None:
+                return value
+            return b.select(part.opening, value, b.const(0.0, value.type))
+
+        if part.first is None:
+            return [fresh(*place) for place in places]
         sources = []
         first, more, done = (b.label(name) for name in ("first", "more", "begun"))
         b.branch(part.first, first, more)
-        for block, make in ((first, self.initial), (more, self.kept)):
+        for block, make in ((first, fresh), (more, self.kept)):
             b.start(block)
             values = [make(*place) for place in places]
             sources.append((values, b.block))
@@ -95,22 +103,40 @@ class Ends(Copies):
             each(b, 0, self.m, 1, row)
 
     def waiting(
-        self, i: Size, j: Size, piece: Piece, mask: Value | None
+        self, i: Size, j: Size, piece: Piece, mask: Value | None, total: bool = False
     ) -> tuple[Operand, int, Value | None]:
         """Where an interrupted sum lies, how many lanes it has, and their mask."""
-        if self.sums is not None:  # with rows that are padded
-            return self.sums.moved(self.b, self.kind, i, j), piece.lanes, None
+        own = self.totals if total and self.totals is not None else self.sums
+        if own is not None:  # with rows that are padded
+            return own.moved(self.b, self.kind, i, j), piece.lanes, None
         assert self.lent is not None
         first, second = add(self.b, self.origin[0], i), add(self.b, self.origin[1], j)
         place = self.lent.moved(self.b, self.kind, first, second)
         return place, piece.lanes if piece.count is None else piece.count, mask
 
-    def put(self, at_: Place, acc: Value) -> None:
-        """Store interrupted sums."""
-        place, count, mask = self.waiting(*at_)
+    def joined(self, part: Part, places: list[Place], sums: list[Value]) -> list[Value]:
+        """The sums of a block added to those of the blocks before."""
+        b = self.b
+        assert part.opening is not None
+        more, done = b.label("more"), b.label("joined")
+        before = b.block
+        b.branch(part.opening, done, more)
+        b.start(more)
+        totals = [
+            b.fadd(widen(b, self.kept(*place, total=True), acc.type.lanes), acc)
+            for place, acc in zip(places, sums, strict=True)
+        ]
+        after = b.block
+        b.jump(done)
+        b.start(done)
+        return [b.phi([(x, before), (y, after)]) for x, y in zip(sums, totals, strict=True)]
+
+    def put(self, at_: Place, acc: Value, total: bool = False) -> None:
+        """Store interrupted chains, or the sums of all blocks so far."""
+        place, count, mask = self.waiting(*at_, total)
         write(self.b, acc, place.pointer, place.column, count, mask)
 
-    def kept(self, i: Size, j: Size, piece: Piece, mask: Value | None) -> Value:
+    def kept(self, i: Size, j: Size, piece: Piece, mask: Value | None, total: bool = False) -> Value:
         """Load what `put` has stored."""
-        place, count, mask = self.waiting(i, j, piece, mask)
+        place, count, mask = self.waiting(i, j, piece, mask, total)
         return read(self.b, place.pointer, vector(self.kind.element, piece.lanes), place.column, count, mask)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from math import prod
 
 from symprop.emit.builder import I8, I64, PTR, Builder, Value, vector
 from symprop.emit.frame import Frame
@@ -442,40 +443,50 @@ class _Work:
         def run(start: Value, stop: Value, carry: list[Value]) -> list[Value]:
             with b.loop(start, stop, 1, carry) as loop:
                 frame.at[axis.name] = loop.index
-                loop.next = self._loops(rest, along, frame, loop.carried)
+                if long:
+                    part = self._loops(rest, along, frame, self._start(frame))
+                    loop.next = self._combined(loop.carried, part)
+                else:
+                    loop.next = self._loops(rest, along, frame, loop.carried)
             return loop.results
 
-        return self._in_blocks(axis, 1, frame, totals, run)
+        # what takes several additions in each turn of this loop is a sum of its own
+        turns = [self.e.turns(a) for a in (*rest, *along)]
+        known = [n for n in turns if isinstance(n, int)]
+        long = len(known) < len(turns) or prod(known) > 2 * (frame.lanes.lanes if along else 1)
+        return self._in_blocks(self.e.total(axis), _known(axis), 1, frame, totals, run)
 
     def _in_blocks(
         self,
-        axis: Axis,
+        end: Value,
+        known: int | None,
         step: int,
         frame: Frame,
         totals: list[Value],
         run: Callable[[Value, Value, list[Value]], list[Value]],
     ) -> list[Value]:
-        """Long sums in blocks: the sum of each block is added to the total."""
+        """Long sums, up to `end`, `known` or not, in blocks: the sum of each block is added to the total."""
         b = self.e.b
-        total, zero = self.e.total(axis), b.const(0, I64)
-        if axis.extent is not None and not isinstance(axis, Merged) and axis.extent <= BLOCK * step:
-            return run(zero, total, totals)
-        with b.loop(zero, total, BLOCK * step, totals) as loop:
+        zero = b.const(0, I64)
+        if known is not None and known <= BLOCK * step:
+            return run(zero, end, totals)
+        with b.loop(zero, end, BLOCK * step, totals) as loop:
             stop = b.add(loop.index, b.const(BLOCK * step, I64))
-            stop = b.select(b.icmp("slt", stop, total), stop, total)
-            part = run(loop.index, stop, self._start(frame))
-            loop.next = [
-                self._combine(r.kind, t, p)
-                for r, t, p in zip(self.nest.reductions, loop.carried, part, strict=True)
-            ]
+            stop = b.select(b.icmp("slt", stop, end), stop, end)
+            loop.next = self._combined(loop.carried, run(loop.index, stop, self._start(frame)))
         return loop.results
+
+    def _combined(self, totals: list[Value], parts: list[Value]) -> list[Value]:
+        return [
+            self._combine(r.kind, t, p) for r, t, p in zip(self.nest.reductions, totals, parts, strict=True)
+        ]
 
     def _vector_sum(self, axis: Axis, frame: Frame, totals: list[Value]) -> list[Value]:
         """Along the lanes: several chains of whole vectors, then single vectors, then the masked rest."""
         b, width = self.e.b, frame.lanes.lanes
         total = self.e.total(axis)
         zero, count = b.const(0, I64), len(totals)
-        static = axis.extent if axis.extent is not None and not isinstance(axis, Merged) else None
+        static = _known(axis)
         whole = (
             b.const(static // width * width, I64)
             if static is not None
@@ -497,20 +508,21 @@ class _Work:
                 if static is not None
                 else b.and_(total, b.const(-wide, I64))
             )
-            chains = [list(totals), *[self._start(frame) for _ in range(CHAINS - 1)]]
-            with b.loop(zero, done, wide, [v for chain in chains for v in chain]) as loop:
-                following: list[Value] = []
-                for k in range(CHAINS):
-                    frame.at[axis.name] = b.add(loop.index, b.const(k * width, I64))
-                    following += self._accumulate(frame, loop.carried[k * count : (k + 1) * count])
-                loop.next = following
-            parts = [loop.results[k * count : (k + 1) * count] for k in range(CHAINS)]
-            while len(parts) > 1:
-                parts = [
-                    [self._combine(r.kind, p, q) for r, p, q in zip(self.nest.reductions, x, y, strict=True)]
-                    for x, y in zip(parts[::2], parts[1::2], strict=True)
-                ]
-            totals = parts[0]
+
+            def run(start: Value, stop: Value, carry: list[Value]) -> list[Value]:
+                chains = [list(carry), *[self._start(frame) for _ in range(CHAINS - 1)]]
+                with b.loop(start, stop, wide, [v for chain in chains for v in chain]) as loop:
+                    following: list[Value] = []
+                    for k in range(CHAINS):
+                        frame.at[axis.name] = b.add(loop.index, b.const(k * width, I64))
+                        following += self._accumulate(frame, loop.carried[k * count : (k + 1) * count])
+                    loop.next = following
+                parts = [loop.results[k * count : (k + 1) * count] for k in range(CHAINS)]
+                while len(parts) > 1:
+                    parts = [self._combined(x, y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+                return parts[0]
+
+            totals = self._in_blocks(done, static, wide, frame, totals, run)
         totals = single(done, whole, totals)
         if static is None or static % width:
             rest = b.splat(b.sub(total, whole), width)
@@ -529,6 +541,11 @@ class _Work:
                 low, high = b.extract(value, 0), b.extract(value, 1)
             value = self._combine(kind, low, high)
         return value
+
+
+def _known(axis: Axis) -> int | None:
+    """The turns of a loop over an axis, where they are the same in every call."""
+    return None if isinstance(axis, Merged) else axis.extent
 
 
 def _memory_element(kind: str, element: str) -> str:

@@ -1,8 +1,8 @@
 """Matrix products: `C[i, j] = sum over t of A[i, t] B[t, j]`, tiled in registers, with an epilogue.
 
-Every entry of C is one chain of fused multiply-adds in ascending t, whatever the sizes, tiles and tails
-around it: a block of a product has the same bits as the product of the blocks. (`dots` asks for an
-exception.)
+Every entry of C is one chain of fused multiply-adds in ascending t, a deep one the sum of the chains of its
+blocks (`Caches.chain`), whatever the sizes, tiles and tails around it: a block of a product has the same bits
+as the product of the blocks. (`dots` asks for an exception.)
 
 A tile of C, some rows by a few vectors of columns, is held in registers while t runs; B gives vectors of
 neighbouring columns, A single entries that are broadcast. Panels of B and tiles of A are copied into scratch
@@ -107,15 +107,15 @@ class _Product(Ends):
 
             each(b, 0, self.n, CHUNK, some_columns)
         else:
-            if isinstance(k, int):  # parts of equal depth
-                most = -(-k // (-(-k // most) * 8)) * 8
-            self.deep(A, B, k, most, scratch)
+            self.deep(A, B, k, scratch)
 
     def deepest(self, A: Operand) -> int:
         """The steps after which sums are interrupted."""
-        if self.steps:
-            return self.steps
-        return self.caches.deep(self.size, A.column == 1, self.by_columns(A))
+        return min(self.steps, self.chain(A)) if self.steps else self.chain(A)
+
+    def chain(self, A: Operand) -> int:
+        """The steps of a block of t."""
+        return self.caches.chain(self.size, A.column == 1)
 
     def tall(self, A: Operand, k: Size, most: int) -> int:
         """Rows at a time, where their number comes at run time; few where sums wait in memory of our own, or
@@ -142,30 +142,58 @@ class _Product(Ends):
         inner.origin = (add(b, self.origin[0], i), add(b, self.origin[1], j))
         return inner
 
-    def deep(self, A: Operand, B: Operand, k: Size, most: int, scratch: Scratch) -> None:
-        """The product in parts of t; in between the sums are kept in memory."""
-        b, (rows, columns) = self.b, self.most
+    def deep(self, A: Operand, B: Operand, k: Size, scratch: Scratch) -> None:
+        """The product in blocks of t, whose sums are added, and these in parts where they are interrupted
+        earlier; in between the sums are kept in memory."""
+        b, (rows, columns), none = self.b, self.most, self.b.const(0, I64)
         assert rows is not None and columns is not None
+        length, most = self.chain(A), self.deepest(A)
+        several = not (isinstance(k, int) and k <= length)
+        reach = length if several else k
+        assert isinstance(reach, int)
+        most = -(-reach // (-(-reach // most) * 8)) * 8  # parts of equal depth
         self.plan(A, B, most, scratch)
+        pitch = columns + self.lanes
         if self.lent is None:
-            pitch = columns + self.lanes
             self.sums = Operand(scratch(rows * pitch), pitch, 1)
+        if several and most < length:
+            self.totals = Operand(scratch(rows * pitch), pitch, 1)
+
+        def parts_of(start: Value, depth: Value, opening: Value | None, closing: Value | None) -> None:
+            with b.loop(none, self.one_or_more(depth), most) as loop:
+                t, left = b.add(start, loop.index), b.sub(depth, loop.index)
+                last = b.icmp("sle", left, b.const(most, I64))
+                self.nest(
+                    Part(
+                        A.moved(b, self.kind, 0, t),
+                        B.moved(b, self.kind, t, 0),
+                        least(b, left, most),
+                        b.icmp("eq", loop.index, none),
+                        last,
+                        opening,
+                        closing,
+                        last if closing is None else b.and_(closing, last),
+                    )
+                )
+
         depth = value(b, k)
-        stop = depth  # a sum of no terms has an end too
-        if not isinstance(k, int):
-            one = b.const(1, I64)
-            stop = b.select(b.icmp("slt", depth, one), one, depth)
-        with b.loop(b.const(0, I64), stop, most) as loop:
-            t = loop.index
-            left = b.sub(depth, t)
-            here = Part(
-                A.moved(b, self.kind, 0, t),
-                B.moved(b, self.kind, t, 0),
-                least(b, left, most),
-                b.icmp("eq", t, b.const(0, I64)),
-                b.icmp("sle", left, b.const(most, I64)),
-            )
-            self.nest(here)
+        if not several:
+            parts_of(none, depth, None, None)
+            return
+        with b.loop(none, self.one_or_more(depth), length) as loop:
+            t, left = loop.index, b.sub(depth, loop.index)
+            here, opening = least(b, left, length), b.icmp("eq", t, none)
+            closing = b.icmp("sle", left, b.const(length, I64))
+            if most < length:
+                parts_of(t, value(b, here), opening, closing)
+            else:
+                moved = A.moved(b, self.kind, 0, t), B.moved(b, self.kind, t, 0)
+                self.nest(Part(*moved, here, None, None, opening, closing, closing))
+
+    def one_or_more(self, depth: Value) -> Value:
+        """The steps of a sum; one of no terms has an end too."""
+        one = self.b.const(1, I64)
+        return self.b.select(self.b.icmp("slt", depth, one), one, depth)
 
     def nest(self, part: Part) -> None:
         """Blocks of rows if there are many, panels, tiles."""
@@ -399,7 +427,7 @@ class _Product(Ends):
                 for piece in pieces:
                     if piece.first * self.size % LINE == 0:
                         self.fetch(add(b, i, r), add(b, j, piece.first))
-        if part.first is not None:
+        if part.final is not None:
             for ii, jj, piece, mask in places():  # sums that the next tile goes on with
                 b.prefetch(self.waiting(add(b, ii, rows), jj, piece, mask)[0].pointer)
         if self.narrow and left.column == 1 and self.room_a is None and not short:
@@ -431,58 +459,28 @@ class _Product(Ends):
                     loop.next = step(loop.carried)
                 state = loop.results
         sums = sums_of(state)
-        if part.last is None:
-            self.end(panel, i, j, places(), sums)
-            return
-        last, more, done = (b.label(name) for name in ("last", "more", "done"))
-        b.branch(part.last, last, more)
-        b.start(last)
-        self.end(panel, i, j, places(), sums)
-        b.jump(done)
-        b.start(more)
-        for place, acc in zip(places(), sums, strict=True):
-            self.put(place, narrow(b, acc, place[2].lanes))
-        b.jump(done)
-        b.start(done)
 
-    def copy_along(
-        self,
-        copying: Copying,
-        i: Size,
-        rows: int,
-        k: Size,
-        step: Callable[[list[Value]], list[Value]],
-        state: list[Value],
-    ) -> tuple[Value, list[Value]]:
-        """The first steps of a tile, which copy a step each of the next panel, then those that fetch a line
-        each of what the next tile copies: their number, and the state after them.
+        def either(condition: Value | None, then: Callable[[], None], sums: list[Value], total: bool) -> None:
+            """What comes at an end, or the sums into memory."""
+            if condition is None:
+                then()
+                return
+            last, more, done = (b.label(name) for name in ("last", "more", "done"))
+            b.branch(condition, last, more)
+            b.start(last)
+            then()
+            b.jump(done)
+            b.start(more)
+            for place, acc in zip(places(), sums, strict=True):
+                self.put(place, narrow(b, acc, place[2].lanes), total)
+            b.jump(done)
+            b.start(done)
 
-        Both take units and places in the registers that the multiply-adds leave free.
-        """
-        b, kind, source, width = self.b, self.kind, copying.source, copying.width
-        none, one = b.const(0, I64), b.const(1, I64)
-        first, then = copying.first(i), copying.first(add(b, i, rows))
-        count = b.sub(then, first)
-        here = source.moved(b, kind, first, 0).pointer
-        target = at(b, copying.target, multiply(b, first, width), kind)
-        with b.loop(none, count, 1, carry=[*state, here, target]) as loop:
-            *inner, here, target = loop.carried
-            for lane in range(0, width, self.lanes):
-                b.store(b.load(at(b, here, lane, kind), self.wide), at(b, target, lane, kind))
-            places = [at(b, here, source.row, kind), at(b, target, width, kind)]
-            loop.next = [*step(inner), *places]
-        *state, here, _ = loop.results
-        lines = width * self.size // LINE  # the line before is the last one of the panel at hand
-        down = b.sub(value(b, multiply(b, source.row, self.size)), b.const((lines - 1) * LINE, I64))
-        stop = least(b, b.add(count, b.mul(count, b.const(lines, I64))), k)
-        here = b.element(here, LINE - 1, I8)
-        with b.loop(count, value(b, stop), 1, carry=[*state, here, none]) as loop:
-            *inner, here, line = loop.carried
-            b.prefetch(here, 2)
-            last = b.icmp("eq", line, b.const(lines - 1, I64))
-            here = b.element(here, b.select(last, down, b.const(LINE, I64)), I8)
-            loop.next = [*step(inner), here, b.select(last, none, b.add(line, one))]
-        return value(b, stop), loop.results[:-2]
+        def of_block() -> None:
+            total = sums if part.opening is None else self.joined(part, places(), sums)
+            either(part.closing, lambda: self.end(panel, i, j, places(), total), total, True)
+
+        either(part.last, of_block, sums, False)
 
     def end(self, panel: Panel, i: Size, j: Size, places: list[Place], sums: list[Value]) -> None:
         """Hand the finished entries of a tile to the caller."""
@@ -535,7 +533,7 @@ def emit_matmul(
     `scratch(count)` gives room for `count` elements (a number, whatever comes at run time), best aligned to
     64 bytes; it may be called in a loop. C may overlap neither A nor B.
 
-    A deep product (`Caches.deep`) keeps its sums in memory in between: in that of `sums`, a
+    A deep product (`Caches.chain`) keeps its sums in memory in between: in that of `sums`, a
     matrix of the shape of C that the epilogue may overwrite at the same entry, or else in scratch memory.
     `hint(b, i, j)` is called before the sums of a tile for an entry of each line of the cache.
 

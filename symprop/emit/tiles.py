@@ -46,13 +46,19 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The factors of a stretch of t, and which part of the whole it is."""
+    """The factors of a stretch of t, and which part of the whole it is.
+
+    Sums are chains over a block of t, and the sums of blocks are added.
+    """
 
     A: Operand
     B: Operand
     k: Size
-    first: Value | None = None  # whether the sums begin here; None: they begin and end here
+    first: Value | None = None  # whether the chains of a block begin here; None: they begin and end here
     last: Value | None = None  # whether they end here
+    opening: Value | None = None  # whether this block is the first; None: it is the only one
+    closing: Value | None = None  # whether it is the last
+    final: Value | None = None  # whether nothing comes behind this part; None: it is the only one
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,12 +125,12 @@ def test_some_sizes_at_run_time(free: str, kind: str) -> None:
 def test_large(m: int, n: int, k: int, kind: str) -> None:
     """Blocks of rows, copied panels and tiles whose rows would collide in the cache, interrupted sums."""
     rng = np.random.default_rng(9)
-    a = lay(rng.standard_normal((m, k)), "columns" if kind[0] == "t" else "rows")
-    b = lay(rng.standard_normal((k, n)), "columns" if kind[1] == "t" else "rows")
+    layouts = ["columns" if letter == "t" else "rows" for letter in kind]
+    a, b = lay(rng.standard_normal((m, k)), layouts[0]), lay(rng.standard_normal((k, n)), layouts[1])
     c, corner = np.zeros((m, n)), np.zeros((13, 9))
     compiled(known(Problem("double"), a, b, c, STATIC))(a, b, c)
     check(a, b, c)
-    compiled(Problem("double", cc=1))(a[-13:], b[:, -9:], corner)
+    compiled(unit_strides(np.float64, *layouts, "rows"))(a[-13:], b[:, -9:], corner)
     assert (corner == c[-13:, -9:]).all()
 
 
@@ -191,7 +191,7 @@ def test_panels_copied_while_others_are_computed(rows: int, k: int, dtype: Any) 
     check(a, b, c)
     assert (around[:16] == 77).all() and (around[-16:] == 77).all()
     last, part = np.ascontiguousarray(a[-13:]), np.zeros((min(rows, 13), n), dtype)
-    compiled(Problem(ELEMENTS[np.dtype(dtype)], cc=1))(last, b, part)
+    compiled(unit_strides(dtype, "rows", "rows", "rows"))(last, b, part)
     assert np.array_equal(part, c[-13:])
 
 

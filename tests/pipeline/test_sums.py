@@ -3,9 +3,9 @@
 The bound is the classical one of blocked summation (Higham, Accuracy and Stability of Numerical Algorithms,
 4.2): |error| <= gamma(d) * (the sum of the sizes of the terms), gamma(d) = d u/(1 - d u), where d is the
 length of the longest chain of additions that one term goes through, and one more for the product. Chains hold
-blocks of at most 1024 terms in lanes, then one addition for each block, then the tree over the lanes: for n
-terms d = min(n, 1024) + ceil(n/512) + 16 bounds every order that the compiler chooses, far below n for long
-sums.
+blocks of at most 1024 terms, in lanes or of an entry of a product, then one addition for each block, then the
+tree over the lanes: for n terms d = min(n, 1024) + ceil(n/512) + 16 bounds every order that the compiler
+chooses, far below n for long sums.
 """
 
 from __future__ import annotations
@@ -104,6 +104,41 @@ def test_the_bound_is_tighter_than_that_of_a_plain_loop():
     x = sp.Symbol("x")
     f = symprop.compile(x, args=[x], batch=[x], reduce="sum", dtype="float32")
     assert abs(Fraction(float(f(np.full(count, np.float32(0.1))))) - count * term) <= allowed
+
+
+def test_the_error_does_not_grow_with_the_depth():
+    """One chain over 20,000 equal numbers is 2e-4 off in single precision, one over a million 1%."""
+    v, w = (sp.MatrixSymbol(name, 20000, 1) for name in "vw")
+    A, B = (sp.MatrixSymbol(name, 20000, 40) for name in "AB")
+    C = sp.MatrixSymbol("C", 40, 20000)
+    i = sp.Symbol("i", integer=True)
+    for expression, left, right in (
+        (symprop.scalar(v.T * w), v, w),
+        (A.T * v, A, v),
+        (C * v, C, v),
+        (C * A, C, A),
+        (A.T * B, A, B),
+        (v.T * A, v, A),
+        (sp.Sum(A[k, i] * C[i, k], (k, 0, 19999), (i, 0, 39)), A, C),
+    ):
+        f = symprop.compile(expression, args=[left, right], dtype="float32")
+        found = f(np.full(left.shape, np.float32(0.1)), np.ones(right.shape, np.float32))
+        count = 20000 * (40 if isinstance(expression, sp.Sum) else 1)
+        np.testing.assert_allclose(found, float(np.float32(0.1)) * count, rtol=3e-5)
+    many = sp.MatrixSymbol("m", 3_000_000, 1)
+    f = symprop.compile(sp.Sum(many[k, 0], (k, 0, 2_999_999)), args=[many], dtype="float32")
+    np.testing.assert_allclose(f(np.full(3_000_000, np.float32(0.1))), 3e5, rtol=3e-5)
+
+
+def test_the_gradient_of_a_matrix_over_many_samples_is_summed_in_blocks():
+    W, x, t = sp.MatrixSymbol("W", 64, 128), sp.MatrixSymbol("x", 128, 1), sp.MatrixSymbol("t", 64, 1)
+    f = symprop.compile(
+        symprop.scalar(t.T * W * x), args=[W, x, t], batch=[x, t], reduce="sum", wrt=W, dtype="float32"
+    )
+    for count in (0, 1, 513, 1025, 20000):
+        xs, ts = np.full((count, 128), np.float32(0.1)), np.ones((count, 64), np.float32)
+        gradient = f.grad(np.ones((64, 128), np.float32), xs, ts)
+        np.testing.assert_allclose(gradient, float(np.float32(0.1)) * count, rtol=1e-5)
 
 
 def test_the_error_does_not_grow_with_the_number_of_blocks():
