@@ -389,6 +389,11 @@ def _comparison(node: Node, sweep: Sweep) -> bool | None:
     if node.op == "not":
         inner = _comparison(node.args[0], sweep)
         return None if inner is None else not inner
+    if node.op in ("and", "or"):  # 2 == 0 and x > 0, as the slope of 2**x has
+        sides = [_comparison(a, sweep) for a in node.args]
+        if (node.op == "or") in sides:
+            return node.op == "or"
+        return None if None in sides else node.op == "and"
     if node.op not in ("less", "less_equal", "equal", "not_equal"):
         return None
     a, b = (sweep.context.number(x) for x in node.args)

@@ -69,7 +69,12 @@ class _TooLongError(Exception):
 def sum_of_exponential_quotients(node: Node, sweep: Sweep) -> Node | None:
     """The sum over a common denominator where terms vanish from its numerator, or None."""
     context = sweep.context
-    if not 2 <= len(node.args) <= LONGEST or not _is_divided(node, context):
+    if not 2 <= len(node.args) <= LONGEST:
+        return None
+    if (made := _with_common_factor(node, context)) is not None:
+        sweep.fire("common factor of exponentials")
+        return made
+    if not _is_divided(node, context):
         return None
     for opened in (False, True):
         try:
@@ -80,6 +85,28 @@ def sum_of_exponential_quotients(node: Node, sweep: Sweep) -> Node | None:
             sweep.fire("exponentials over a common denominator")
             return context.table.broadcast(made, node.shape)
     return None
+
+
+def _with_common_factor(node: Node, context: Context) -> Node | None:
+    """`c*exp(x) + 2*c*exp(2*x) --> c*(exp(x) + 2*exp(2*x))`: then it is a sum of known numbers."""
+    if node.shape or len(arguments_of(node, context)) != 1:
+        return None
+    readings = [read(a, context) for a in node.args]
+    common: frozenset[tuple[int, Number]] | None = None
+    for reading in readings:
+        if reading.clashes or "exp" not in reading.operations:
+            return None
+        others = frozenset([(s, e) for s, (b, e) in reading.powers.items() if b.op != "exp" and e])
+        if not others or common not in (None, others):
+            return None
+        common = others
+    t, first = context.table, readings[0].powers
+    terms = []
+    for reading in readings:
+        powers = [t.pow(b, context.constant(e)) for b, e in reading.powers.values() if b.op == "exp"]
+        terms.append(t.mul(context.constant(reading.number), *powers))
+    factors = [t.pow(first[s][0], context.constant(e)) for s, e in sorted(common or ())]
+    return t.mul(*factors, t.add(*terms))
 
 
 def _is_divided(total: Node, context: Context, depth: int = DEEPEST) -> bool:

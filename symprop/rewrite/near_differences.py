@@ -19,6 +19,7 @@ from fractions import Fraction
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep, magnitude
+from symprop.rewrite.rational import argument_of
 from symprop.rewrite.rules.exponentials import difference_of, have_common_terms
 
 __all__ = ["FUNCTIONS", "difference_of_near", "log_of_ratio", "one_less_ratio"]
@@ -59,7 +60,7 @@ def difference_of_near(node: Node, sweep: Sweep) -> Node | None:
         for j in range(i + 1, len(terms)) if found else ():
             other, others = terms[j]
             for first, rest in found if number == -other else ():
-                second = next((g for g, r in others if r == rest and _is_like(first, g)), None)
+                second = next((g for g, r in others if r == rest and _is_like(first, g, context)), None)
                 made = None if second is None else _apart(first, second, context)
                 if made is None:
                     continue
@@ -92,11 +93,19 @@ def _function(f: Node, context: Context) -> _Function:
     return _Function(f, f.op, f.args[0], f.args[1] if f.op == "pow" else None)
 
 
-def _is_like(first: _Function, second: _Function) -> bool:
+def _is_like(first: _Function, second: _Function, context: Context) -> bool:
     """True for the same function at two arguments, and for a power and one."""
-    if first.op != second.op or first.x.shape != second.x.shape:
+    if first.op != second.op or first.x.shape != second.x.shape or _is_rational(first, second, context):
         return False
     return first.exponent is second.exponent or None in (first.exponent, second.exponent)
+
+
+def _is_rational(first: _Function, second: _Function, context: Context) -> bool:
+    """True for exponentials of multiples of one value: `rational`."""
+    if first.op != "exp":
+        return False
+    one, other = (argument_of(f.x, context) for f in (first, second))
+    return one is not None and other is not None and one[0] is other[0]
 
 
 def _apart(first: _Function, second: _Function, context: Context) -> Node | None:

@@ -70,8 +70,8 @@ def argument_of(x: Node, context: Context) -> tuple[Argument, Number] | None:
     if inner is None or inner.op != "add":
         if inner is not None and inner.op == "constant":
             return None
-        key = tuple(f.serial for f in factors)
-        return _interned(key, ((1, tuple(factors)),), context), number
+        own, serials = _opened(factors, context)  # a product with other uses stands in a product
+        return _interned(serials, ((1, tuple(factors)),), context, own), number * own
     terms: list[tuple[Number, tuple[Node, ...]]] = []
     for term in inner.args:
         value = context.number(term)
@@ -94,10 +94,30 @@ def _greatest(numbers: Sequence[Number]) -> Fraction:
     return Fraction(gcd(*[s.numerator * (below // s.denominator) for s in numbers]), below)
 
 
-def _interned(key: Key, terms: tuple[tuple[Number, tuple[Node, ...]], ...], context: Context) -> Argument:
+def _opened(factors: Sequence[Node], context: Context) -> tuple[Number, Key]:
+    """The number and the factors, by serial number, of a product with the products in it opened."""
+    number: Number = 1
+    serials: list[int] = []
+    todo = list(factors)
+    while todo:
+        factor = todo.pop()
+        if factor.op == "mul" and len(todo) + len(serials) < LONGEST:
+            own, inner = context.split(factor)
+            number *= own
+            todo.extend(inner)
+        else:
+            serials.append(factor.serial)
+    return number, tuple(sorted(serials))
+
+
+def _interned(
+    key: Key, terms: tuple[tuple[Number, tuple[Node, ...]], ...], context: Context, own: Number = 1
+) -> Argument:
+    """One object for each key; `own` is a number that is in the terms, but not in the key."""
     arguments: dict[Key, Argument] = context.memo.setdefault(("arguments", 0), {})
     if key not in arguments:
-        arguments[key] = Argument(key, terms)
+        made = terms if own == 1 else tuple((c / Fraction(own), f) for c, f in terms)
+        arguments[key] = Argument(key, made)
     return arguments[key]
 
 

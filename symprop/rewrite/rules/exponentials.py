@@ -214,8 +214,8 @@ def has_weights(total: Node, context: Context) -> bool:
 
 def _have_weights(total: Node, context: Context) -> bool:
     found = _powers(total, context)
-    if found is None or all(p.scale == 1 and p.factor is None for p in found):
-        return found is not None
+    if found is None:
+        return False
     return len({context.split(p.raw)[1] for p in found if p.raw.op != "constant"}) > 1
 
 
