@@ -38,14 +38,15 @@ def density_over_distribution(f: Factors) -> bool:
         if cdf.op == "erfc":
             x = _normal_argument(x, context)
         for density, o in f.of("exp"):
-            many = _densities(density.args[0], x, context) if o == 1 else 0
-            if not many:
+            each = _densities(density.args[0], x, context) if isinstance(o, int) and o > 0 else 0
+            if not each:
                 continue
-            count = min(-e, many)
+            assert isinstance(o, int)
+            count = min(-e, each * o)
             f.change(cdf, count)
-            f.change(density, -1)
-            if many > count:
-                f.change(f.make("exp", density.args[0], Fraction(many - count, many)), 1)
+            f.change(density, -o)
+            if each * o > count:
+                f.change(f.make("exp", density.args[0], Fraction(each * o - count, each)), 1)
             f.change(over_distribution(x, context), count)
             if cdf.op == "erfc":  # which is twice the distribution function
                 f.number = f.number * Fraction(1, 2**count)
@@ -63,21 +64,23 @@ def scaled_tail(f: Factors) -> bool:
     context, t = f.context, f.table
     for tail, e in f.of("erfc"):
         x = tail.args[0]
-        if e != 1:
+        if e != 1 or x.op in ("minimum", "maximum"):  # which is what is made here
             continue
         y = _normal_argument(x, context)
         for power, o in f.of("exp"):
             if o != 1 or not is_density_exponent(context.negate(power.args[0]), y, context):
                 continue
             zero = context.constant(0)
-            far = t.make("maximum", (x, zero))
-            ratio = mills(t.mul(t.constant(sp.sqrt(2)), far), context)
+            far = context.negate(t.make("minimum", (y, zero)))
+            ratio = mills(far, context)
             scaled = t.mul(t.constant(sp.sqrt(2 / sp.pi)), ratio)
             low = t.make("minimum", (x, zero))
             square = t.make("pow", (low, context.constant(2)))
             near = t.make("mul", (t.make("exp", (square,)), t.make("erfc", (low,))))
             f.change(tail, -1)
             f.change(power, -1)
-            f.change(t.make("select", (t.make("less", (zero, x)), scaled, near)), 1)
+            made = t.make("select", (t.make("less", (zero, x)), scaled, near))
+            context.memo["scaled erfc", made.serial] = x
+            f.change(made, 1)
             return True
     return False

@@ -10,7 +10,7 @@ from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.exponential_sums import sum_of_exponential_quotients
 from symprop.rewrite.factoring import FACTORS, factored
 from symprop.rewrite.growth import power_of_growing, product_by_growth
-from symprop.rewrite.hazard import slope_and_argument
+from symprop.rewrite.hazard import scaled_tail_and_argument, slope_and_argument
 from symprop.rewrite.leading import LEADING
 from symprop.rewrite.log_sums import log_of_entry, log_sum_less_exponent
 from symprop.rewrite.matching import LONGEST, Rule, candidates
@@ -258,6 +258,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", log_sum_less_exponent, _POWERS | {"reduce_max", "maximum", "add"}, frozenset({"exp"})),
     ("add", softplus_and_argument, frozenset({"mul", "softplus"}), frozenset({"exp", "softplus"})),
     ("add", slope_and_argument, _POWERS, frozenset({"normal_cdf", "erf", "erfc"})),
+    ("add", scaled_tail_and_argument, _POWERS, frozenset({"erfc"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),
     ("add", difference_in_tail, frozenset({"mul"}) | LIMITED, LIMITED),

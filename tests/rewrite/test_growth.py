@@ -85,7 +85,9 @@ def errors(expression, swept, others, points=FAR):
     for far in points:
         at = {**others, swept: far}
         truth = exact(wanted, symbols, at)
-        moved = [exact(wanted, symbols, {**at, s: mp.mpf(at[s]) * (1 + mp.mpf(2) ** -53)}) for s in symbols]
+        with mp.workdps(40):
+            near = [{**at, s: mp.mpf(at[s]) * (1 + mp.mpf(2) ** -53)} for s in symbols]
+        moved = [exact(wanted, symbols, p) for p in near]
         value, grads = f.value_and_grad(*[at[s] for s in symbols])
         found = [value, *grads, *g.value_and_grad(*[at[s] for s in symbols])[1]]
         for n, now in enumerate(found):

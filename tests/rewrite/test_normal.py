@@ -59,3 +59,35 @@ def test_other_sums_of_slopes_stay():
         assert "slope of a log-probability and its argument" not in f.report.fired
     f = symprop.compile(x * slope + slope**2, args=[x, y], wrt=[])
     assert "slope of a log-probability and its argument" in f.report.fired
+
+
+@pytest.mark.parametrize(
+    ("formula", "name"),
+    [
+        (sp.exp(x**2) * sp.erfc(x), "scaled erfc"),
+        (sp.exp(x**2) * sp.erfc(x), "slope of a scaled erfc"),
+        (sp.exp(-(x**2)) / sp.erfc(x), "slope of a log-probability and its argument"),
+    ],
+)
+def test_slopes_of_scaled_tails(formula, name):
+    """The slopes are numbers where the parts overflow or vanish; each step is taken once."""
+    f = symprop.compile(formula, args=[x], batch=[x], wrt=[x])
+    assert f.report.fired[name] == 1
+    points = np.array([-5.0, -0.3, 0.3, 2.5, 30.0, 800.0, 1e4])
+    value, (slope,) = f.value_and_grad(points)
+    with mp.workdps(60):
+        for at, v, s in zip(points, value, slope, strict=True):
+            at = mp.mpf(float(at))
+            power, tail = mp.exp(at**2), mp.erfc(at)
+            scaled = power * tail
+            exact, rate = scaled, 2 * at * scaled - 2 / mp.sqrt(mp.pi)
+            if formula.is_Mul and formula.has(1 / sp.erfc(x)):
+                exact, rate = 1 / scaled, -rate / scaled**2
+            assert abs(v - exact) <= 2e-15 * (1 + at**2 * (at < 0)) * abs(exact)
+            assert abs(s - rate) <= 4e-15 * (1 + at**2 * (at < 0)) * abs(rate)
+
+
+def test_slopes_of_other_products_with_erfc_stay():
+    for formula in (sp.exp(x**2) * sp.erfc(2 * x), 3 * x * sp.exp(x**2) * sp.erfc(x) - 2):
+        fired = symprop.compile(formula, args=[x], wrt=[]).report.fired
+        assert "slope of a scaled erfc" not in fired

@@ -34,7 +34,8 @@ Seventeen kinds of formulas are no rows of a table:
   logarithm needs is computed, `log((a*exp(z))[y]) --> z[y] + log(a[y])`.
 - `b**x`, b a positive number, is `exp(log(b)*x)` where it is used several times.
 - The second derivative of a logarithm of the normal distribution, `x*h + h**2` with h the density over it, is
-  `h*(x + h)`, the sum from a polynomial for the Mills ratio in the tail.
+  `h*(x + h)`, the sum from a polynomial for the Mills ratio in the tail; so is the slope of
+  `F = exp(x**2)*erfc(x)`, `2*x*F - 2/sqrt(pi)`.
 - Differences of one limited function at two values, the probabilities of ordered logit and probit models,
   agree where both values are in one tail. With d = a - b, `sigmoid(a) - sigmoid(b)` is
   `sigmoid(max(a, b))*sigmoid(-min(a, b))*(1 - exp(-abs(d)))` with the sign of d, `tanh(a) - tanh(b)` twice

@@ -14,7 +14,7 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number
 from symprop.rewrite.matching import Bindings, Rule
 
-__all__ = ["NORMAL", "gap_of_slope", "is_density_exponent", "mills", "over_distribution"]
+__all__ = ["NORMAL", "gap_of_slope", "gap_of_tail", "is_density_exponent", "mills", "over_distribution"]
 
 # (t + 5)*M(t) as a polynomial in (t - 5)/(t + 5): tests/tools/fit_mills.py
 MILLS = (
@@ -159,7 +159,12 @@ def gap_of_slope(x: Node, context: Context) -> Node:
     t, zero = context.table, context.constant(0)
     far = context.negate(t.make("minimum", (x, zero)))
     above = t.make("div", (over_distribution(x, context), t.constant(sp.sqrt(2 * sp.pi))))
-    return t.make("select", (t.make("less", (x, zero)), _fitted(GAP, far, context), t.add(x, above)))
+    return t.make("select", (t.make("less", (x, zero)), gap_of_tail(far, context), t.add(x, above)))
+
+
+def gap_of_tail(t: Node, context: Context) -> Node:
+    """1/M(t) - t for t >= 0."""
+    return _fitted(GAP, t, context)
 
 
 def _log_erfc(bound: Bindings, context: Context) -> Node:
