@@ -16,6 +16,7 @@ from sympy.core.function import AppliedUndef
 from symprop.declare import matrices, refusals, scalars, sums
 from symprop.declare.entries import Entries
 from symprop.declare.forms import brief
+from symprop.declare.twins import Twins
 from symprop.errors import ShapeError, UnsupportedExpressionError
 from symprop.functions.user import UserFunction
 from symprop.graph import OPERATIONS, Node, NodeTable, topological
@@ -66,6 +67,8 @@ class Intake:
         self.loops: Mapping[sp.Basic, sums.Loop] = {}  # what the indices of sums around this body stand for
         self.stands_in: dict[int, tuple[Any, Node]] = {}  # for parts of it that those indices occur in
         self.entries = Entries(table)
+        self.transposes = False  # True where one was written
+        self.twins = Twins(table)
         self._numeric: dict[int, int] = {}  # depth of each expression without symbols, by identity
 
     def node(self, expression: Any) -> Node:
@@ -101,6 +104,12 @@ class Intake:
             memo[key] = (current, self._build(current, rule, taken))
             todo.pop()
         return memo[id(root)][1]
+
+    def target(self, expression: Any) -> Node:
+        """The node of a whole expression: what it has twice, once as the transpose, is one value."""
+        first = len(self.table.nodes)
+        node = self.node(expression)
+        return self.twins.shared(node, first) if self.transposes else node
 
     def scoped(self, names: MutableMapping[sp.Basic, Node]) -> Intake:
         """An intake for the body of a function whose arguments stand for nodes; its inputs count as used

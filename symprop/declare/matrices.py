@@ -271,6 +271,7 @@ def _by_entries(intake: Intake, expression: Any, *values: Node) -> Node:
 def _transpose(intake: Intake, expression: Any, a: Node) -> Node:
     """The transpose; that of a named matrix is the view of its value, not its formula written anew."""
     t, matrix = intake.table, _matrix(expression, a)
+    intake.transposes = True
     named = isinstance(expression.args[0], sp.MatrixSymbol) and matrix.args and matrix.op != "transpose"
     if named and matrix.shape != (1, 1) and not t.is_symmetric(matrix) and matrix.op != "inverse":
         return t.make("transpose", (matrix,), ((1, 0),))

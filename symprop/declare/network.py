@@ -69,7 +69,7 @@ class Graph:
         seen = 0
         for k, (symbol, expression) in enumerate(pairs):
             try:
-                node = intake.node(expression)
+                node = intake.target(expression)
             except (ShapeError, UnsupportedExpressionError) as error:
                 raise type(error)(f"the equation of {symbol}: {error}") from None
             early = [s for s in intake.arrivals[seen:] if s in defined]
@@ -77,7 +77,8 @@ class Graph:
                 raise ordering.explain(pairs, k, early)
             seen = len(intake.arrivals)
             names[symbol] = _fitted(table, symbol, node, expression)
-        self._set(table, [(symbol, names[symbol]) for symbol, _ in pairs], intake.used, outputs)
+        named = [(symbol, names[symbol]) for symbol, _ in pairs]
+        self._set(*_in_use(intake, named), outputs)
         _check_one_name_each([*names, *intake.used, *self.dimensions])
         self._given: tuple[Pair, ...] | None = tuple(pairs)
 
@@ -304,6 +305,20 @@ class Graph:
         self._given = state.get("given")
 
 
+def _in_use(
+    intake: Intake, named: list[tuple[sp.Basic, Node]]
+) -> tuple[NodeTable, list[tuple[sp.Basic, Node]], Mapping[sp.Basic, Node]]:
+    """Table, named nodes and inputs; in a table of their own where terms have become transposes of others:
+    whoever looks for the transpose of a term would find what they were.
+    """
+    if not intake.twins.found:
+        return intake.table, named, intake.used
+    table = NodeTable()
+    made = _copied(table, [*(node for _, node in named), *intake.used.values()])
+    inputs = {symbol: made[node.serial] for symbol, node in intake.used.items()}
+    return table, [(symbol, made[node.serial]) for symbol, node in named], inputs
+
+
 def _copied(table: NodeTable, roots: Sequence[Node], ties: str | None = None) -> dict[int, Node]:
     """The nodes in another table, by their serial numbers here."""
     made: dict[int, Node] = {}
@@ -460,7 +475,7 @@ def as_graph(target: Any, *, ties: str = "first") -> Graph:
             )
     table = NodeTable()
     intake = Intake(table, {}, ties=ties)
-    nodes = [intake.node(e) for e in listed]
+    nodes = [intake.target(e) for e in listed]
     sizes = dimension_symbols(nodes)
     taken = {_name(s) for s in [*intake.used, *sizes]}
     pairs, named = [], []
@@ -475,6 +490,6 @@ def as_graph(target: Any, *, ties: str = "first") -> Graph:
         pairs.append((symbol, expression))
     _check_one_name_each([*dict(named), *intake.used, *sizes])
     graph = Graph.__new__(Graph)
-    graph._set(table, named, intake.used, [symbol for symbol, _ in named])
+    graph._set(*_in_use(intake, named), [symbol for symbol, _ in named])
     graph._given = tuple(pairs)
     return graph

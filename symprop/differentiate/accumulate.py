@@ -185,6 +185,8 @@ def total(table: NodeTable, node: Node) -> Node:
         elif node.op == "mul" and any(not a.shape for a in node.args):
             factors.extend(a for a in node.args if not a.shape)
             node = table.mul(*[a for a in node.args if a.shape])
+        elif node.op == "mul" and len(node.args) == 2 and any(_is_identity(a) for a in node.args):
+            node = table.trace(node.args[1] if _is_identity(node.args[0]) else node.args[0])
         elif len(node.shape) == 2 and node.shape[0] == 1 != node.shape[1] and node.op == "mul":
             column = table.transpose(node, free=True)  # rows and columns as one form
             node = table.sum(node if column.op == "transpose" else column)
@@ -195,6 +197,10 @@ def total(table: NodeTable, node: Node) -> Node:
         zero = table.constant(0)
         result = table.select(condition, *((result, zero) if taken else (zero, result)))
     return result
+
+
+def _is_identity(node: Node) -> bool:
+    return node.op == "eye" and node.shape[0] == node.shape[1]
 
 
 def fit(table: NodeTable, contribution: Node, shape: Shape) -> Node:

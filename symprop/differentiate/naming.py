@@ -110,7 +110,13 @@ def _shared(roots: Sequence[Node], named: Mapping[int, sp.Basic]) -> list[Node]:
             passed = 1
         for arg in node.args:
             uses[arg.serial] = uses.get(arg.serial, 0) + passed
-    return result
+    found = {node.serial for node in result}
+    return [node for node in result if not (_is_multiple(node) and node.args[1].serial in found)]
+
+
+def _is_multiple(node: Node) -> bool:
+    """True for a number times something."""
+    return node.op == "mul" and len(node.args) == 2 and node.args[0].op == "constant"
 
 
 def _worth_a_name(node: Node, named: Mapping[int, sp.Basic]) -> bool:
@@ -118,7 +124,7 @@ def _worth_a_name(node: Node, named: Mapping[int, sp.Basic]) -> bool:
         return False
     if node.op == "pow" and node.args[0].kind == "integer" and constant_value(node.args[1]) is not None:
         return False  # 1/n
-    if node.op == "mul" and len(node.args) == 2 and node.args[0].op == "constant":
+    if _is_multiple(node):
         factor = node.args[1]  # a multiple of something short
         return not (factor.serial in named or factor.op in _WRITTEN_OUT)
     return any(constant_value(a) is None for a in node.args)

@@ -202,6 +202,11 @@ class _Reader:
             return self.table.transpose(node)
         if node.op == "inverse" and node.args[0].op == "transpose":
             return self.table.make("inverse", node.args[0].args)
+        if node.op == "inverse":  # in the form that the user has written
+            inner = self.table.find("transpose", node.args, ((1, 0),))
+            other = None if inner is None else self.table.find("inverse", (inner,))
+            if other is not None and other.serial in self.given:
+                return other
         found = existing(self.table, node) if node.op == "add" else None
         return self.table.make("transpose", (node,), ((1, 0),)) if found is None else found
 

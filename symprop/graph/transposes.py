@@ -12,7 +12,7 @@ from symprop.graph.operations import OPERATIONS
 if TYPE_CHECKING:
     from symprop.graph.nodes import Node, NodeTable
 
-__all__ = ["Turns", "existing", "turned", "written_out"]
+__all__ = ["Turns", "existing", "transposes_in", "turned", "written_out"]
 
 _SMALL = 16  # operations of a term whose transpose is looked for
 _MOST = 1000  # transposes in a term written out; beyond it a term stays as it is
@@ -53,18 +53,22 @@ def turned(table: NodeTable, node: Node, known: Turns, free: bool) -> Node | Non
 def existing(table: NodeTable, root: Node) -> Node | None:
     """The transpose with the transposes inside where the table holds it; looked for in small terms."""
     done: dict[int, Node] = {}
+    found: Node | None
     todo, steps = [root], 0
     while todo:
         node = todo[-1]
         steps += 1
         if steps > 4 * _SMALL:
             return None
-        missing = [a for a in node.args if a.serial not in done] if _is_inner(node) else []
+        repeated = node.op == "broadcast" and len(node.shape) == 2
+        missing = [a for a in node.args if a.serial not in done] if _is_inner(node) or repeated else []
         if missing:
             todo.extend(missing)
             continue
         todo.pop()
-        if not _is_inner(node):
+        if repeated:
+            found = table.find("broadcast", (done[node.args[0].serial],), (node.shape[::-1],))
+        elif not _is_inner(node):
             scalar = len(node.shape) != 2
             found = (
                 node if scalar else written_out(table, node) or table.find("transpose", (node,), ((1, 0),))
@@ -78,6 +82,13 @@ def existing(table: NodeTable, root: Node) -> Node | None:
             return None
         done[node.serial] = found
     return done[root.serial]
+
+
+def transposes_in(table: NodeTable, node: Node) -> int:
+    """How many transposes are written in a term."""
+    known: Turns = {}
+    _count(table, node, known)
+    return known[node.serial][0]
 
 
 def written_out(table: NodeTable, node: Node) -> Node | None:
