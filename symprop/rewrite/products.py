@@ -25,6 +25,7 @@ from symprop.rewrite.sigmoid_products import (
     quotient_of_sigmoid,
     slope_of_sigmoid,
 )
+from symprop.rewrite.tail_differences import slope_over_difference
 from symprop.rewrite.weights import weights, weights_in_a_sum
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "Factors", "ProductRule", "Reading"]
@@ -320,6 +321,15 @@ PRODUCTS: tuple[ProductRule, ...] = (
         "one operation; terms with abs(x) cancel then",
         _signs,
         frozenset({"sign"}),
+    ),
+    ProductRule(
+        "slope over a difference of sigmoids",
+        "sigmoid_prime(a)*(sigmoid(a) - sigmoid(b))**-1",
+        "sigmoid(abs(a))/(sigmoid(abs(b))*(1 - exp(b - a)))*where(b > 0, exp(b - a), exp(-max(a, 0))) for "
+        "a > b, also of b, of tanh, and in a sum",
+        "zero over zero where both are beyond 745 on one side",
+        slope_over_difference,
+        frozenset({"mul"}),
     ),
     ProductRule(
         "sigmoid from its quotient",

@@ -9,17 +9,47 @@ ordered probit. With d = a - b, exact where terms of both are the same,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import sympy as sp
 
-from symprop.graph import Node
-from symprop.rewrite.context import Context, Number, Sweep
+from symprop.graph import Node, NodeTable
+from symprop.rewrite.context import Context, Number, Sweep, magnitude
 from symprop.rewrite.gamma_ratios import digamma_apart, loggamma_apart
 from symprop.rewrite.rules.exponentials import difference_of
 from symprop.rewrite.rules.logarithms import half_root
 
-__all__ = ["LIMITED", "difference_in_tail"]
+if TYPE_CHECKING:
+    from symprop.rewrite.products import Factors
+
+__all__ = ["LIMITED", "difference_in_tail", "slope_over_difference"]
+
+LONGEST = 32  # terms of a sum of slopes
+_SLOPES = {1: ("sigmoid_prime", 1), 2: ("tanh_prime", 4)}  # by scale: the slope, and what sigmoids it is
 
 LIMITED = frozenset({"sigmoid", "tanh", "normal_cdf", "erf", "loggamma", "digamma"})
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """sigmoid(scale*a) - sigmoid(scale*b) as sigmoid(scale*top)*lower times a gap, 1 - exp(size); a is
+    the top where the condition holds, or as `first` says."""
+
+    a: Node
+    b: Node
+    scale: int
+    size: Node
+    first: bool
+    ahead: Node | None
+    upper: Node
+    lower: Node
+
+    def select(self, yes: Node, no: Node, table: NodeTable) -> Node:
+        """One or the other, where a is the top or not."""
+        if self.ahead is None:
+            return yes if self.first else no
+        return table.select(self.ahead, yes, no, yes.shape)
 
 
 def difference_in_tail(node: Node, sweep: Sweep) -> Node | None:
@@ -63,6 +93,57 @@ def _of_sigmoid(a: Node, b: Node, context: Context) -> Node | None:
     return _of_logistic(a, b, 1, context)
 
 
+def _is_slope(node: Node, op: str, x: Node, context: Context) -> bool:
+    """True for the slope at x or -x, which are the same, however the difference is written."""
+    if node.op != op:
+        return False
+    y = node.args[0]
+    return any(v is x or context.number(difference_of(v, x, context)) == 0 for v in (y, context.negate(y)))
+
+
+def slope_over_difference(f: Factors) -> bool:
+    """The slope at a or b, or a sum of such, over the difference of sigmoid or tanh at a and b: a quotient of
+    two sigmoids, of w and of v above w. Both may be 0, and sigmoid(w)/sigmoid(v) is
+    sigmoid(abs(w))/sigmoid(abs(v)) times exp(w - v), or exp(min(w, 0)) for positive v."""
+    t, context = f.table, f.context
+    for product, e in f.of("mul"):
+        found = (context.memo.get(("upper of a difference", a.serial)) for a in product.args)
+        d: _Difference | None = next((x for x in found if x is not None), None)
+        if d is None or not isinstance(e, int) or e >= 0:
+            continue
+        op, number = _SLOPES[d.scale]
+        for x, other, sign in ((d.a, d.b, -1), (d.b, d.a, 1)):
+            slope = next(
+                (s for s, o in f.of(op) if o in range(1, LONGEST) and _is_slope(s, op, x, context)), None
+            )
+            if slope is None:
+                continue
+            w, v = (context.times(d.scale * sign, (d.select(y, context.negate(y), t),)) for y in (x, other))
+            f.change(slope, -1)
+            f.change(product, 1)
+            f.number = f.number * number
+            kept = [a for a in product.args if a not in (d.upper, d.lower)]
+            f.change(t.mul(*kept), -1)
+            zero = context.constant(0)
+            low = t.make("exp", (t.make("minimum", (w, zero)),))
+            f.change(t.select(t.make("less", (v, zero)), t.make("exp", (d.size,)), low, v.shape), 1)
+            f.change(t.make("sigmoid", (t.make("abs", (w,)),)), 1)
+            f.change(t.make("sigmoid", (t.make("abs", (v,)),)), -1)
+            return True
+        for total, o in f.of("add"):
+            parts = [context.split(a)[1] for a in total.args]
+            either = [
+                any(_is_slope(s, op, x, context) for s in p for x in (d.a, d.b)) for p in parts[:LONGEST]
+            ]
+            if o == 1 and len(parts) <= LONGEST and all(either):
+                under = t.pow(product, -1)
+                f.change(total, -1)
+                f.change(product, 1)
+                f.change(t.add(*[t.mul(a, under) for a in total.args]), 1)
+                return True
+    return False
+
+
 def _of_tanh(a: Node, b: Node, context: Context) -> Node | None:
     return context.times(2, (_of_logistic(a, b, 2, context),))
 
@@ -72,19 +153,24 @@ def _of_logistic(a: Node, b: Node, scale: int, context: Context) -> Node:
     t, zero = context.table, context.constant(0)
     apart = difference_of(a, b, context)
     number = context.number(apart)
-    ahead = t.make("less", (zero, apart))
     if number is None:
+        ahead: Node | None = t.make("less", (zero, apart))
+        assert ahead is not None
         top, low = t.select(ahead, a, b, a.shape), t.select(ahead, b, a, a.shape)
         sign = t.select(ahead, context.constant(-1), context.constant(1), a.shape)
         size = context.times(-scale, (t.make("abs", (apart,)),))
-        gap = t.mul(sign, t.make("expm1", (size,)))
+        gap = [sign, t.make("expm1", (size,))]
     else:
-        top, low = (a, b) if number > 0 else (b, a)
+        ahead, top, low = None, *((a, b) if number > 0 else (b, a))
+        size = context.constant(-scale * magnitude(number))
         exact = 1 - sp.exp(-scale * abs(sp.Rational(number)))
-        gap = t.constant(exact if number > 0 else -exact)
+        gap = [t.constant(exact if number > 0 else -exact)]
     upper = t.make("sigmoid", (t.mul(context.constant(scale), top),))
     lower = t.make("sigmoid", (t.mul(context.constant(-scale), low),))
-    return t.mul(gap, upper, lower)
+    context.memo["upper of a difference", upper.serial] = _Difference(
+        a, b, scale, size, top is a, ahead, upper, lower
+    )
+    return t.mul(*gap, upper, lower)
 
 
 def _of_normal(a: Node, b: Node, context: Context) -> Node | None:

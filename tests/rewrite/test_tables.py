@@ -166,6 +166,15 @@ CASES = {
         lambda t, x, y: t.mul(y, exp(t, x), t.pow(t.call("expm1", exp(t, y)), -1)),
         -800.0,
     ),
+    "slope over a difference of sigmoids": (
+        lambda t, x, y: t.mul(
+            t.call("sigmoid_prime", x), t.pow(t.sub(t.call("sigmoid", x), t.call("sigmoid", y)), -1)
+        ),
+        lambda t, x, y: t.mul(
+            t.call("sigmoid_prime", t.mul(x, y)), t.pow(t.sub(t.call("sigmoid", x), t.call("sigmoid", y)), -1)
+        ),
+        None,
+    ),
     "weights in a sum": (
         lambda t, x, y: t.mul(
             t.add(t.mul(y, exp(t, x), exp(t, y)), t.pow(exp(t, y), 2)), t.pow(t.add(exp(t, x), exp(t, y)), -2)

@@ -63,3 +63,26 @@ def test_an_ordered_logit_and_its_slopes(at):
         p, q = (1 / (1 + mp.exp(at - v)) for v in (mp.mpf(0.75), mp.mpf(-0.5)))
         exact = [-mp.log(p - q), -p * (1 - p) / (p - q), q * (1 - q) / (p - q)]
     np.testing.assert_allclose(found, [float(v) for v in exact], rtol=4e-15)
+
+
+@pytest.mark.parametrize("function", [lambda u: 1 / (1 + sp.exp(-u)), sp.tanh])
+def test_slopes_over_a_difference_are_numbers_in_both_tails(function):
+    """Zero over zero where both are beyond 745 on one side."""
+    u, v = sp.symbols("u v", real=True)
+    f = symprop.compile(sp.log(function(u) - function(v)), args=[u, v], wrt=[u, v])
+    g = symprop.compile(sp.log(function(u + v) - function(u - v)), args=[u, v], wrt=[u, v])
+    assert "slope over a difference of sigmoids" in f.report.fired
+    scale = 2 if function is sp.tanh else 1
+    with mp.workdps(60):
+        for p, q in [(-800.0, -1000.5), (1e4, 801.25), (800.5, 800.0), (2.5, -0.3), (900.0, -900.0)]:
+            gap = mp.expm1(-scale * mp.mpf(p - q))
+            slopes = []
+            for w, o, sign in ((-p, -q, -1), (q, p, 1)):  # sigmoid(w)/sigmoid(o)
+                ratio = (1 + mp.exp(-scale * mp.mpf(o))) / (1 + mp.exp(-scale * mp.mpf(w)))
+                slopes.append(scale * sign * ratio / gap)
+            for found, exact in zip(f.value_and_grad(p, q)[1], slopes, strict=True):
+                assert abs(found - exact) <= 4e-15 * abs(exact) or abs(exact) < 1e-307
+            middle, half = (p + q) / 2, (p - q) / 2  # exact
+            sums = (slopes[0] + slopes[1], slopes[0] - slopes[1])
+            for found, exact in zip(g.value_and_grad(middle, half)[1], sums, strict=True):
+                assert abs(found - exact) <= 4e-15 * max(map(abs, slopes)) + mp.mpf(10) ** -300
