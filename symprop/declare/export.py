@@ -6,6 +6,7 @@ has no plain form in sympy becomes a named function (`named`), which is taken in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -31,6 +32,7 @@ __all__ = ["Export"]
 
 # sympy's evaluating constructors look into their arguments: above this size of expression they are not used
 _SHALLOW = 40
+_FACTORS = 12  # of a product that is written without parentheses inside
 
 Build = Callable[["Export", Node, Sequence[Any]], Any]
 
@@ -176,7 +178,24 @@ def _sum(export: Export, node: Node, args: Sequence[Any]) -> Any:
 
 def _product(export: Export, node: Node, args: Sequence[Any]) -> Any:
     evaluate = export.small(node) and not any(_is_tower(a) for a in args)
-    return sp.Mul(*args) if evaluate else _unevaluated(sp.Mul, args)
+    return sp.Mul(*args) if evaluate else _unevaluated(sp.Mul, _flat(args))
+
+
+def _flat(args: Sequence[Any]) -> list[Any]:
+    """The factors of a product of a few products, numbers as one in front, equal ones as a power:
+    (2*a*b)*(3*a) --> 6*a**2*b.
+    """
+    flat = [f for a in args for f in (a.args if type(a) is sp.Mul else (a,))]
+    if len(flat) > _FACTORS:
+        return list(args)
+    numbers = [f for f in flat if f.is_Rational]
+    number = sp.Mul(*numbers)
+    counts = Counter(id(f) for f in flat)  # by identity: equality recurses into the depth
+    distinct = {id(f): f for f in flat if not f.is_Rational}
+    others = [
+        f if counts[k] == 1 else _unevaluated(sp.Pow, (f, sp.Integer(counts[k]))) for k, f in distinct.items()
+    ]
+    return others if number == 1 and others else [number, *others]
 
 
 def _pow(export: Export, node: Node, args: Sequence[Any]) -> Any:

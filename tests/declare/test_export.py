@@ -82,6 +82,26 @@ def test_scalar_coefficients_stand_in_front():
     assert Export().expression(node) == (3 / a) * hadamard(h, v)
 
 
+def test_products_of_products_have_one_number_and_no_parentheses():
+    table = NodeTable()
+    leaves = [table.symbol(sp.Symbol(f"p{i}")) for i in range(48)]
+    large = [
+        table.make("tanh", (table.add(*leaves, f, table.constant(i)),)) for i, f in enumerate(leaves[:14])
+    ]
+    first, second = (
+        table.mul(table.constant(6), *large[:2]),
+        table.mul(table.constant(sp.Rational(1, 3)), large[2]),
+    )
+    product = Export().expression(table.make("mul", (first, second)))
+    assert product.args[0] == 2 and len(product.args) == 4
+    assert not any(f.is_Mul for f in product.args)
+    twice = Export().expression(table.make("mul", (first, large[0])))
+    assert twice.args[0] == 6 and [f.is_Pow for f in twice.args[1:]] == [True, False]
+    # a long one is not copied into every product that it is a factor of
+    long = Export().expression(table.make("mul", (table.mul(*large[:12]), large[12])))
+    assert len(long.args) == 2
+
+
 def test_one_minus_square():
     t = NodeTable()
     H = t.symbol(h)
