@@ -12,7 +12,7 @@ from fractions import Fraction
 import sympy as sp
 
 from symprop.functions.plain import ELEMENTARY_OF_SYMPY
-from symprop.graph import OPERATIONS, Node, Shape
+from symprop.graph import OPERATIONS, Node, NodeTable, Shape
 from symprop.rewrite.context import Context, NodeRule, Number, Sweep, is_short, magnitude
 
 __all__ = ["elementwise_rules", "integer_power"]
@@ -423,7 +423,19 @@ def _choice(node: Node, sweep: Sweep) -> Node | None:
     if b.op == "select" and b.args[0] is condition:
         sweep.fire("nested condition")
         return table.broadcast(table.make("select", (condition, a, b.args[2])), node.shape)
+    inside = [_where_known(x, condition, k + 1, table) for k, x in enumerate((a, b))]
+    if inside != [a, b]:
+        sweep.fire("nested condition")
+        return table.broadcast(table.make("select", (condition, *inside)), node.shape)
     return None
+
+
+def _where_known(x: Node, condition: Node, branch: int, table: NodeTable) -> Node:
+    """A product of which a factor is a choice by the same condition: `select(c, a, b*select(c, d, e)) -->
+    select(c, a, b*e)`."""
+    if x.op != "mul" or not any(f.op == "select" and f.args[0] is condition for f in x.args):
+        return x
+    return table.mul(*[f.args[branch] if f.op == "select" and f.args[0] is condition else f for f in x.args])
 
 
 def _logic(node: Node, sweep: Sweep) -> Node | None:

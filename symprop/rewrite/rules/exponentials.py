@@ -272,9 +272,26 @@ def _log_of_scalars(bound: Bindings, context: Context) -> Node:
     found = _powers(bound["s"], context) or []
     scale, values = _common_scale([p.exponent for p in found], context)
     top = t.mul(context.constant(scale), _largest(values, context))
+    plain = [p for p in found if p.factor is None and p.scale == 1]
+    if len(found) == 2 and len(plain) == 1:
+        (other,) = (p for p in found if p is not plain[0])
+        if other.factor is not None:
+            return _log_beside_plain(plain[0].raw, other.raw, other.factor, context)
     if any(p.factor is not None for p in found):
         return t.add(finite(context, top), t.make("log", (shifted,)))
     return t.add(top, _log_of_ones([powers[p.exponent.serial] for p in found], context))
+
+
+def _log_beside_plain(a: Node, b: Node, factor: Node, context: Context) -> Node:
+    """log(exp(a) + factor*exp(b)): a + log1p(factor*exp(b - a)), of which a small rest keeps its digits, and
+    b + log(factor + exp(a - b)) for b above a."""
+    t, zero, one = context.table, context.constant(0), context.constant(1)
+    ahead = b if context.is_number(a, 0) else difference_of(b, a, context)
+    above = t.make("less", (zero, ahead))
+    gap = t.make("exp", (context.times(-1, (t.make("abs", (ahead,)),)),))
+    rest = t.make("log1p", (t.select(above, zero, t.mul(factor, gap)),))
+    large = t.make("log", (t.select(above, t.add(factor, gap), one),))
+    return t.add(t.select(above, b, a), rest, large)
 
 
 def _log_of_ones(powers: list[Node], context: Context) -> Node:
