@@ -4,9 +4,9 @@ derivatives, in ULP, and times. The rest of the page is left as it is.
     python tests/tools/accuracy_table.py [--points 100000] [--errors [--only NAME]] [--output PAGE] [PART ...]
 
 Parts: elementary, fast, activations (default: all); with `--errors` the times of the first two stay as they
-are. Elementary functions are measured by `ulp_sweep.py`, at
-the points of `adversarial.py` too. Activations are compiled with their derivatives and compared with formulas
-of mpmath written here, differentiated by mpmath: nothing is shared with symprop.
+are. Elementary functions are measured by `ulp_sweep.py`, at the points of `adversarial.py` too, in the code
+for this processor and for AVX2 and SSE2. Activations are compiled with their derivatives and compared with
+formulas of mpmath written here, differentiated by mpmath: nothing is shared with symprop.
 """
 
 from __future__ import annotations
@@ -84,6 +84,16 @@ def largest(library: ulp_sweep.Library, name: str, points: int) -> tuple[float, 
     return error, ", ".join(f"{v:.6g}" for v in at), len(args[0])
 
 
+def errors_of(name: str, points: int, quick: bool = False) -> list[str]:
+    """The largest error and where, on AVX2, on SSE2, and how many points there were."""
+    found = []
+    for target in map(ulp_sweep.make_target, ("host", "avx2", "sse2")):
+        library = ulp_sweep.Library(target, "double", target.lanes("double"), [name], quick)
+        found.append(largest(library, name, points))
+    (error, at, count), *others = found
+    return [f"{error:.3f}", at, *(f"{e:.3f}" for e, _, _ in others), f"{count:,}"]
+
+
 def elementary(points: int, known: Table, chosen: Sequence[str] = ()) -> list[str]:
     """One row for each function, its time and that of float32 beside it; times of known rows stay, and whole
     rows of functions that are not chosen."""
@@ -93,18 +103,18 @@ def elementary(points: int, known: Table, chosen: Sequence[str] = ()) -> list[st
     )
     rows = []
     for name in ELEMENTARY:
-        if chosen and name not in chosen:
-            rows.append("| " + " | ".join([name, *known[name]]) + " |")
-            continue
-        error, at, count = largest(double, name, points)
-        times = known[name][3:] if name in known else []
-        times = times or [f"{ulp_sweep.nanoseconds(library, name):.2f}" for library in (double, single)]
-        rows.append("| " + " | ".join([name, f"{error:.3f}", at, f"{count:,}", *times]) + " |")
-        print(rows[-1], flush=True)
+        cells = known.get(name, [])
+        if not chosen or name in chosen:
+            times = cells[-2:] or [
+                f"{ulp_sweep.nanoseconds(library, name):.2f}" for library in (double, single)
+            ]
+            cells = [*errors_of(name, points), *times]
+            print(name, *cells, flush=True)
+        rows.append("| " + " | ".join([name, *cells]) + " |")
     return rows
 
 
-def fast(points: int, known: Table) -> list[str]:
+def fast(points: int, known: Table, chosen: Sequence[str] = ()) -> list[str]:
     """The functions of `accuracy="fast"` beside the precise ones; times of rows that are known stay."""
     target = ulp_sweep.make_target("host")
     libraries = {
@@ -114,16 +124,17 @@ def fast(points: int, known: Table) -> list[str]:
     }
     rows = []
     for name in FAST:
-        error, at, _ = largest(libraries["double", True], name, points)
-        cells = [name, f"{error:.3f}", at, *known.get(name, [])[2:]]
-        for element in () if name in known else ("double", "float"):
-            # one after the other, several times: the load of the machine changes
-            pair = [libraries[element, quick] for quick in (False, True)]
-            both = [[ulp_sweep.nanoseconds(library, name) for library in pair] for _ in range(4)]
-            slow, quick_time = (min(times) for times in zip(*both, strict=True))
-            cells += [f"{slow:.2f}", f"{quick_time:.2f}", f"{slow / quick_time:.2f}"]
+        cells = [name, *known.get(name, [])]
+        if not chosen or name in chosen:
+            cells = [name, *errors_of(name, points, True)[:-1], *known.get(name, [])[-6:]]
+            for element in () if name in known else ("double", "float"):
+                # one after the other, several times: the load of the machine changes
+                pair = [libraries[element, quick] for quick in (False, True)]
+                both = [[ulp_sweep.nanoseconds(library, name) for library in pair] for _ in range(4)]
+                slow, quick_time = (min(times) for times in zip(*both, strict=True))
+                cells += [f"{slow:.2f}", f"{quick_time:.2f}", f"{slow / quick_time:.2f}"]
+            print(*cells, flush=True)
         rows.append("| " + " | ".join(cells) + " |")
-        print(rows[-1], flush=True)
     return rows
 
 
@@ -153,10 +164,10 @@ def activations(count: int = 3000) -> list[str]:
 
 
 HEADS = {
-    "elementary": """| function | largest error, ULP | at | points | ns an element | float32, ns |
-|---|---:|---|---:|---:|---:|""",
-    "fast": """| | error, ULP | at | precise, ns | fast | ratio | float32: precise, ns | fast | ratio |
-|---|---:|---|---:|---:|---:|---:|---:|---:|""",
+    "elementary": """| function | largest error | at | AVX2 | SSE2 | points | ns an element | float32, ns |
+|---|---:|---|---:|---:|---:|---:|---:|""",
+    "fast": """| | error | at | AVX2 | SSE2 | precise, ns | fast | ratio | float32, ns | fast | ratio |
+|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|""",
     "activations": """| | value: median | 90% | largest | derivative: median | 90% | largest |
 |---|---:|---:|---|---:|---:|---|""",
 }
@@ -174,7 +185,7 @@ def main() -> None:
     target = ulp_sweep.make_target("host")
     make = {
         "elementary": lambda known: elementary(options.points, known, options.only),
-        "fast": lambda known: fast(options.points, known),
+        "fast": lambda known: fast(options.points, known, options.only),
         "activations": lambda known: activations(),
     }
     for name in options.parts or make:

@@ -259,7 +259,7 @@ def tanh(b: Builder, x: Value, rest: Value | None = None) -> Value:
 
 def tanh_prime(b: Builder, x: Value, rest: Value | None = None) -> Value:
     """1 - tanh(x)^2 = z/(1 - h)^2 with z = exp(-2|x|), the power of two last: a few operations beside
-    tanh(x); below 1.5 ULP."""
+    tanh(x); below 0.9 ULP, with AVX-512, where z is rounded, 1.51."""
     known = parts(b, x, rest)
     value = times_square(b, known.power(), correction(b, known.below, known.inverse))
     return known.whole(value)
