@@ -29,9 +29,9 @@ from symprop.rewrite.rational import (
     rational_product,
     rational_sum,
 )
+from symprop.rewrite.removable import removable_singularities
 from symprop.rewrite.rules import STABLE
 from symprop.rewrite.rules.inverses import rate_of
-from symprop.rewrite.series import FUNCTIONS, series_over_power, sum_as_series
 from symprop.rewrite.shifts import without_common_factors
 from symprop.rewrite.simplify import simplify
 from symprop.rewrite.softplus import softplus_and_argument
@@ -54,10 +54,14 @@ _MADE_BY_TABLES = frozenset(
 
 def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
     """`log(1 + exp(x)) --> softplus(x)` and the other rows of `rules.STABLE`, `factoring.FACTORS` and
-    `products.PRODUCTS`, quotients of exponentials (`rational`), roots less their limits (`radicals`), sums
-    that cancel at zero (`series`); nothing for accuracy="as_written"."""
+    `products.PRODUCTS`, quotients of exponentials (`rational`), roots less their limits (`radicals`), what
+    loses digits where it is smooth (`removable`); nothing for accuracy="as_written"."""
     if context.accuracy == "as_written":
         return list(roots)
+    return _by_rules(table, removable_singularities(roots, context, _by_rules), context)
+
+
+def _by_rules(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
     order, present = context.order(roots)
     powers = [n for n in order if n.op == "pow" and n.args[0].op == "constant"] if "pow" in present else []
     if len(powers) > 1 or (powers and context.uses(roots)[powers[0].serial] > 1):
@@ -266,8 +270,6 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
     ("add", difference_of_near, LIKE | {"mul"}, LIKE),
     ("add", one_less_ratio, frozenset({"mul"}), frozenset({"pow"})),
-    ("add", sum_as_series, _POWERS | frozenset(FUNCTIONS), frozenset(FUNCTIONS) | {"log"}),
-    ("mul", series_over_power, frozenset({"select"}), frozenset(FUNCTIONS) | {"log"}),
     ("mul", rational_product, _POWERS | READ, RATIONAL),
     ("mul", quotient_of_bounded, _POWERS, BOUNDED),
     ("mul", normalised, _POWERS | LOOKED_AT, _ALWAYS),

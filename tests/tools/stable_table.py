@@ -65,10 +65,13 @@ Seventeen kinds of formulas are no rows of a table:
   `(a*v - b*u)*exp(x)*exp(y)` over the square, where its two terms agree in all digits for large x.
 - A root less its limit is a quotient: `c*sqrt(x**2 + k**2) - c*k --> c*x*(x/(sqrt(x**2 + k**2) + k))`, powers
   of the root times that (`1 - 1/sqrt(1 + x**2)`), and `sqrt(x**2 + y**2) - x` for positive x.
-- Where the leading terms of a sum of functions of one value cancel at zero (`x - atan(x)`,
-  `cos(x)/x - sin(x)/x**2`, the derivative of `x/(exp(x) - 1)`), the sum is its Taylor series up to a limit
-  below which more than two binary digits would be lost, and itself beyond; a power of the value below the
-  sum meets that of the series.
+- Where a sum, product or logarithm is a function of one value, a product of powers such as `x`, `x/m` or
+  `p*log(x)`, times powers of others, and is smooth at a place where its formula loses digits or overflows, it
+  is a power of the distance times a polynomial there: `x - atan(x)`, `cos(x)/x - sin(x)/x**2` and the next
+  slopes of sin(x)/x, `(1 - cos(x))/x**2` where x**2 underflows, `log(sinh(x)/x)` at 0; `x*log(x/m) - (x - m)`
+  at x = m; `(x**p - 1)/p` at p = 0; `log(x)/(x - 1)` at 1. The roundings of the form that the rows above make
+  are added up next to the place; the polynomial, an interpolant of exact values, is used as far as they
+  matter. At the place itself the value is the limit.
 - Sums of fractions over powers of one positive sum come over a common denominator where their numerator gets
   shorter (`1/(1 + a) - a/(1 + a)**2 --> 1/(1 + a)**2`); divisors that underflow are taken into a sum
   (`p*(a*p**-1 + b) --> a + b*p`).

@@ -1,0 +1,601 @@
+"""Formulas that are smooth where they lose all digits: their value there is a power times a polynomial.
+
+`sin(x)/x` and its slopes at 0, `x*log(x/m) - (x - m)` at x = m, `(x**p - 1)/p` at p = 0, `log(sinh(x)/x)`,
+`sin(x*y)/x`: sums and products that are functions of one value, a product of powers of others (`x`, `x/m`,
+`p*log(x)`), times powers of others. What these functions do next to 0, or next to the point where a logarithm
+or a divisor vanishes, is looked at in `near.py`; where digits are lost, the value is chosen by a comparison.
+Sums and products inside such a formula are taken as they were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
+from typing import Any
+
+import mpmath as mp
+import sympy as sp
+
+from symprop.graph import OPERATIONS, Node, NodeTable
+from symprop.rewrite.context import Context, Number, is_short, simplest
+from symprop.rewrite.near import FINE, Formula, Near, near_form
+from symprop.rewrite.positive import is_positive
+from symprop.rewrite.products import read
+
+__all__ = ["removable_singularities"]
+
+LONGEST = 8  # terms of a sum, factors of a product
+MOST = 160  # nodes that are looked at
+FEW = 4  # values in a formula
+HIGHEST = 6  # operations above a sum or product that may cancel
+PLACES = 6  # that are tried
+OPENED = frozenset({"add", "mul", "pow", "broadcast", "select"})
+CHOICES = frozenset(
+    {"less", "less_equal", "equal", "not_equal", "and", "or", "not", "maximum", "minimum", "abs", "sign"}
+) | {"floor", "ceiling", "select"}
+
+U, BASE = sp.symbols("u b", positive=True)  # the value, and the base of powers with an exponent made of it
+FIXED = {BASE: 3}
+
+Powers = dict[int, Fraction]  # serial number of a factor -> exponent
+Stable = Callable[[NodeTable, Sequence[Node], Context], list[Node]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The product of powers of values next to a number."""
+
+    powers: tuple[tuple[int, Fraction], ...]
+    point: Fraction
+
+
+@dataclass(frozen=True)
+class Part:
+    """A node as a product of powers of values times a function of the one that is looked at; where one of
+    the guards is true it is something else."""
+
+    rest: tuple[tuple[int, Fraction], ...]
+    function: Node
+    guards: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What stands for a node, or for some terms of a sum, next to a place."""
+
+    place: Place
+    form: Near
+    part: Part
+    terms: tuple[Node, ...]
+
+
+def removable_singularities(roots: Sequence[Node], context: Context, stable: Stable) -> list[Node]:
+    """The roots with choices where formulas lose digits next to a place at which they are smooth; `stable`
+    gives the forms that other rules find, with which no digit may be lost."""
+    _, present = context.order(roots)
+    if "pow" not in present and not ("add" in present and any(_is_function(op) for op in present)):
+        return list(roots)
+    return _Search(context, roots, stable).run()
+
+
+def _is_function(op: str) -> bool:
+    declared = OPERATIONS[op]
+    return declared.elementwise and declared.exact is not None and op not in OPENED and op not in CHOICES
+
+
+class _Search:
+    """First the largest parts of the formula that are functions of one value are looked at: what is inside
+    one that loses nothing, or has been mended, stays as it is."""
+
+    def __init__(self, context: Context, roots: Sequence[Node], stable: Stable) -> None:
+        self.context, self.table, self.stable = context, context.table, stable
+        self.roots = list(roots)
+        self.own = NodeTable()  # of the functions of one value
+        self.values: dict[int, Node] = {}  # factors by serial number
+        self.forms: dict[tuple[int, Fraction, Fraction], Near | None] = {}
+        self.suspects: dict[tuple[int, Fraction], bool] = {}
+        self.choices: dict[int, list[Choice]] = {}
+        self.regions: dict[int, set[Place]] = {}  # the places for which a node has been looked into
+        self.settled: dict[tuple[int, int], set[Place]] = {}  # a node and an operand of it
+
+    def run(self) -> list[Node]:
+        order, _ = self.context.order(self.roots)
+        worth = self._worth(order)
+        if not worth:
+            return self.roots
+        users: dict[int, list[Node]] = {}
+        for node in order:
+            for a in node.args:
+                users.setdefault(a.serial, []).append(node)
+        inside: dict[int, frozenset[Place]] = {}  # places for which a node has been looked at
+        used = {r.serial for r in self.roots}
+        for node in reversed(order):
+            known: frozenset[Place] = frozenset()
+            if node.serial not in used:
+                places = []
+                for u in users[node.serial]:
+                    here = self.settled.get((u.serial, node.serial), set())
+                    places.append(here | inside[u.serial] & self.regions.get(u.serial, set()))
+                known = frozenset.intersection(*map(frozenset, places))
+            inside[node.serial] = known
+            if node.serial in worth:
+                self._look(node, known)
+        return self._built(order) if self.choices else self.roots
+
+    def _worth(self, order: Sequence[Node]) -> set[int]:
+        """The nodes that are looked at, and those that a few operations make of them."""
+        left: dict[int, int] = {}
+        for node in order:
+            if len(node.args) > LONGEST or not (node.op in OPENED or _is_function(node.op)):
+                continue
+            height = max([left.get(a.serial, 0) for a in node.args], default=0) - 1
+            if height < HIGHEST and self._is_worth_it(node) and self._is_suspect(node):
+                height = HIGHEST
+            if height > 0:
+                left[node.serial] = height
+        return {k for k in left if self.table.nodes[k].op in ("add", "mul", "log", "pow")}
+
+    def _built(self, order: Sequence[Node]) -> list[Node]:
+        t = self.table
+        done: dict[int, Node] = {}
+        for node in order:
+            made = node
+            if any(done[a.serial] is not a for a in node.args):
+                made = t.make(node.op, [done[a.serial] for a in node.args], node.attrs)
+            for choice in self.choices.get(node.serial, ()):
+                self.context.fired["smooth where digits are lost"] += 1
+                if len(choice.terms) == len(node.args) or node.op != "add":
+                    made = self._chosen(choice, made, done)
+                    continue
+                some = {a.serial for a in choice.terms}
+                far = t.add(*[done[a.serial] for a in choice.terms])
+                others = [done[a.serial] for a in node.args if a.serial not in some]
+                made = t.add(self._chosen(choice, far, done), *others)
+            done[node.serial] = t.broadcast(made, node.shape)
+        return [done[r.serial] for r in self.roots]
+
+    def _chosen(self, choice: Choice, far: Node, done: dict[int, Node]) -> Node:
+        t, place, form, context = self.table, choice.place, choice.form, self.context
+        values = {s: done.get(s, self.values[s]) for s, _ in (*place.powers, *choice.part.rest)}
+        powers = dict(choice.part.rest)
+        factors: list[Node] = []
+        if place.point:
+            distance = self._difference(place, values)
+            factors += [t.pow(distance, form.lead)] if form.lead else []
+        else:
+            distance = t.mul(*[t.pow(values[s], context.constant(simplest(e))) for s, e in place.powers])
+            for s, e in place.powers:
+                powers[s] = powers.get(s, Fraction(0)) + e * form.lead
+        factors += [t.pow(values[s], context.constant(simplest(e))) for s, e in powers.items() if e]
+        polynomial = self._polynomial(form, distance)
+        is_near = t.make("less", (t.make("abs", (distance,)), context.constant(simplest(form.limit))))
+        for guard in choice.part.guards:
+            is_near = t.make("and", (is_near, t.make("not", (done.get(guard.serial, guard),))))
+        return t.select(is_near, t.mul(*factors, polynomial) if factors else polynomial, far)
+
+    def _difference(self, place: Place, values: dict[int, Node]) -> Node:
+        """The value less the point, with one rounding where it is close: (a - c*b)/b for a/b - c."""
+        t, context = self.table, self.context
+        top = [t.pow(values[s], context.constant(simplest(e))) for s, e in place.powers if e > 0]
+        bottom = [t.pow(values[s], context.constant(simplest(-e))) for s, e in place.powers if e < 0]
+        less = t.add(t.mul(*top), t.mul(context.constant(simplest(-place.point)), *bottom))
+        return t.mul(less, t.pow(t.mul(*bottom), -1)) if bottom else less
+
+    def _polynomial(self, form: Near, distance: Node) -> Node:
+        t = self.table
+        u = distance if form.step == 1 else t.pow(distance, 2)
+        total: Node | None = None
+        for c in reversed(form.coefficients):
+            number = self.context.constant(simplest(Fraction(c)))
+            total = number if total is None else t.add(number, t.mul(u, total))
+        assert total is not None
+        return total
+
+    # -- a look, without much work ---------------------------------------------------------------------------
+
+    def _is_worth_it(self, node: Node) -> bool:
+        if node.op not in ("add", "mul", "log"):
+            return False
+        if node.op == "add":
+            return self._may_cancel(node)
+        if node.op == "log":
+            inner = node.args[0]
+            return inner.op == "mul" and self._divides(inner)
+        return self._divides(node)
+
+    def _divides(self, node: Node) -> bool:
+        """A product with a divisor that another factor is a function of, or the other way round."""
+        reading = read(node, self.context)
+        if not reading.divisors:
+            return False
+        inside = {s: self._inside(b) for s, (b, _) in reading.powers.items()}
+        for serial in reading.divisors:
+            if is_positive(reading.powers[serial][0], self.context):
+                continue
+            below = inside[serial]
+            for other, above in inside.items():
+                if other == serial or not (above or below):
+                    continue
+                mine, theirs = below or {serial}, above or {other}
+                if mine <= theirs or theirs <= mine:
+                    return True
+        return False
+
+    def _may_cancel(self, node: Node) -> bool:
+        terms = [read(a, self.context).powers for a in node.args]
+        for k, one in enumerate(terms):
+            for other in terms[:k]:
+                if self._differ(one, other):
+                    return True
+        return False
+
+    def _differ(self, one: dict[int, tuple[Node, Number]], other: dict[int, tuple[Node, Number]]) -> bool:
+        """Whether what two terms do not share may be functions of one value."""
+        plain: set[int] = set()
+        most: frozenset[int] = frozenset()
+        for mine, theirs in ((one, other), (other, one)):
+            for serial, power in mine.items():
+                if power[1] and theirs.get(serial) != power and power[0].op != "constant":
+                    inside = self._inside(power[0])
+                    if not inside:
+                        plain.add(serial)
+                    elif inside <= most or most <= inside:
+                        most = max(most, inside, key=len)
+                    else:
+                        return False
+        return bool(most) and plain <= most
+
+    def _inside(self, node: Node) -> frozenset[int]:
+        """The few values that the functions in a node are functions of; none for a value itself."""
+        key = ("values inside", node.serial)
+        found: frozenset[int] | None = self.context.memo.get(key)
+        if found is None:
+            values: set[int] = set()
+            todo, seen = [(node, 4)], 0
+            while todo and seen < 40 and len(values) <= FEW:
+                part, depth = todo.pop()
+                seen += 1
+                if _is_function(part.op) or (part.op == "pow" and self.context.number(part.args[1]) is None):
+                    for a in part.args:
+                        values |= self._values_of(a)
+                elif part.op in OPENED and depth and len(part.args) <= LONGEST:
+                    if part.op == "add":
+                        values |= self._values_of(part) - {part.serial}
+                    todo.extend((a, depth - 1) for a in part.args)
+            found = self.context.memo[key] = frozenset(values if len(values) <= FEW else ())
+        return found
+
+    def _values_of(self, node: Node) -> frozenset[int]:
+        """Of a monomial its factors, of a short sum without functions those of its terms and itself."""
+        if node.op != "add":
+            return self._factors(node)
+        key = ("values of a sum", node.serial)
+        found: frozenset[int] | None = self.context.memo.get(key)
+        if found is None:
+            found = frozenset({node.serial})
+            if len(node.args) <= LONGEST:
+                whole = found.union(*[self._factors(a) for a in node.args])
+                nodes = self.table.nodes
+                if len(whole) <= FEW and not any(_is_function(nodes[k].op) for k in whole):
+                    found = whole
+            self.context.memo[key] = found
+        return found
+
+    def _factors(self, node: Node) -> frozenset[int]:
+        return frozenset([s for s, (b, e) in self._monomial(node)[1].items() if e and b.op != "constant"])
+
+    def _monomial(self, node: Node) -> tuple[Fraction, dict[int, tuple[Node, Number]]]:
+        """A product as number and powers, with powers of products and of powers opened."""
+        number, powers = Fraction(1), dict[int, tuple[Node, Number]]()
+        todo: list[tuple[Node, Number]] = [(node, 1)]
+        while todo:
+            part, exponent = todo.pop()
+            reading = read(part, self.context)
+            if not isinstance(exponent, int) and reading.number != 1:
+                powers[part.serial] = part, exponent
+                continue
+            if reading.number:
+                number *= Fraction(reading.number) ** int(exponent) if isinstance(exponent, int) else 1
+            for serial, (base, e) in reading.powers.items():
+                if base is not part and base.op in ("mul", "pow"):
+                    todo.append((base, e * exponent))
+                else:
+                    powers[serial] = base, powers.get(serial, (base, 0))[1] + e * exponent
+        return number, powers
+
+    # -- places ------------------------------------------------------------------------------------------
+
+    def _places(self, node: Node) -> list[Place]:
+        """Where the arguments of its functions and its divisors vanish, or are 1 for a logarithm."""
+        found: dict[Place, None] = {}
+        todo, seen = [node], 0
+        known: set[int] = set()
+        while todo and seen < MOST and len(found) < PLACES:
+            part = todo.pop()
+            if part.serial in known:
+                continue
+            known.add(part.serial)
+            seen += 1
+            if _is_function(part.op):
+                for a in part.args:
+                    self._add(found, a, part.op == "log")
+                    if a.op in OPENED:
+                        todo.append(a)
+            elif part.op == "pow":
+                base, exponent = part.args
+                number = self.context.number(exponent)
+                if number is None:
+                    self._add(found, self.table.mul(exponent, self.table.make("log", (base,))), False)
+                elif number < 0 or not isinstance(number, int):
+                    self._add(found, base, False)
+                todo.append(base)
+            elif part.op == "select":
+                todo.append(part.args[2])
+            elif part.op in OPENED:
+                todo.extend(reversed(part.args))
+        return list(found)[:PLACES]
+
+    def _add(self, found: dict[Place, None], argument: Node, is_log: bool) -> None:
+        while argument.op == "broadcast" and not argument.args[0].shape:
+            argument = argument.args[0]
+        if argument.op == "add":
+            numbers = [v for a in argument.args if (v := self.context.number(a)) is not None]
+            others = [a for a in argument.args if a.op != "constant"]
+            if len(others) == 1 and len(numbers) == 1:
+                self._add_monomial(found, others[0], Fraction(0) if is_log else -Fraction(numbers[0]))
+                if is_log:
+                    return
+            for a in others:
+                self._add_monomial(found, a, Fraction(0))
+            self._add_powers(found, {argument.serial: (argument, 1)}, Fraction(0))
+        else:
+            self._add_monomial(found, argument, Fraction(1 if is_log else 0))
+
+    def _add_monomial(self, found: dict[Place, None], node: Node, point: Fraction) -> None:
+        number, powers = self._monomial(node)
+        if number and is_short(number):
+            self._add_powers(found, powers, point / number)
+
+    def _add_powers(
+        self, found: dict[Place, None], powers: dict[int, tuple[Node, Number]], point: Fraction
+    ) -> None:
+        own = {s: Fraction(e) for s, (b, e) in powers.items() if e and b.op != "constant"}
+        if not own or any(b.kind == "integer" for b, _ in powers.values()):
+            return
+        if point <= 0 and all(is_positive(b, self.context) for b, _ in powers.values()):
+            return
+        if any(self._is_made(b, point != 0) for b, _ in powers.values()):
+            return
+        if any(b.op == "constant" for b, _ in powers.values()) and point:
+            return
+        if all(e.denominator == 1 for e in own.values()):
+            common = gcd(*[int(e) for e in own.values()])
+            if common > 1 and (point in (0, 1)):
+                own = {s: e / common for s, e in own.items()}
+        if all(e < 0 for e in own.values()) and point in (0, 1):
+            own = {s: -e for s, e in own.items()}
+        for serial, (base, _) in powers.items():
+            self.values[serial] = base
+        found.setdefault(Place(tuple(sorted(own.items())), point))
+
+    def _is_made(self, node: Node, at_number: bool) -> bool:
+        """True for a value that other rules know more about: a sum with a function in it, and next to a
+        number all that has been rounded."""
+        if at_number:
+            return node.op in OPENED or _is_function(node.op)
+        key = ("made of functions", node.serial)
+        found: bool | None = self.context.memo.get(key)
+        if found is None:
+            todo, seen, found = [node] if node.op == "add" else [], 0, False
+            while todo and seen < 40 and not found:
+                part = todo.pop()
+                seen += 1
+                found = _is_function(part.op)
+                todo.extend(part.args if part.op in OPENED else ())
+            self.context.memo[key] = found
+        return found
+
+    # -- a node as a function of one value -----------------------------------------------------------------
+
+    def _is_suspect(self, node: Node) -> bool:
+        """True where next to some place a part of it is no number, or a sum vanishes."""
+        for place in self._places(node):
+            for group in self._groups(node, place, _Reader(self, place)):
+                if self._may_lose(self._function(group), place.point):
+                    return True
+        return False
+
+    def _may_lose(self, function: Node, point: Fraction) -> bool:
+        key = function.serial, point
+        if key not in self.suspects:
+            atom = function.op in ("constant", "symbol")
+            self.suspects[key] = not atom and _is_suspect(Formula(function, FIXED), point)
+        return self.suspects[key]
+
+    def _groups(self, node: Node, place: Place, reader: _Reader) -> list[list[tuple[Node, Part]]]:
+        """The node, or the terms of a sum that have the same factors beside functions of the value."""
+        groups: dict[tuple[tuple[int, Fraction], ...], list[tuple[Node, Part]]] = {}
+        for a in node.args if node.op == "add" else (node,):
+            part = reader.of(a)
+            if part is None:
+                return []
+            groups.setdefault(part.rest, []).append((a, part))
+        return [g for g in groups.values() if len(g) > 1 or node.op != "add"]
+
+    def _function(self, group: Sequence[tuple[Node, Part]]) -> Node:
+        functions = [p.function for _, p in group]
+        return functions[0] if len(functions) == 1 else self.own.add(*functions)
+
+    def _look(self, node: Node, known: frozenset[Place]) -> None:
+        for place in self._places(node):
+            if place not in known:
+                reader = _Reader(self, place)
+                for group in self._groups(node, place, reader):
+                    self._settle(node, group, place, reader)
+
+    def _settle(self, node: Node, group: Sequence[tuple[Node, Part]], place: Place, reader: _Reader) -> None:
+        """Look at a node, or at some terms of a sum, next to a place."""
+        parts, function = [p for _, p in group], self._function(group)
+        form = self._form(function, place)
+        if form is None:
+            return
+        if form.coefficients:
+            guards = tuple(dict.fromkeys(g for p in parts for g in p.guards))
+            terms = tuple(a for a, _ in group) if node.op == "add" else ()
+            self.choices.setdefault(node.serial, []).append(
+                Choice(place, form, Part(parts[0].rest, function, guards), terms)
+            )
+        for a in node.args if node.op != "add" else [a for a, _ in group]:
+            self.settled.setdefault((node.serial, a.serial), set()).add(place)
+        for serial in reader.read:
+            self.regions.setdefault(serial, set()).add(place)
+
+    def _form(self, function: Node, place: Place) -> Near | None:
+        power = max(abs(e) for _, e in place.powers)
+        key = function.serial, place.point, power
+        if key not in self.forms:
+            self.forms[key] = self._found(function, place.point, power)
+        return self.forms[key]
+
+    def _found(self, function: Node, point: Fraction, power: Fraction) -> Near | None:
+        if not self._may_lose(function, point):
+            return FINE
+        exact = Formula(function, FIXED)
+        (after,) = self.stable(self.own, [function], Context(self.own, self.context.accuracy))
+        return near_form(exact, Formula(after, FIXED), point, power)
+
+
+def _is_suspect(function: Formula, point: Fraction) -> bool:
+    """False where the function and all in it are numbers at the point, and no sum of it is zero."""
+    with mp.workprec(64):
+        done: dict[int, Any] = {}
+        at = mp.mpf(point.numerator) / point.denominator
+        for node in function.order:
+            if node.op == "symbol":
+                value = mp.mpf(FIXED[node.attrs[0]]) if node.attrs[0] in FIXED else at
+            elif node.op == "constant":
+                value = mp.mpf(sp.N(node.attrs[0], 20)._to_mpmath(64))
+            else:
+                exact = OPERATIONS[node.op].exact
+                assert exact is not None
+                try:
+                    value = exact(node.attrs, *[done[a.serial] for a in node.args])
+                except (ValueError, ArithmeticError):
+                    return True
+                if isinstance(value, bool):
+                    return False
+                if not mp.isfinite(value):
+                    return True
+                if node.op == "add" and 64 * abs(value) <= max(abs(done[a.serial]) for a in node.args):
+                    return True
+            done[node.serial] = value
+    return False
+
+
+class _Reader:
+    """Nodes as functions of one value u, a product of powers: one of its factors is written as u over the
+    others."""
+
+    def __init__(self, search: _Search, place: Place) -> None:
+        self.search, self.context, self.own = search, search.context, search.own
+        self.u = self.own.symbol(U)
+        powers = dict(place.powers)
+        self.pivot = min(powers, key=lambda s: (abs(powers[s]) != 1, abs(powers[s]), s))
+        self.exponent = 1 / powers.pop(self.pivot)
+        self.others = tuple(sorted((s, -e * self.exponent) for s, e in powers.items()))
+        self.first = min(powers, default=self.pivot)  # what was made before it does not hold the value
+        self.first = min(self.first, self.pivot)
+        self.known: dict[int, Part] = {}
+        self.read: set[int] = set()  # what has been looked into
+
+    def of(self, root: Node) -> Part | None:
+        """The parts of a node, on a stack; None where there are too many."""
+        todo = [root]
+        while todo:
+            node = todo[-1]
+            if node.serial in self.known:
+                todo.pop()
+                continue
+            if len(self.known) > MOST:
+                return None
+            args = self._opened(node)
+            missing = [a for a in args if a.serial not in self.known]
+            if missing:
+                todo.extend(missing)
+            else:
+                self.known[node.serial] = self._made(node, [self.known[a.serial] for a in args])
+        return self.known[root.serial]
+
+    def _opened(self, node: Node) -> tuple[Node, ...]:
+        """The operands that are looked into."""
+        if node.serial <= self.first or len(node.args) > LONGEST or node.kind == "integer":
+            return ()
+        if node.serial == self.pivot:
+            return ()
+        if node.op == "pow":
+            if self.context.number(node.args[1]) is not None:
+                return node.args[:1]
+            return (node.args[1], self.search.table.make("log", (node.args[0],)))
+        if node.op == "select":
+            return node.args[2:]
+        if node.op == "broadcast" and node.args[0].shape:
+            return ()
+        return node.args if node.op in OPENED or _is_function(node.op) else ()
+
+    def _made(self, node: Node, parts: Sequence[Part]) -> Part:
+        made = self._of_parts(node, parts)
+        if made is None:  # a value that is looked into no further
+            self.search.values[node.serial] = node
+            return Part(((node.serial, Fraction(1)),), self.own.constant(1))
+        self.read.add(node.serial)
+        return made
+
+    def _of_parts(self, node: Node, parts: Sequence[Part]) -> Part | None:
+        own, op = self.own, node.op
+        if node.serial == self.pivot:
+            self.search.values[node.serial] = node
+            return Part(self.others, own.pow(self.u, _rational(self.exponent)))
+        if op == "constant":
+            return Part((), own.constant(node.attrs[0]))
+        if not parts:
+            return None
+        first = parts[0]
+        guards = tuple(dict.fromkeys(g for p in parts for g in p.guards))
+        if op == "broadcast":
+            return first
+        if op == "select":
+            return Part(first.rest, first.function, (*guards, node.args[0]))
+        if op == "mul":
+            return Part(_product(parts), own.mul(*[p.function for p in parts]), guards)
+        if op == "add":
+            same = all(p.rest == first.rest for p in parts)
+            return Part(first.rest, own.add(*[p.function for p in parts]), guards) if same else None
+        number = self.context.number(node.args[1]) if op == "pow" else None
+        if number is not None:
+            rest = tuple((s, e * number) for s, e in first.rest)
+            is_one = first.function is own.constant(1)
+            return Part(
+                rest, first.function if is_one else own.pow(first.function, _rational(number)), guards
+            )
+        if _product(parts) if op == "pow" else any(p.rest for p in parts):
+            return None
+        if op == "pow":  # any base will do
+            base = own.symbol(BASE)
+            power = own.mul(*[p.function for p in parts], own.pow(own.call("log", base), -1))
+            return Part((), own.pow(base, power), guards)
+        return Part((), own.make(op, [p.function for p in parts], node.attrs), guards)
+
+
+def _rational(number: Number) -> sp.Rational:
+    exact = Fraction(number)
+    return sp.Rational(exact.numerator, exact.denominator)
+
+
+def _product(parts: Sequence[Part]) -> tuple[tuple[int, Fraction], ...]:
+    total: Powers = {}
+    for p in parts:
+        for s, e in p.rest:
+            total[s] = total.get(s, Fraction(0)) + e
+    return tuple(sorted((s, e) for s, e in total.items() if e))

@@ -1,0 +1,113 @@
+"""Formulas that are smooth where they lose digits: values, first and second derivatives next to the place."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy as sp
+
+import symprop
+from symprop.rewrite import optimise
+
+x, y, m, p = sp.symbols("x y m p", real=True)
+FIRED = "smooth where digits are lost"
+SIZES = [1e-280, 1e-140, 1e-60, 1e-20, 1e-9, 1e-4, 0.01, 0.11, 0.23]
+ZERO = [s * v for v in SIZES for s in (1, -1)]
+ONE = [1 + s * v for v in SIZES if v > 1e-10 for s in (1, -1)]
+
+# formula, variable, points, values of the others
+FORMULAS = {
+    "sin(x)/x": (sp.sin(x) / x, x, ZERO, {}),
+    "(1 - cos(x))/x**2": ((1 - sp.cos(x)) / x**2, x, ZERO, {}),
+    "erf(x)/x": (sp.erf(x) / x, x, ZERO, {}),
+    "erf(0.7*x)/x": (sp.erf(0.7 * x) / x, x, ZERO, {}),
+    "sin(pi*x)/(pi*x)": (sp.sin(sp.pi * x) / (sp.pi * x), x, ZERO, {}),
+    "asinh(x)/x": (sp.asinh(x) / x, x, ZERO, {}),
+    "3*(sin(x) - x*cos(x))/x**3": (3 * (sp.sin(x) - x * sp.cos(x)) / x**3, x, ZERO, {}),
+    "(log(1 + x) - x)/x**2": ((sp.log(1 + x) - x) / x**2, x, ZERO, {}),
+    "(sqrt(1 + x) - 1)/x": ((sp.sqrt(1 + x) - 1) / x, x, ZERO, {}),
+    "(exp(x) - 1 - x)/x**2": ((sp.exp(x) - 1 - x) / x**2, x, ZERO, {}),
+    "x/sinh(x)": (x / sp.sinh(x), x, ZERO, {}),
+    "log(sinh(x)/x)": (sp.log(sp.sinh(x) / x), x, ZERO, {}),
+    "1 - tanh(x)/x": (1 - sp.tanh(x) / x, x, ZERO, {}),
+    "(sin(x)/x)**2": ((sp.sin(x) / x) ** 2, x, ZERO, {}),
+    "sin(x*y)/x": (sp.sin(x * y) / x, x, ZERO, {y: 1.7}),
+    "(exp(p*x) - 1)/p": ((sp.exp(p * x) - 1) / p, p, ZERO, {x: 1.7}),
+    "log(1 + p*x)/p": (sp.log(1 + p * x) / p, p, ZERO, {x: 0.7}),
+    "(x**p - 1)/p": ((x**p - 1) / p, p, ZERO, {x: 1.7}),
+    "x*log(x) - x + 1": (x * sp.log(x) - x + 1, x, ONE, {}),
+    "x - 1 - log(x)": (x - 1 - sp.log(x), x, ONE, {}),
+    "log(x)/(x - 1)": (sp.log(x) / (x - 1), x, ONE, {}),
+    "x*log(x/m) - (x - m)": (x * sp.log(x / m) - (x - m), x, [3 * v for v in ONE], {m: 3.0}),
+    "the same, in m": (x * sp.log(x / m) - (x - m), m, [3 * v for v in ONE], {x: 3.0}),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_values_and_slopes_keep_their_digits(name):
+    formula, v, points, others = FORMULAS[name]
+    args = [v, *others]
+    second = symprop.grad(symprop.grad(formula, v), v)
+    f = symprop.compile(formula, args=args, batch=args, wrt=[v])
+    g = symprop.compile(second, args=args, batch=args, wrt=[])
+    at = [points, *[np.full(len(points), c) for c in others.values()]]
+    value, (slope,) = f.value_and_grad(*at)
+    for order, found in enumerate((value, slope, g(*at))):
+        exact, slope_of_it = (sp.lambdify(args, sp.diff(formula, v, k), "mpmath") for k in (order, order + 1))
+        for point, number in zip(points, found, strict=True):
+            with mp.workdps(60 - int(14 * np.log10(abs(point)) if abs(point) < 1 else 0) + 160):
+                here = mp.mpf(float(point)), *map(mp.mpf, others.values())
+                truth = exact(*here)
+                if abs(truth) < 1e-290:
+                    continue
+                error = float(abs(mp.mpf(float(number)) - truth) / np.spacing(abs(float(truth))))
+                # what a change of the argument by half a unit is worth
+                moved = float(abs(here[0] * slope_of_it(*here) / truth))
+            assert error <= (8 if order < 2 else 24) * (1 + moved), (order, point, number, error)
+    fired = [f.report.fired, g.report.fired]
+    assert any(FIRED in names for names in fired)
+    assert FIRED not in symprop.compile(second, args=args, wrt=[], accuracy="as_written").report.fired
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [sp.sin(x) / y, x - sp.atan(y), sp.cos(x) - sp.sin(x), 1 - sp.cos(x), (sp.exp(x) - 1) / x, sp.sin(x) / x,
+     1 / x - 1 / x**2, sp.cosh(x) / x, sp.Abs(x) - sp.sin(x), 1 / (1 + sp.exp(-x)), x * sp.log(y) - x + 1,
+     x / sp.sqrt(x**2 + y**2)],
+    ids=str,
+)  # fmt: skip
+def test_what_loses_nothing_or_is_not_smooth_stays(formula):
+    assert FIRED not in symprop.compile(formula, args=[x, y], wrt=[]).report.fired
+
+
+def test_the_value_at_the_place_is_the_limit():
+    f = symprop.compile(sp.sin(x * y) / x, args=[x, y], wrt=[x])
+    slope = f.grad(0.0, 3.0)[0]
+    assert slope == 0.0
+    g = symprop.compile(symprop.grad((x**p - 1) / p, p), args=[x, p], wrt=[])
+    assert abs(g(2.5, 0.0) - np.log(2.5) ** 2 / 2) < 1e-15
+    assert np.isnan(g(-1.0, 0.3))
+
+
+def test_entries_of_a_matrix_and_other_terms(bench):
+    """In a sum with other terms, entry by entry, with another factor."""
+    t = bench.table
+    a, b, w = (bench.matrix(n, 2, 3) for n in "abw")
+    node = t.add(t.mul(w, t.sub(a, t.call("sin", a))), b)
+    (after,), report = optimise(t, [node])
+    assert report.fired[FIRED] == 1
+    values = {a.attrs[0]: np.full((2, 3), 1e-3), w.attrs[0]: np.full((2, 3), -2.0)}
+    values[b.attrs[0]] = np.zeros((2, 3))
+    from symprop.graph.evaluate import evaluate
+
+    found = evaluate([after], values)[0]
+    np.testing.assert_allclose(found, -2.0 * (1e-9 / 6 * (1 - 1e-6 / 20 + 1e-12 / 840)), rtol=1e-15)
+
+
+def test_other_operations_are_not_looked_into_far():
+    """A long chain costs little: what is inside one value is left alone."""
+    previous, equations = x, []
+    for k in range(60):
+        name = sp.Symbol(f"v{k}", real=True)
+        equations.append((name, sp.sin(previous) * p + previous))
+        previous = name
+    assert FIRED not in symprop.compile(symprop.Graph(equations)).report.fired
