@@ -216,7 +216,7 @@ class _Pairs:
                 return self._joined(x.args, self._sum)
             if isinstance(power, int) and 2 <= power <= HIGHEST:
                 return self._joined([x.args[0]] * power, self._product)
-            if x.op == "abs" and not (x.args[0].op == "add" and any(map(self._is_product, x.args[0].args))):
+            if x.op == "abs" and (x.args[0].op != "add" or all(map(self._is_plain, x.args[0].args))):
                 return self._size(self._of(x.args[0]))
             if self.any_leaf and x.op in ("exp", "exp_near"):
                 return self._exponential(x)
@@ -229,6 +229,11 @@ class _Pairs:
     def _is_neuron(self, term: Node) -> bool:
         """True for w*x in sigmoid(w*x + b): scalar networks stay as fast as those of matrices."""
         return not self.any_leaf and self._is_product(term)
+
+    def _is_plain(self, term: Node) -> bool:
+        """True for a number or an input: the sum of a network stays as it is."""
+        factors = self.context.split(term)[1]
+        return term.op == "constant" or (len(factors) == 1 and self._is_input(factors[0]))
 
     def _is_product(self, term: Node) -> bool:
         factors = self.context.split(term)[1]
