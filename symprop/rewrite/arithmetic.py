@@ -384,13 +384,15 @@ def _function(node: Node, sweep: Sweep) -> Node | None:
     return None
 
 
-def _comparison(node: Node, sweep: Sweep) -> bool | None:
-    """The truth of a condition between constants."""
+def _comparison(node: Node, sweep: Sweep, depth: int = 3) -> bool | None:
+    """The truth of a condition between constants, of few conditions joined."""
+    if node.op in ("not", "and", "or") and depth == 0:  # along a chain each has all before it
+        return None
     if node.op == "not":
-        inner = _comparison(node.args[0], sweep)
+        inner = _comparison(node.args[0], sweep, depth - 1)
         return None if inner is None else not inner
     if node.op in ("and", "or"):  # 2 == 0 and x > 0, as the slope of 2**x has
-        sides = [_comparison(a, sweep) for a in node.args]
+        sides = [_comparison(a, sweep, depth - 1) for a in node.args]
         if (node.op == "or") in sides:
             return node.op == "or"
         return None if None in sides else node.op == "and"

@@ -104,6 +104,14 @@ class Context:
             return factors[0] if len(factors) == 1 else self.table.make("mul", factors)
         return self.table.make("mul", (self.constant(number), *factors))
 
+    def scaled(self, number: Number, node: Node) -> Node:
+        """number*node, with one number in front."""
+        value = self.number(node)
+        if value is not None:
+            return self.constant(simplest(number * value))
+        own, factors = self.split(node)
+        return self.times(simplest(number * own), factors)
+
     def negate(self, node: Node) -> Node:
         """-node, where the sign can be moved into a coefficient without an operation."""
         number, factors = self.split(node)

@@ -13,7 +13,7 @@ Where the values are far from each other nothing is lost, and the difference sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -97,6 +97,8 @@ def _is_like(first: _Function, second: _Function, context: Context) -> bool:
     """True for the same function at two arguments, and for a power and one."""
     if first.op != second.op or first.x.shape != second.x.shape or _is_rational(first, second, context):
         return False
+    if first.op == "root_of_squares" and len(first.value.args) != len(second.value.args):
+        return False
     return first.exponent is second.exponent or None in (first.exponent, second.exponent)
 
 
@@ -119,9 +121,12 @@ def _apart(first: _Function, second: _Function, context: Context) -> Node | None
     if turned:
         made = _apart(second, first, context)
         return None if made is None else t.mul(context.constant(-1), made)
-    if a is b or (first.value.serial, second.value.serial) in seen:
+    if first.value is second.value or (first.value.serial, second.value.serial) in seen:
         return None
-    near = _FORMS[first.op](a, b, first.exponent, context)
+    if first.op == "root_of_squares":
+        near = _of_norms(first.value.args, second.value.args, context)
+    else:
+        near = _FORMS[first.op](a, b, first.exponent, context)
     if near is None:
         return None
     seen.add((first.value.serial, second.value.serial))
@@ -139,9 +144,33 @@ def _chosen(near: _Near, far: Node, context: Context) -> Node:
 # -- the forms -----------------------------------------------------------------------------------------------
 
 
+def _difference(a: Node, b: Node, context: Context) -> tuple[Node, bool]:
+    """a - b, and whether it is known better than by its rounded operands: they share terms or factors."""
+    t = context.table
+    if have_common_terms(a, b, context):
+        return difference_of(a, b, context), True
+    (c, first), (e, second) = context.split(a), context.split(b)
+    shared = [f for f in first if f in second]
+    if not shared or a.op != "mul" or b.op != "mul":
+        return difference_of(a, b, context), False
+    u, v = (
+        context.times(n, [f for f in factors if f not in shared])
+        if len(factors) > len(shared)
+        else context.constant(n)
+        for n, factors in ((c, first), (e, second))
+    )
+    return t.mul(*shared, difference_of(u, v, context)), True
+
+
+def _less(a: Node, b: Node, context: Context) -> Node:
+    """a - b; of 1 - x/y and one -x/y."""
+    known: Node | None = context.memo.get(("less one", a.serial)) if _is_one(b, context) else None
+    return _difference(a, b, context)[0] if known is None else known
+
+
 def _of_powers(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
     assert p is not None
-    t, number, d = context.table, context.number(p), difference_of(a, b, context)
+    t, number, d = context.table, context.number(p), _less(a, b, context)
     if number is None or number.denominator > 2 or magnitude(number) > HIGHEST:
         exponent = t.mul(p, _logarithm(a, b, d, context))
         growth = t.make("expm1", (exponent,))
@@ -184,15 +213,20 @@ def _factors_of_difference(a: Node, b: Node, n: int, context: Context) -> list[N
 
 
 def _of_exponentials(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
-    t, d = context.table, difference_of(a, b, context)
+    t, d = context.table, _less(a, b, context)
     return _Near(t.mul(t.make("exp", (b,)), t.make("expm1", (d,))), d)
+
+
+def _of_softplus(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
+    t, d = context.table, _less(a, b, context)
+    return _Near(t.make("log1p", (t.mul(t.make("sigmoid", (b,)), t.make("expm1", (d,))),)), d)
 
 
 def _of_sines(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
     """2*sin(h)*cos(b + h) with h = d/2; b + h, which would be rounded, by the addition theorem."""
-    if not have_common_terms(a, b, context):
+    t, (d, known) = context.table, _difference(a, b, context)
+    if not known:
         return None
-    t, d = context.table, difference_of(a, b, context)
     (sine, cosine), (sin_b, cos_b) = _both(_half(d, context), context), _both(b, context)
     other = t.add(t.mul(cos_b, cosine), t.mul(context.constant(-1), sin_b, sine))
     return _Near(t.mul(context.constant(2), sine, other), d)
@@ -200,9 +234,9 @@ def _of_sines(a: Node, b: Node, p: Node | None, context: Context) -> _Near | Non
 
 def _of_cosines(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
     """-2*sin(h)*sin(b + h)"""
-    if not have_common_terms(a, b, context):
+    t, (d, known) = context.table, _difference(a, b, context)
+    if not known:
         return None
-    t, d = context.table, difference_of(a, b, context)
     (sine, cosine), (sin_b, cos_b) = _both(_half(d, context), context), _both(b, context)
     return _Near(t.mul(context.constant(-2), sine, t.add(t.mul(sin_b, cosine), t.mul(cos_b, sine))), d)
 
@@ -220,15 +254,15 @@ def _both(x: Node, context: Context) -> tuple[Node, Node]:
 
 
 def _of_tangents(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
-    if not have_common_terms(a, b, context):
+    t, (d, known) = context.table, _difference(a, b, context)
+    if not known:
         return None
-    t, d = context.table, difference_of(a, b, context)
     product = t.mul(*[t.make("tan", (x,)) for x in (a, b)])
     return _Near(t.mul(t.make("tan", (d,)), t.add(context.constant(1), product)), d)
 
 
 def _of_arctangents(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
-    t, d = context.table, difference_of(a, b, context)
+    t, d = context.table, _less(a, b, context)
     below = t.add(context.constant(1), t.mul(a, b))
     return _Near(
         t.make("atan", (t.make("div", (d, below)),)), d, t.make("maximum", (below, context.constant(0)))
@@ -236,20 +270,32 @@ def _of_arctangents(a: Node, b: Node, p: Node | None, context: Context) -> _Near
 
 
 def _of_logarithms(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
-    t, d = context.table, difference_of(a, b, context)
+    t, d = context.table, _less(a, b, context)
     return _Near(t.make("log1p", (t.make("div", (d, b)),)), d, b)
+
+
+def _of_norms(a: Sequence[Node], b: Sequence[Node], context: Context) -> _Near | None:
+    """Distances: the sum of (a_i - b_i)*(a_i + b_i)/(|a| + |b|), of the sides that differ."""
+    t = context.table
+    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not y]
+    size = t.make("root_of_squares", tuple(b))
+    both = t.add(t.make("root_of_squares", tuple(a)), size)
+    terms = [t.mul(_less(x, y, context), t.make("div", (t.add(x, y), both))) for x, y in pairs]
+    value = t.add(*terms)
+    return _Near(value, value, size)
 
 
 _FORMS: dict[str, Callable[[Node, Node, Node | None, Context], _Near | None]] = {
     "pow": _of_powers,
     "exp": _of_exponentials,
+    "softplus": _of_softplus,
     "log": _of_logarithms,
     "sin": _of_sines,
     "cos": _of_cosines,
     "tan": _of_tangents,
     "atan": _of_arctangents,
 }
-FUNCTIONS = frozenset(_FORMS) | {"log1p"}
+FUNCTIONS = frozenset(_FORMS) | {"log1p", "root_of_squares"}
 
 
 def log_of_ratio(node: Node, sweep: Sweep) -> Node | None:
@@ -300,7 +346,10 @@ def one_less_ratio(node: Node, sweep: Sweep) -> Node | None:
     sides = [_one_less(a, b, context)]
     if squared:
         sides.append(_one_less(context.times(-1, (a,)), b, context))
-    return t.broadcast(t.mul(context.constant(number), *sides), node.shape)
+    made = t.mul(context.constant(number), *sides)
+    if number == 1:
+        context.memo["less one", made.serial] = term
+    return t.broadcast(made, node.shape)
 
 
 def _one_less(a: Node, b: Node, context: Context) -> Node:

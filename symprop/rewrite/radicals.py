@@ -1,4 +1,4 @@
-"""Roots less their limits: `sqrt(1 + x) - 1`, `1 - 1/sqrt(1 + x**2)`, `sqrt(x**2 + 4) - x`, and multiples.
+"""Roots less their limits, and multiples: `sqrt(1 + x) - 1`, `1 - 1/sqrt(1 + x**2)`, `sqrt(b**2 - 4*c) - b`.
 
 Two terms c*F*r**n and -c*k*F*r**(n - 1) of a sum, r the root of s, are c*F*r**(n - 1)*(r - k), and r - k is
 (s - k**2)/(r + k), where s - k**2 is what is left of s when its square of k is taken away.
@@ -42,7 +42,7 @@ def _factors(term: Node, context: Context) -> Factors:
 
 def _read(factors: Factors, base: Node) -> _Term:
     exponent = factors.exponent(base)
-    if base.op == "add":
+    if base.op != "root_of_squares":
         exponent *= 2  # of the root
     others = frozenset((s, e) for s, (b, e) in factors.powers.items() if e and b is not base)
     return _Term(factors.number, int(exponent), others)
@@ -57,10 +57,13 @@ def root_less_limit(node: Node, sweep: Sweep) -> Node | None:
     bases: dict[int, Node] = {}
     for p in products:
         for base, e in p.powers.values():
-            if (base.op == "root_of_squares" and e) or (base.op == "add" and (2 * e) % 2 == 1):
+            if (base.op == "root_of_squares" and e) or ((2 * e) % 2 == 1 and _terms(base, context)):
                 bases[base.serial] = base
     for base in bases.values():
         terms = [_read(p, base) for p in products]
+        result = _less_sum(node, base, terms, sweep)
+        if result is not None:
+            return result
         for i, first in enumerate(terms):
             for j, second in enumerate(terms):
                 if second.exponent != first.exponent - 1:
@@ -98,7 +101,7 @@ def _root(base: Node, exponent: int, context: Context) -> list[Node]:
     """root**exponent as factors."""
     if not exponent:
         return []
-    power = Fraction(exponent, 2 if base.op == "add" else 1)
+    power = Fraction(exponent, 1 if base.op == "root_of_squares" else 2)
     return [context.table.pow(base, context.constant(simplest(power)))]
 
 
@@ -115,10 +118,11 @@ def _less_number(base: Node, negative: Number, context: Context) -> Node | None:
             return None
         top = rest[0] if len(rest) == 1 else table.make("root_of_squares", rest)
         return table.mul(top, table.make("div", (top, table.add(base, side))))
-    constants = [a for a in base.args if context.number(a) is not None]
+    under = _terms(base, context)
+    constants = [a for a in under if context.number(a) is not None]
     if len(constants) != 1 or context.number(constants[0]) != k * k:
         return None
-    rest = [a for a in base.args if a is not constants[0]]
+    rest = [a for a in under if a is not constants[0]]
     total = table.add(table.pow(base, context.constant(HALF)), context.constant(simplest(k)))
     return table.mul(table.add(*rest), table.pow(total, -1))
 
@@ -141,12 +145,51 @@ def _less_side(base: Node, serial: int, sign: Number, context: Context) -> Node 
     return made
 
 
+def _terms(base: Node, context: Context) -> list[Node]:
+    """The terms of a sum, and of (u + v)*(u - v), as which a difference of two squares is written."""
+    if base.op == "add":
+        return list(base.args)
+    factors = base.args if base.op == "mul" else ()
+    if len(factors) != 2 or any(f.op != "add" or len(f.args) != 2 for f in factors):
+        return []
+    first, second = factors
+    same = [a for a in first.args if a in second.args]
+    if len(same) != 1:
+        return []
+    (u,), t = same, context.table
+    v = next(a for a in first.args if a is not u)
+    if context.negate(v) not in second.args:
+        return []
+    return [t.pow(u, 2), context.times(-1, (t.pow(v, 2),))]
+
+
+def _less_sum(node: Node, base: Node, terms: list[_Term], sweep: Sweep) -> Node | None:
+    """c*r - c*(x + y + ...), x + y + ... a side of r: the equation of two that bind each other."""
+    context, table = sweep.context, sweep.table
+    squares = [a.args[0] for a in base.args if a.op == "pow" and context.is_number(a.args[1], 2)]
+    for side in squares if base.op == "add" else ():
+        for k, root in enumerate(terms) if side.op == "add" else ():
+            if root.exponent != 1 or root.others:
+                continue
+            for sign in (-1, 1):
+                multiples = [context.scaled(sign * root.number, a) for a in side.args]
+                difference = _less_square(base, side, sign, context)
+                if difference is None or any(m not in node.args for m in multiples):
+                    continue
+                sweep.fire("root less its limit")
+                kept = [a for j, a in enumerate(node.args) if j != k and a not in multiples]
+                made = table.mul(context.constant(simplest(root.number)), difference)
+                return table.broadcast(table.add(made, *kept), node.shape)
+    return None
+
+
 def _less_square(total: Node, side: Node, sign: Number, context: Context) -> Node | None:
     """The same for the root of a sum in which the square of x is a term, as in a quadratic equation."""
     table = context.table
     square = table.find("pow", (side, context.constant(2)))
-    rest = [a for a in total.args if a is not square]
-    if total.op != "add" or square is None or len(rest) == len(total.args):
+    under = _terms(total, context)
+    rest = [a for a in under if a is not square]
+    if square is None or len(rest) == len(under):
         return None
     if sign > 0 and all(a.op == "constant" for a in rest):  # of acosh, where x is positive
         return None

@@ -188,3 +188,52 @@ def test_one_less_a_ratio(expression):
 def test_other_sums_with_ratios_stay():
     for expression in (1 + a / b, 1 - a * x / b, 2 - a / b, x - a / b):
         assert "one less a ratio" not in symprop.compile(expression, wrt=[]).report.fired, expression
+
+
+def test_a_common_factor_is_known():
+    """cos(a*x) - cos(b*x): the step is (a - b)*x."""
+    points = [(3.0, 3.0000000001, 700.0), (0.5, 0.5 + 1e-12, 1e-3), (2.0, 1.9, 1.0)]
+    for function in (sp.cos, sp.sin, sp.exp):
+        lost, fired = worst(function(-a * x) - function(-b * x), [a, b, x], points)
+        assert fired["difference of near values"] == 1
+        assert lost <= 4
+
+
+def test_distances():
+    """Differences of distances, and of potentials, far away."""
+    r, s = (sp.sqrt((x - v) ** 2 + n**2) for v in (a, b))
+    points = [(0.5, -0.5, 1e9, 3e8), (0.5, 0.500001, 1.0, 2.0), (1.0, 30.0, 0.5, 1e-3)]
+    for expression in (r - s, 1 / r - 1 / s):
+        lost, fired = worst(expression, [a, b, x, n], points)
+        assert fired["difference of near values"] >= 1
+        assert lost <= 6
+
+
+def test_softplus():
+    lost, fired = worst(sp.log(1 + sp.exp(a)) - sp.log(1 + sp.exp(b)), [a, b], [*NEAR[:4], (-30.0, -30.0001)])
+    assert fired["difference of near values"] == 1
+    assert lost <= 4
+
+
+def test_the_slope_of_a_matern_kernel():
+    """(1 + s)*exp(-s) has the slope -s*exp(-s)."""
+    s = sp.sqrt(3) * x / a
+    lost, fired = worst((1 + s) * sp.exp(-s), [a, x], [(1.5, 1e-9), (2.0, 0.25), (0.75, 30.0)], 1)
+    assert fired["sum of sums"] >= 1
+    assert lost <= 6
+
+
+@pytest.mark.parametrize(
+    ("expression", "points"),
+    [
+        (a - sp.sqrt(a**2 - b**2), [(3.0, 1e-7), (700.0, 2.0), (-3.0, 0.1)]),
+        (((a + b + n) - sp.sqrt((a + b + n) ** 2 - 4 * a * b)) / 2, [(1e-6, 3.0, 2.0), (5.0, 1e-9, 0.01)]),
+        (1 / sp.sqrt(1 - a**2 / b**2) - 1, [(1e-9, 2.0), (0.125, 3e5), (0.999999999, 1.0)]),
+        (sp.log(sp.tan(sp.pi / 4 + x / 2)), [(1e-10,), (-0.75,), (1.5,)]),
+    ],
+)
+def test_textbook_formulas(expression, points):
+    """Height of an arc, two that bind each other, kinetic energy, latitude of a map."""
+    symbols = [s for s in (a, b, x, n) if expression.has(s)]
+    lost, _ = worst(expression, symbols, points)
+    assert lost <= 6

@@ -228,6 +228,11 @@ CASES = {
         lambda f: f.t.pow(f.t.sub(f.one, f.t.pow(f.part(f.x), 2)), -f.half),
         None,
     ),
+    "latitude of a map": (
+        lambda f: f.log(f.t.call("tan", f.t.add(f.t.constant(sp.pi / 4), f.part(f.x)))),
+        lambda f: f.log(f.t.call("tan", f.t.add(f.t.constant(sp.pi / 6), f.part(f.x)))),
+        1e-20,
+    ),
     "arccosine near one": (
         lambda f: f.t.call("acos", f.t.sub(f.one, f.x)),
         lambda f: f.t.call("acos", f.t.sub(f.t.constant(2), f.x)),

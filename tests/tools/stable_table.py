@@ -46,10 +46,14 @@ Seventeen kinds of formulas are no rows of a table:
   `sqrt(a) - sqrt(b) --> d/(sqrt(a) + sqrt(b))`, `1/a - 1/b --> -(d/a)/b`, `log(a/b) --> log1p(d/b)`,
   `exp(a) - exp(b) --> exp(b)*expm1(d)`, `atan(a) - atan(b) --> atan(d/(1 + a*b))`,
   `a**p - b**p --> b**p*expm1(p*log(a/b))` (whole and half powers without logarithms, `x**n - 1` as well), and
-  of `sin`, `cos`, `tan` where d is known. Values that are far from each other keep their difference.
+  of `sin`, `cos`, `tan` where d is known; `log(1 + exp(a)) - log(1 + exp(b))`, and differences of distances,
+  `sqrt((x - a)**2 + y**2) - sqrt((x - b)**2 + y**2)`. Values that are far from each other keep their
+  difference.
 - One less a ratio, `1 - a/b` and `1 - a**2/b**2`, is `(b - a)/b` for a near b.
-- Sums of sums in which terms cancel are opened: `(a - b) - (a + b) --> -2*b`.
-- Roots of a quadratic equation: `sqrt(b**2 - 4*a*c) - b --> -4*a*c/(sqrt(b**2 - 4*a*c) + b)` for positive b.
+- Sums of multiples of sums in which terms cancel are opened: `(a - b) - (a + b) --> -2*b`,
+  `c*e - c*(1 + s)*e --> -c*s*e`.
+- Roots of a quadratic equation: `sqrt(b**2 - 4*a*c) - b --> -4*a*c/(sqrt(b**2 - 4*a*c) + b)` for positive b,
+  which may be a sum itself, and `r - sqrt(r**2 - x**2)`.
 - The Jacobian of a softmax, `diag(p) - p*p.T`, has `p*(1 - p)` on its diagonal, 1 - p from the sum of the
   other exponentials.
 - Products and sums of `exp`, `sinh`, `cosh`, `tanh`, `sigmoid` of multiples of one value are rational

@@ -57,6 +57,23 @@ def _asinh(bound: Bindings, context: Context) -> Node:
     return context.times(sign, (context.table.make("asinh", (side,)),))
 
 
+def _less_quarter(total: Node, context: Context) -> Node | None:
+    """h of pi/4 + h"""
+    if total.op != "add":
+        return None
+    rest = [a for a in total.args if a.op != "constant" or a.attrs[0] != sp.pi / 4]
+    return context.table.add(*rest) if len(rest) == len(total.args) - 1 else None
+
+
+def _latitude(bound: Bindings, context: Context) -> Node:
+    t, h = context.table, _less_quarter(bound["s"], context)
+    assert h is not None
+    near = context.times(2, (t.make("atanh", (t.make("tan", (h,)),)),))
+    small = t.make("less", (t.make("abs", (h,)), context.constant(HALF)))
+    same = t.make("sub", (t.constant(sp.pi / 4), context.negate(h)))  # not to be looked at again
+    return t.select(small, near, t.make("log", (t.make("tan", (same,)),)), h.shape)
+
+
 INVERSES: tuple[Rule, ...] = (
     Rule(
         "asinh from its logarithm",
@@ -85,6 +102,14 @@ INVERSES: tuple[Rule, ...] = (
         ("pow", ("add", 1, ("neg", ("pow", ("pow", "s", HALF), 2))), -HALF),
         ("pow", ("add", 1, ("neg", "s")), -HALF),
         "the square of a root is rounded, where s is close to 1",
+    ),
+    Rule(
+        "latitude of a map",
+        ("log", ("tan", "s")),
+        _latitude,
+        "the tangent rounds to 1 where h is small",
+        lambda b, c: _less_quarter(b["s"], c) is not None,
+        "2*atanh(tan(h)), s = h + pi/4, for small h",
     ),
     Rule(
         "arccosine near one",
