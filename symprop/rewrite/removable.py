@@ -27,7 +27,8 @@ from symprop.rewrite.products import read
 __all__ = ["removable_singularities"]
 
 LONGEST = 8  # terms of a sum, factors of a product
-MOST = 160  # nodes that are looked at
+MOST = 32  # nodes of one function that are looked at
+LARGEST = 400  # nodes of a graph that is searched: formulas, and no networks, which would take twice as long
 FEW = 4  # values in a formula
 HIGHEST = 6  # operations above a sum or product that may cancel
 PLACES = 6  # that are tried
@@ -74,7 +75,9 @@ class Choice:
 def removable_singularities(roots: Sequence[Node], context: Context, stable: Stable) -> list[Node]:
     """The roots with choices where formulas lose digits next to a place at which they are smooth; `stable`
     gives the forms that other rules find, with which no digit may be lost."""
-    _, present = context.order(roots)
+    order, present = context.order(roots)
+    if len(order) > LARGEST:
+        return list(roots)
     if "pow" not in present and not ("add" in present and any(_is_function(op) for op in present)):
         return list(roots)
     return _Search(context, roots, stable).run()

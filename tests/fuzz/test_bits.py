@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzz_checks import mode
+from layouts import layouts
 from random_networks import Case, Random, network
-from run.test_reproducible import layouts
 
 import symprop
 from symprop.emit import parallel, unrolled

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy as sp
+from layouts import layouts
 
 import symprop
 from symprop import nn
@@ -169,31 +170,6 @@ def test_training_steps(every_loop_in_parts):
     assert len(found) == 1
 
 
-def layouts(array):
-    """The same numbers in other places, orders and strides."""
-    size = array.itemsize
-    for shift in range(0, 64, 8):  # places within a cache line
-        room = np.empty(array.nbytes + 128, np.uint8)
-        start = -room.ctypes.data % 64 + shift
-        placed = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-        placed[...] = array
-        yield placed
-    room = np.empty(array.nbytes + size, np.uint8)
-    start = 1 if room.ctypes.data % size == 0 else 0
-    misaligned = np.frombuffer(room.data, array.dtype, array.size, offset=start).reshape(array.shape)
-    assert not misaligned.flags.aligned or array.size == 0
-    misaligned[...] = array
-    yield misaligned
-    yield np.array(array, order="F")
-    wide = np.repeat(array[..., None], 3, axis=-1)
-    yield wide[..., 1]
-    yield array[::-1].copy()[::-1] if array.ndim else array
-    frozen = array.copy()
-    frozen.flags.writeable = False
-    yield frozen
-    yield array.astype(array.dtype.newbyteorder())
-
-
 @pytest.mark.parametrize(("name", "dtype", "reduce"), CASES)
 def test_layout_of_the_arguments(name, dtype, reduce):
     f = compiled(name, dtype, reduce, 2)
@@ -224,7 +200,8 @@ def test_code_made_anew_code_kept_and_copies():
 def test_another_process():
     here = Path(__file__).parent
     cases = [("small", "float64", "mean"), ("layers", "float32", "mean"), ("matrices", "float64", None)]
-    code = f"import sys; sys.path.insert(0, {str(here)!r}); from test_reproducible import digest\n"
+    places = [str(here), str(here.parent / "tools")]
+    code = f"import sys; sys.path[:0] = {places!r}; from test_reproducible import digest\n"
     code += "".join(
         f"print(digest(*{case!r}, {threads}))\n" for case, threads in zip(cases, (1, 2, 7), strict=True)
     )
