@@ -3,7 +3,8 @@
 `sin(x)/x` and its slopes at 0, `x*log(x/m) - (x - m)` at x = m, `(x**p - 1)/p` at p = 0, `log(sinh(x)/x)`,
 `sin(x*y)/x`: sums and products that are functions of one value, a product of powers of others (`x`, `x/m`,
 `p*log(x)`), times powers of others. What these functions do next to 0, or next to the point where a logarithm
-or a divisor vanishes, is looked at in `near.py`; where digits are lost, the value is chosen by a comparison.
+or a divisor vanishes, is looked at in `removable_forms.py`; where digits are lost, the value is chosen by a
+comparison.
 Sums and products inside such a formula are taken as they were written.
 """
 
@@ -20,9 +21,9 @@ import sympy as sp
 
 from symprop.graph import OPERATIONS, Node, NodeTable
 from symprop.rewrite.context import Context, Number, is_short, simplest
-from symprop.rewrite.near import FINE, Formula, Near, near_form
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.products import read
+from symprop.rewrite.removable_forms import FINE, Formula, Near, near_form
 
 __all__ = ["removable_singularities"]
 

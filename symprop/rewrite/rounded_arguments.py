@@ -24,10 +24,8 @@ from symprop.rewrite.exact_arguments import pair_of
 
 __all__ = ["rounded_arguments"]
 
-QUARTIC, CUBIC = (
-    Fraction(1, 2**12),
-    Fraction(1, 2**17),
-)  # these powers of them are below the last place of one
+QUARTIC = sp.Rational(1, 2**12)  # the fourth power is below the last place of one
+CUBIC = sp.Rational(1, 2**17)  # and here a third of the third power
 RELATIVE = sp.Rational(1, 2**20)  # a sum loses less of itself
 HIGHEST = 16  # larger exponents, and those that are not known, are worth a look at what their base lost
 

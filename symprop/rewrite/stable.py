@@ -143,10 +143,8 @@ def _last_power(node: Node, sweep: Sweep) -> Node | None:
     return quotient_in_decay(node, sweep) or power_of_growing(node, sweep)
 
 
-_LAST: dict[str, NodeRule] = {
-    "mul": _last_product,
-    "pow": _last_power,
-}  # their results are no products any more
+# the last steps on exponentials: their results are no products of functions of one any more
+_LAST: dict[str, NodeRule] = {"mul": _last_product, "pow": _last_power}
 
 
 class _Limit:
