@@ -17,6 +17,7 @@ import sympy as sp
 from symprop.api.declaration import name_of
 from symprop.errors import ArgumentError
 from symprop.run.arguments import address, shape_text
+from symprop.run.results import placed
 
 __all__ = ["Arrays", "State", "read"]
 
@@ -62,10 +63,14 @@ class State:
         slots: Mapping[str, Mapping[sp.Basic, Array]],
         step: int = 0,
     ) -> None:
-        """Takes the arrays as its own; they are C-contiguous and in the order of the compiled step."""
+        """Copies the arrays, which are in the order of the compiled step, to where it works on them best."""
         self.about = about
-        self.params = Arrays(params)
-        self.slots = {name: Arrays(arrays) for name, arrays in slots.items()}
+        turns = 1 + len(slots)
+        self.params, *memory = (
+            Arrays({s: placed(a, turn, turns) for s, a in arrays.items()})
+            for turn, arrays in enumerate((params, *slots.values()))
+        )
+        self.slots = dict(zip(slots, memory, strict=True))
         self._count = np.array(step, np.int64)
         self.pointers = self._addresses()
         self.calls = 0  # of a step in this process
@@ -87,8 +92,8 @@ class State:
         """A state of its own with equal values."""
         return State(
             self.about,
-            {s: a.copy() for s, a in self.params.items()},
-            {name: {s: a.copy() for s, a in slot.items()} for name, slot in self.slots.items()},
+            self.params,
+            self.slots,
             self.step,
         )
 

@@ -183,7 +183,7 @@ class TrainingStep:
             raise ArgumentError(
                 f"init: no value for {', '.join(missing)}; the parameters are {self._listed()}"
             )
-        arrays = {a.symbol: a.array(values[a.symbol]).copy() for a in self._param_arguments}
+        arrays = {a.symbol: a.array(values[a.symbol]) for a in self._param_arguments}
         self._check_shapes([arrays[s] for s in self.params])
         for symbol, array in arrays.items():
             if np.isnan(array).any():
@@ -203,9 +203,9 @@ class TrainingStep:
         """
         params, memory, count = read(path, self.about, strict)
         self._check_shapes(params)
-        arrays = {s: np.array(a, order="C") for s, a in zip(self.params, params, strict=True)}
+        arrays = dict(zip(self.params, params, strict=True))
         slots: dict[str, dict[sp.Basic, Array]] = {
-            name.name: {s: np.array(rest[k], order="C") for s, rest in zip(self.params, memory, strict=True)}
+            name.name: {s: rest[k] for s, rest in zip(self.params, memory, strict=True)}
             for k, name in enumerate(self.optimizer.state)
         }
         return State(self.about, arrays, slots, count)

@@ -15,7 +15,6 @@ import sympy as sp
 from symprop.declare.printing import text
 from symprop.emit.isomorphic import packs
 from symprop.emit.program import SHARED_FROM, Memory, emit, samples_at_a_time
-from symprop.emit.streaming import LINE
 from symprop.emit.target import host
 from symprop.errors import ArgumentError
 from symprop.graph import Node
@@ -24,7 +23,7 @@ from symprop.run.arguments import address
 from symprop.run.bound import bound_call
 from symprop.run.engine import assembly, compile_text
 from symprop.run.pool import parallel_imports
-from symprop.run.results import memory
+from symprop.run.results import at_a_place
 from symprop.schedule.inplace import overwrite
 from symprop.schedule.ir import Buffer, Schedule
 from symprop.schedule.lower import lower
@@ -149,12 +148,12 @@ class Executable:
         buffer = self.schedule.outputs[number]
         kind = _dtype(buffer, self.dtype)
         if not buffer.batched:
-            array = np.empty(buffer.shape, kind)
+            array = at_a_place(buffer.shape, np.dtype(kind))
             return array, array
         if not buffer.samples_last:
-            array = np.empty((samples, *buffer.shape), kind)
+            array = at_a_place((samples, *buffer.shape), np.dtype(kind))
             return array, array
-        array = _at_a_line((buffer.entries, self.stride(samples)), np.dtype(kind))
+        array = at_a_place((buffer.entries, self.stride(samples)), np.dtype(kind))
         step, strides = array.strides[0], []
         for extent in reversed(buffer.shape):
             strides.append(step)
@@ -256,12 +255,6 @@ class Executable:
                     f"expected 0 to {check.bound - 1}; check the labels or the number of classes"
                 )
         raise ArgumentError(f"argument {names}: an index is out of range, expected 0 to {check.bound - 1}")
-
-
-def _at_a_line(shape: tuple[int, int], kind: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """An array that begins at a line of the cache."""
-    piece = memory(shape[0] * shape[1] * kind.itemsize + LINE)
-    return np.ndarray(shape, kind, piece, -address(piece) % LINE)
 
 
 def _inputs_of(node: Node) -> list[Node]:

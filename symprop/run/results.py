@@ -7,6 +7,7 @@ all views of it are gone: who keeps a result keeps its memory.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
 from contextlib import suppress
@@ -14,7 +15,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["memory"]
+from symprop.emit.caches import PAGE
+from symprop.run.arguments import address
+
+__all__ = ["at_a_place", "memory", "placed"]
+
+LINE = 64  # bytes of a line of the cache
 
 LARGE = 1 << 17  # bytes from which the C library asks the system for memory, and gives it back
 KEPT = 1 << 27  # bytes that are kept at most: some results of a few million numbers
@@ -35,6 +41,30 @@ def memory(size: int) -> Bytes:
     result = np.frombuffer(piece.data, np.uint8, size)
     weakref.finalize(result, _give_back, piece).atexit = False
     return result
+
+
+def at_a_place(
+    shape: tuple[int, ...], kind: np.dtype[Any], unit: int = LINE, shift: int = 0
+) -> np.ndarray[Any, Any]:
+    """An array of any content, a multiple of `unit` bytes and `shift` bytes from the start of memory.
+
+    NumPy's arrays begin anywhere, and their vectors lie across two lines of the cache each.
+    """
+    piece = memory(math.prod(shape) * kind.itemsize + unit)
+    return np.ndarray(shape, kind, piece, (shift - address(piece)) % unit)
+
+
+def placed(array: np.ndarray[Any, Any], turn: int, turns: int) -> np.ndarray[Any, Any]:
+    """A copy of one of `turns` arrays of equal shape that are used entry by entry together.
+
+    They begin at different places of a page: rows that are a page long would share a few places of the first
+    level of the cache, in all of the arrays.
+    """
+    large = array.nbytes >= PAGE
+    shift = turn * PAGE // turns // LINE * LINE
+    own = at_a_place(array.shape, array.dtype, PAGE, shift) if large else at_a_place(array.shape, array.dtype)
+    own[...] = array
+    return own
 
 
 def _fitting(size: int) -> Bytes | None:

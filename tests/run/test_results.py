@@ -1,11 +1,13 @@
 """Memory of large results: used again when it is free, and only then."""
 
+import pickle
 import threading
 
 import numpy as np
 import sympy as sp
 
 import symprop
+from symprop import nn
 from symprop.run import results
 
 
@@ -83,3 +85,25 @@ def test_threads_never_share_a_result():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_what_native_code_writes_begins_at_lines_of_the_cache():
+    x, w = sp.MatrixSymbol("x", 40, 1), sp.MatrixSymbol("w", 50, 40)
+    loss = nn.squared_error(w * x, sp.ZeroMatrix(50, 1))
+    data, start = np.ones((3, 40)), np.ones((50, 40))
+    for count in range(4):  # a different part of the heap each time
+        step = symprop.compile(loss, args=[w, x], batch=[x], wrt=[w], reduce="sum").bind(start, data)
+        held = [np.empty(8 * count + 3), step]  # noqa: F841
+        assert step.grads[0].ctypes.data % 64 == 0
+        train = symprop.compile_step(
+            loss, args=[x, w], params=[w], batch=[x], reduce="sum", optimizer=symprop.optim.Adam()
+        )
+        state = train.init({w: start})
+        assert state.params[w] is not start
+        for one in (state, state.copy(), pickle.loads(pickle.dumps(state))):
+            arrays = [one.params[w], *(slot[w] for slot in one.slots.values())]
+            places = [a.ctypes.data for a in arrays]
+            assert all(place % 64 == 0 for place in places)
+            # rows of a page would else take the same places of the cache in all three
+            assert len({place % 4096 // 1024 for place in places}) == 3
+            assert all((a == right).all() for a, right in zip(arrays, (start, 0, 0), strict=True))
