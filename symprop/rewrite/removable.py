@@ -10,57 +10,31 @@ Sums and products inside such a formula are taken as they were written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd
 from typing import Any
 
 import mpmath as mp
 import sympy as sp
 
-from symprop.graph import OPERATIONS, Node, NodeTable
+from symprop.graph import OPERATIONS, Node, NodeTable, topological
 from symprop.rewrite.context import Context, Number, is_short, simplest
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.products import read
-from symprop.rewrite.removable_forms import FINE, Formula, Near, near_form
+from symprop.rewrite.removable_forms import FINE, Near, near_form
+from symprop.rewrite.removable_loss import Formula
+from symprop.rewrite.removable_parts import FIXED, LONGEST, MOST, OPENED, Part, Place, Reader, is_function
 
 __all__ = ["removable_singularities"]
 
-LONGEST = 8  # terms of a sum, factors of a product
-MOST = 32  # nodes of one function that are looked at
 LARGEST = 400  # nodes of a graph that is searched: formulas, and no networks, which would take twice as long
 FEW = 4  # values in a formula
 HIGHEST = 6  # operations above a sum or product that may cancel
 PLACES = 6  # that are tried
-OPENED = frozenset({"add", "mul", "pow", "broadcast", "select"})
-CHOICES = frozenset(
-    {"less", "less_equal", "equal", "not_equal", "and", "or", "not", "maximum", "minimum", "abs", "sign"}
-) | {"floor", "ceiling", "select"}
-
-U, BASE = sp.symbols("u b", positive=True)  # the value, and the base of powers with an exponent made of it
-FIXED = {BASE: 3}
-
-Powers = dict[int, Fraction]  # serial number of a factor -> exponent
 Stable = Callable[[NodeTable, Sequence[Node], Context], list[Node]]
-
-
-@dataclass(frozen=True)
-class Place:
-    """The product of powers of values next to a number."""
-
-    powers: tuple[tuple[int, Fraction], ...]
-    point: Fraction
-
-
-@dataclass(frozen=True)
-class Part:
-    """A node as a product of powers of values times a function of the one that is looked at; where one of
-    the guards is true it is something else."""
-
-    rest: tuple[tuple[int, Fraction], ...]
-    function: Node
-    guards: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,14 +53,9 @@ def removable_singularities(roots: Sequence[Node], context: Context, stable: Sta
     order, present = context.order(roots)
     if len(order) > LARGEST:
         return list(roots)
-    if "pow" not in present and not ("add" in present and any(_is_function(op) for op in present)):
+    if "pow" not in present and not ("add" in present and any(is_function(op) for op in present)):
         return list(roots)
     return _Search(context, roots, stable).run()
-
-
-def _is_function(op: str) -> bool:
-    declared = OPERATIONS[op]
-    return declared.elementwise and declared.exact is not None and op not in OPENED and op not in CHOICES
 
 
 class _Search:
@@ -132,7 +101,7 @@ class _Search:
         """The nodes that are looked at, and those that a few operations make of them."""
         left: dict[int, int] = {}
         for node in order:
-            if len(node.args) > LONGEST or not (node.op in OPENED or _is_function(node.op)):
+            if len(node.args) > LONGEST or not (node.op in OPENED or is_function(node.op)):
                 continue
             height = max([left.get(a.serial, 0) for a in node.args], default=0) - 1
             if height < HIGHEST and self._is_worth_it(node) and self._is_suspect(node):
@@ -173,29 +142,60 @@ class _Search:
             for s, e in place.powers:
                 powers[s] = powers.get(s, Fraction(0)) + e * form.lead
         factors += [t.pow(values[s], context.constant(simplest(e))) for s, e in powers.items() if e]
-        polynomial = self._polynomial(form, distance)
-        is_near = t.make("less", (t.make("abs", (distance,)), context.constant(simplest(form.limit))))
+        near = self._near(form, distance)
+        is_near = self._is_within(form, distance)
         for guard in choice.part.guards:
             is_near = t.make("and", (is_near, t.make("not", (done.get(guard.serial, guard),))))
-        return t.select(is_near, t.mul(*factors, polynomial) if factors else polynomial, far)
+        return t.select(is_near, t.mul(*factors, near) if factors else near, far)
 
     def _difference(self, place: Place, values: dict[int, Node]) -> Node:
-        """The value less the point, with one rounding where it is close: (a - c*b)/b for a/b - c."""
+        """The value less the point, with one rounding where it is close: (n*a - m*b)/(n*b) for a/b - m/n."""
         t, context = self.table, self.context
         top = [t.pow(values[s], context.constant(simplest(e))) for s, e in place.powers if e > 0]
         bottom = [t.pow(values[s], context.constant(simplest(-e))) for s, e in place.powers if e < 0]
-        less = t.add(t.mul(*top), t.mul(context.constant(simplest(-place.point)), *bottom))
+        over, under = place.point.as_integer_ratio()
+        less = t.add(t.mul(context.constant(under), *top), t.mul(context.constant(-over), *bottom))
+        bottom += [context.constant(under)] if under != 1 else []
         return t.mul(less, t.pow(t.mul(*bottom), -1)) if bottom else less
 
-    def _polynomial(self, form: Near, distance: Node) -> Node:
+    def _near(self, form: Near, distance: Node) -> Node:
+        """The polynomial of the interval that the distance lies in, of which the first begins anywhere."""
         t = self.table
+        at = t.make("abs", (distance,)) if form.step == 2 else distance
         u = distance if form.step == 1 else t.pow(distance, 2)
+        near = self._polynomial(form.coefficients, u)
+        intervals = [(form.limit, near)]
+        for piece in form.pieces:
+            w = t.add(at, self._number(-piece.middle))
+            intervals.append((piece.stop, self._polynomial(piece.coefficients, w)))
+        intervals.sort(key=lambda interval: interval[0])
+        chosen = intervals[-1][1]
+        for stop, value in reversed(intervals[:-1]):
+            chosen = t.select(t.make("less", (at, self._number(stop))), value, chosen)
+        return chosen
+
+    def _is_within(self, form: Near, distance: Node) -> Node:
+        t = self.table
+        low = min([-form.limit, *[p.start for p in form.pieces]])
+        high = max([form.limit, *[p.stop for p in form.pieces]])
+        if form.step == 2 or low == -high:
+            return t.make("less", (t.make("abs", (distance,)), self._number(high)))
+        above, below = (
+            t.make("less", pair) for pair in ((self._number(low), distance), (distance, self._number(high)))
+        )
+        return t.make("and", (above, below))
+
+    def _polynomial(self, coefficients: Sequence[float], at: Node) -> Node:
+        t = self.table
         total: Node | None = None
-        for c in reversed(form.coefficients):
-            number = self.context.constant(simplest(Fraction(c)))
-            total = number if total is None else t.add(number, t.mul(u, total))
+        for c in reversed(coefficients):
+            number = self._number(Fraction(c))
+            total = number if total is None else t.add(number, t.mul(at, total))
         assert total is not None
         return total
+
+    def _number(self, value: Fraction) -> Node:
+        return self.context.constant(simplest(value))
 
     # -- a look, without much work ---------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class _Search:
             while todo and seen < 40 and len(values) <= FEW:
                 part, depth = todo.pop()
                 seen += 1
-                if _is_function(part.op) or (part.op == "pow" and self.context.number(part.args[1]) is None):
+                if is_function(part.op) or (part.op == "pow" and self.context.number(part.args[1]) is None):
                     for a in part.args:
                         values |= self._values_of(a)
                 elif part.op in OPENED and depth and len(part.args) <= LONGEST:
@@ -282,7 +282,7 @@ class _Search:
             if len(node.args) <= LONGEST:
                 whole = found.union(*[self._factors(a) for a in node.args])
                 nodes = self.table.nodes
-                if len(whole) <= FEW and not any(_is_function(nodes[k].op) for k in whole):
+                if len(whole) <= FEW and not any(is_function(nodes[k].op) for k in whole):
                     found = whole
             self.context.memo[key] = found
         return found
@@ -322,7 +322,7 @@ class _Search:
                 continue
             known.add(part.serial)
             seen += 1
-            if _is_function(part.op):
+            if is_function(part.op):
                 for a in part.args:
                     self._add(found, a, part.op == "log")
                     if a.op in OPENED:
@@ -388,7 +388,7 @@ class _Search:
         """True for a value that other rules know more about: a sum with a function in it, and next to a
         number all that has been rounded."""
         if at_number:
-            return node.op in OPENED or _is_function(node.op)
+            return node.op in OPENED or is_function(node.op)
         key = ("made of functions", node.serial)
         found: bool | None = self.context.memo.get(key)
         if found is None:
@@ -396,7 +396,7 @@ class _Search:
             while todo and seen < 40 and not found:
                 part = todo.pop()
                 seen += 1
-                found = _is_function(part.op)
+                found = is_function(part.op)
                 todo.extend(part.args if part.op in OPENED else ())
             self.context.memo[key] = found
         return found
@@ -406,7 +406,7 @@ class _Search:
     def _is_suspect(self, node: Node) -> bool:
         """True where next to some place a part of it is no number, or a sum vanishes."""
         for place in self._places(node):
-            for group in self._groups(node, place, _Reader(self, place)):
+            for group in self._groups(node, place, Reader(self.context, self.own, self.values, place)):
                 if self._may_lose(self._function(group), place.point):
                     return True
         return False
@@ -418,7 +418,7 @@ class _Search:
             self.suspects[key] = not atom and _is_suspect(Formula(function, FIXED), point)
         return self.suspects[key]
 
-    def _groups(self, node: Node, place: Place, reader: _Reader) -> list[list[tuple[Node, Part]]]:
+    def _groups(self, node: Node, place: Place, reader: Reader) -> list[list[tuple[Node, Part]]]:
         """The node, or the terms of a sum that have the same factors beside functions of the value."""
         groups: dict[tuple[tuple[int, Fraction], ...], list[tuple[Node, Part]]] = {}
         for a in node.args if node.op == "add" else (node,):
@@ -435,11 +435,11 @@ class _Search:
     def _look(self, node: Node, known: frozenset[Place]) -> None:
         for place in self._places(node):
             if place not in known:
-                reader = _Reader(self, place)
+                reader = Reader(self.context, self.own, self.values, place)
                 for group in self._groups(node, place, reader):
                     self._settle(node, group, place, reader)
 
-    def _settle(self, node: Node, group: Sequence[tuple[Node, Part]], place: Place, reader: _Reader) -> None:
+    def _settle(self, node: Node, group: Sequence[tuple[Node, Part]], place: Place, reader: Reader) -> None:
         """Look at a node, or at some terms of a sum, next to a place."""
         parts, function = [p for _, p in group], self._function(group)
         form = self._form(function, place)
@@ -466,9 +466,26 @@ class _Search:
     def _found(self, function: Node, point: Fraction, power: Fraction) -> Near | None:
         if not self._may_lose(function, point):
             return FINE
-        exact = Formula(function, FIXED)
-        (after,) = self.stable(self.own, [function], Context(self.own, self.context.accuracy))
-        return near_form(exact, Formula(after, FIXED), point, power)
+        return _near_form(_steps(function), point, power, self.stable, self.context.accuracy)
+
+
+Steps = tuple[tuple[str, tuple[int, ...], tuple[Hashable, ...]], ...]
+
+
+def _steps(root: Node) -> Steps:
+    """A function as operations on the results of others, the same in every table."""
+    order = topological([root])
+    place = {node.serial: k for k, node in enumerate(order)}
+    return tuple([(n.op, tuple([place[a.serial] for a in n.args]), n.attrs) for n in order])
+
+
+@lru_cache(maxsize=4096)  # a formula is compiled several times: for its value, its slopes, a batch
+def _near_form(steps: Steps, point: Fraction, power: Fraction, stable: Stable, accuracy: str) -> Near | None:
+    table, made = NodeTable(), list[Node]()
+    for op, args, attrs in steps:
+        made.append(table.make(op, [made[k] for k in args], attrs))
+    (after,) = stable(table, made[-1:], Context(table, accuracy))
+    return near_form(Formula(made[-1], FIXED), Formula(after, FIXED), point, power)
 
 
 def _is_suspect(function: Formula, point: Fraction) -> bool:
@@ -496,110 +513,3 @@ def _is_suspect(function: Formula, point: Fraction) -> bool:
                     return True
             done[node.serial] = value
     return False
-
-
-class _Reader:
-    """Nodes as functions of one value u, a product of powers: one of its factors is written as u over the
-    others."""
-
-    def __init__(self, search: _Search, place: Place) -> None:
-        self.search, self.context, self.own = search, search.context, search.own
-        self.u = self.own.symbol(U)
-        powers = dict(place.powers)
-        self.pivot = min(powers, key=lambda s: (abs(powers[s]) != 1, abs(powers[s]), s))
-        self.exponent = 1 / powers.pop(self.pivot)
-        self.others = tuple(sorted((s, -e * self.exponent) for s, e in powers.items()))
-        self.first = min(powers, default=self.pivot)  # what was made before it does not hold the value
-        self.first = min(self.first, self.pivot)
-        self.known: dict[int, Part] = {}
-        self.read: set[int] = set()  # what has been looked into
-
-    def of(self, root: Node) -> Part | None:
-        """The parts of a node, on a stack; None where there are too many."""
-        todo = [root]
-        while todo:
-            node = todo[-1]
-            if node.serial in self.known:
-                todo.pop()
-                continue
-            if len(self.known) > MOST:
-                return None
-            args = self._opened(node)
-            missing = [a for a in args if a.serial not in self.known]
-            if missing:
-                todo.extend(missing)
-            else:
-                self.known[node.serial] = self._made(node, [self.known[a.serial] for a in args])
-        return self.known[root.serial]
-
-    def _opened(self, node: Node) -> tuple[Node, ...]:
-        """The operands that are looked into."""
-        if node.serial <= self.first or len(node.args) > LONGEST or node.kind == "integer":
-            return ()
-        if node.serial == self.pivot:
-            return ()
-        if node.op == "pow":
-            if self.context.number(node.args[1]) is not None:
-                return node.args[:1]
-            return (node.args[1], self.search.table.make("log", (node.args[0],)))
-        if node.op == "select":
-            return node.args[2:]
-        if node.op == "broadcast" and node.args[0].shape:
-            return ()
-        return node.args if node.op in OPENED or _is_function(node.op) else ()
-
-    def _made(self, node: Node, parts: Sequence[Part]) -> Part:
-        made = self._of_parts(node, parts)
-        if made is None:  # a value that is looked into no further
-            self.search.values[node.serial] = node
-            return Part(((node.serial, Fraction(1)),), self.own.constant(1))
-        self.read.add(node.serial)
-        return made
-
-    def _of_parts(self, node: Node, parts: Sequence[Part]) -> Part | None:
-        own, op = self.own, node.op
-        if node.serial == self.pivot:
-            self.search.values[node.serial] = node
-            return Part(self.others, own.pow(self.u, _rational(self.exponent)))
-        if op == "constant":
-            return Part((), own.constant(node.attrs[0]))
-        if not parts:
-            return None
-        first = parts[0]
-        guards = tuple(dict.fromkeys(g for p in parts for g in p.guards))
-        if op == "broadcast":
-            return first
-        if op == "select":
-            return Part(first.rest, first.function, (*guards, node.args[0]))
-        if op == "mul":
-            return Part(_product(parts), own.mul(*[p.function for p in parts]), guards)
-        if op == "add":
-            same = all(p.rest == first.rest for p in parts)
-            return Part(first.rest, own.add(*[p.function for p in parts]), guards) if same else None
-        number = self.context.number(node.args[1]) if op == "pow" else None
-        if number is not None:
-            rest = tuple((s, e * number) for s, e in first.rest)
-            is_one = first.function is own.constant(1)
-            return Part(
-                rest, first.function if is_one else own.pow(first.function, _rational(number)), guards
-            )
-        if _product(parts) if op == "pow" else any(p.rest for p in parts):
-            return None
-        if op == "pow":  # any base will do
-            base = own.symbol(BASE)
-            power = own.mul(*[p.function for p in parts], own.pow(own.call("log", base), -1))
-            return Part((), own.pow(base, power), guards)
-        return Part((), own.make(op, [p.function for p in parts], node.attrs), guards)
-
-
-def _rational(number: Number) -> sp.Rational:
-    exact = Fraction(number)
-    return sp.Rational(exact.numerator, exact.denominator)
-
-
-def _product(parts: Sequence[Part]) -> tuple[tuple[int, Fraction], ...]:
-    total: Powers = {}
-    for p in parts:
-        for s, e in p.rest:
-            total[s] = total.get(s, Fraction(0)) + e
-    return tuple(sorted((s, e) for s, e in total.items() if e))

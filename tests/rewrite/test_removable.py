@@ -13,6 +13,7 @@ FIRED = "smooth where digits are lost"
 SIZES = [1e-280, 1e-140, 1e-60, 1e-20, 1e-9, 1e-4, 0.01, 0.11, 0.23]
 ZERO = [s * v for v in SIZES for s in (1, -1)]
 ONE = [1 + s * v for v in SIZES if v > 1e-10 for s in (1, -1)]
+FURTHER = np.concatenate([np.geomspace(0.02, 0.97, 60), np.geomspace(1.02, 12, 40)])
 
 # formula, variable, points, values of the others
 FORMULAS = {
@@ -66,6 +67,35 @@ def test_values_and_slopes_keep_their_digits(name):
     fired = [f.report.fired, g.report.fired]
     assert any(FIRED in names for names in fired)
     assert FIRED not in symprop.compile(second, args=args, wrt=[], accuracy="as_written").report.fired
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [sp.sin(x) / x, (1 - sp.cos(x)) / x**2, (x - sp.sin(x)) / x**3, 3 * (sp.sin(x) - x * sp.cos(x)) / x**3,
+     (sp.sin(x) - x + x**3 / 6) / x**5, (sp.exp(x) - 1 - x) / x**2, sp.log(1 + x) / x, sp.asin(x) / x,
+     (sp.log(1 + x) - x) / x**2, (x - (1 + x) * sp.log(1 + x)) / x**2, (x - sp.atan(x)) / x**3,
+     (sp.sqrt(1 + x) - 1) / x, x / sp.sinh(x), sp.erf(x) / x, sp.asinh(x) / x, sp.tanh(x) / x,
+     sp.log(sp.cosh(x)) / x**2, x**2 * sp.exp(x) / (sp.exp(x) - 1) ** 2],
+    ids=str,
+)  # fmt: skip
+def test_further_out_no_more_is_lost_than_far_away(formula):
+    """Where a polynomial ends another begins, or the formula loses little: before, up to 1,600 units."""
+    second = symprop.grad(symprop.grad(formula, x), x)
+    f = symprop.compile(formula, args=[x], batch=[x], wrt=[x])
+    g = symprop.compile(second, args=[x], batch=[x], wrt=[])
+    points = np.concatenate([FURTHER, -FURTHER])
+    value, (slope,) = f.value_and_grad(points)
+    for order, found in enumerate((value, slope, g(points))):
+        exact, slope_of_it = (sp.lambdify(x, sp.diff(formula, x, k), "mpmath") for k in (order, order + 1))
+        errors = []
+        for point, number in zip(points, found, strict=True):
+            with mp.workdps(60):
+                here = mp.mpf(float(point))
+                truth, moved = exact(here), slope_of_it(here)
+                if isinstance(truth, mp.mpf) and abs(here * moved / truth) < 8:  # real, and next to no zero
+                    errors.append(float(abs(float(number) - truth) / np.spacing(abs(float(truth)))))
+        # the slopes of logarithms and exponentials lose some where they stay as they are
+        assert max(errors) <= (5, 10, 32)[order], (order, max(errors))
 
 
 @pytest.mark.parametrize(
