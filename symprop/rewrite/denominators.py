@@ -15,7 +15,7 @@ import sympy as sp
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
 from symprop.rewrite.positive import is_nonnegative
-from symprop.rewrite.products import Factors, read
+from symprop.rewrite.reading import Factors, read
 
 __all__ = ["over_one_denominator"]
 

@@ -7,13 +7,10 @@ taken at 40 for every larger u.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context
-
-if TYPE_CHECKING:
-    from symprop.rewrite.products import Factors
+from symprop.rewrite.reading import Factors
 
 __all__ = ["beside_double_exponential", "bounded", "decays_with"]
 

@@ -17,8 +17,8 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep, simplest
 from symprop.rewrite.exponential_forms import Argument
 from symprop.rewrite.growth import arguments_of
-from symprop.rewrite.products import read
 from symprop.rewrite.rational import argument_of
+from symprop.rewrite.reading import read
 
 __all__ = ["sum_of_exponential_quotients"]
 

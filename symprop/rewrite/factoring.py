@@ -18,7 +18,8 @@ from typing import Any
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep, simplest
 from symprop.rewrite.matching import Pattern, build, show
-from symprop.rewrite.products import Reading, even_argument, read
+from symprop.rewrite.reading import Reading, read
+from symprop.rewrite.sigmoid_products import even_argument
 
 __all__ = ["FACTORS", "Factor", "factored"]
 

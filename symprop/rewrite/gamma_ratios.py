@@ -12,16 +12,13 @@ where r is at most 1, from 24 on where it is at most 4.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import sympy as sp
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, magnitude
+from symprop.rewrite.reading import Factors
 from symprop.rewrite.rules.exponentials import difference_of
-
-if TYPE_CHECKING:
-    from symprop.rewrite.products import Factors
 
 __all__ = ["digamma_apart", "loggamma_apart", "ratio_of_gammas"]
 

@@ -16,8 +16,8 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep, magnitude
 from symprop.rewrite.exponential_forms import Argument
 from symprop.rewrite.positive import is_nonnegative
-from symprop.rewrite.products import Reading, read
 from symprop.rewrite.rational import ENDS, argument_of
+from symprop.rewrite.reading import Reading, read
 
 __all__ = ["arguments_of", "power_of_growing", "product_by_growth"]
 

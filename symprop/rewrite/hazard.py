@@ -12,7 +12,7 @@ import sympy as sp
 
 from symprop.graph import Node
 from symprop.rewrite.context import Number, Sweep
-from symprop.rewrite.products import Reading, read
+from symprop.rewrite.reading import Reading, read
 from symprop.rewrite.rules.normal import gap_of_slope, gap_of_tail
 
 __all__ = ["scaled_tail_and_argument", "slope_and_argument"]

@@ -17,7 +17,7 @@ import sympy as sp
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, NodeRule, Sweep, magnitude, simplest
-from symprop.rewrite.products import Factors, read
+from symprop.rewrite.reading import Factors, read
 
 __all__ = ["LEADING"]
 

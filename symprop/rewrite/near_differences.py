@@ -18,25 +18,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, Number, Sweep, magnitude
+from symprop.rewrite.context import Context, Sweep, magnitude
+from symprop.rewrite.pairs import Function, pairs_of_functions, terms_of
 from symprop.rewrite.rational import argument_of
 from symprop.rewrite.rules.exponentials import difference_of, have_common_terms
 
-__all__ = ["FUNCTIONS", "difference_of_near", "log_of_ratio", "one_less_ratio"]
+__all__ = ["FUNCTIONS", "difference_of_near", "log_of_one_less", "log_of_ratio"]
+__all__ += ["one_less_ratio"]
 
 LONGEST = 6  # terms of a sum of which pairs are looked at
 HIGHEST = 16  # whole exponents that are multiplied out
 HALF = Fraction(1, 2)
-
-
-@dataclass(frozen=True)
-class _Function:
-    """The value of a function at x, of a power with its exponent; the number one is a power of itself."""
-
-    value: Node
-    op: str
-    x: Node
-    exponent: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -50,59 +42,28 @@ class _Near:
 
 def difference_of_near(node: Node, sweep: Sweep) -> Node | None:
     """The sum with `c*F*f(a) - c*F*f(b)`, f one of these functions, without the cancellation; or None."""
-    context, table = sweep.context, sweep.table
+    context = sweep.context
     if not 2 <= len(node.args) <= LONGEST:
         return None
-    if not any(f.op in FUNCTIONS for a in node.args for f in (a.args if a.op == "mul" else (a,))):
-        return None  # as in most sums
-    terms = [_functions(a, context) for a in node.args]
-    for i, (number, found) in enumerate(terms):
-        for j in range(i + 1, len(terms)) if found else ():
-            other, others = terms[j]
-            for first, rest in found if number == -other else ():
-                second = next((g for g, r in others if r == rest and _is_like(first, g, context)), None)
-                made = None if second is None else _apart(first, second, context)
-                if made is None:
-                    continue
+    for pair in pairs_of_functions(terms_of(node, context), FUNCTIONS, context):
+        if _is_like(pair.first, pair.second, context):
+            made = _apart(pair.first, pair.second, context)
+            if made is not None:
                 sweep.fire("difference of near values")
-                kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
-                factors = [table.nodes[s] for s in rest]
-                product = table.mul(context.constant(number), *factors, made)
-                return table.broadcast(table.add(product, *kept), node.shape)
+                return pair.replaced(made, node.args, node, context)
     return None
 
 
-def _functions(term: Node, context: Context) -> tuple[Number, list[tuple[_Function, tuple[int, ...]]]]:
-    """A term as its number, and every function among its factors with the other factors."""
-    value = context.number(term)
-    if value is not None:
-        one = context.constant(1)
-        return value, [(_Function(one, "pow", one), ())]
-    number, factors = context.split(term)
-    found: list[tuple[_Function, tuple[int, ...]]] = []
-    for f in factors:
-        if f.op in FUNCTIONS:
-            rest = tuple(sorted(g.serial for g in factors if g is not f))
-            found.append((_function(f, context), rest))
-    return number, found
-
-
-def _function(f: Node, context: Context) -> _Function:
-    if f.op == "log1p":
-        return _Function(f, "log", context.table.add(context.constant(1), f.args[0]))
-    return _Function(f, f.op, f.args[0], f.args[1] if f.op == "pow" else None)
-
-
-def _is_like(first: _Function, second: _Function, context: Context) -> bool:
+def _is_like(first: Function, second: Function, context: Context) -> bool:
     """True for the same function at two arguments, and for a power and one."""
-    if first.op != second.op or first.x.shape != second.x.shape or _is_rational(first, second, context):
+    if first.x.shape != second.x.shape or _is_rational(first, second, context):
         return False
     if first.op == "root_of_squares" and len(first.value.args) != len(second.value.args):
         return False
     return first.exponent is second.exponent or None in (first.exponent, second.exponent)
 
 
-def _is_rational(first: _Function, second: _Function, context: Context) -> bool:
+def _is_rational(first: Function, second: Function, context: Context) -> bool:
     """True for exponentials of multiples of one value: `rational`."""
     if first.op != "exp":
         return False
@@ -110,9 +71,10 @@ def _is_rational(first: _Function, second: _Function, context: Context) -> bool:
     return one is not None and other is not None and one[0] is other[0]
 
 
-def _apart(first: _Function, second: _Function, context: Context) -> Node | None:
+def _apart(first: Function, second: Function, context: Context) -> Node | None:
     """The value of the first less that of the second."""
-    t, seen = context.table, context.memo.setdefault(("apart", 0), set())
+    t = context.table
+    known: dict[tuple[int, int], Node] = context.memo.setdefault(("apart", 0), {})
     a, b = first.x, second.x
     if first.exponent is not second.exponent:
         turned = first.exponent is None  # 1 - b**q
@@ -121,16 +83,19 @@ def _apart(first: _Function, second: _Function, context: Context) -> Node | None
     if turned:
         made = _apart(second, first, context)
         return None if made is None else t.mul(context.constant(-1), made)
-    if first.value is second.value or (first.value.serial, second.value.serial) in seen:
+    if first.value is second.value:
         return None
+    pair = first.value.serial, second.value.serial
+    if pair in known:
+        return known[pair]
     if first.op == "root_of_squares":
         near = _of_norms(first.value.args, second.value.args, context)
     else:
         near = _FORMS[first.op](a, b, first.exponent, context)
     if near is None:
         return None
-    seen.add((first.value.serial, second.value.serial))
-    return _chosen(near, t.make("sub", (first.value, second.value)), context)
+    known[pair] = _chosen(near, t.make("sub", (first.value, second.value)), context)
+    return known[pair]
 
 
 def _chosen(near: _Near, far: Node, context: Context) -> Node:
@@ -350,6 +315,18 @@ def one_less_ratio(node: Node, sweep: Sweep) -> Node | None:
     if number == 1:
         context.memo["less one", made.serial] = term
     return t.broadcast(made, node.shape)
+
+
+def log_of_one_less(node: Node, sweep: Sweep) -> Node | None:
+    """`log(1 - a/b)` of a small ratio, which `one_less_ratio` would round, as log1p(-a/b)."""
+    context, t = sweep.context, sweep.table
+    term: Node | None = context.memo.get(("less one", node.args[0].serial))
+    key = ("logarithm of one less", node.serial)
+    if term is None or key in context.memo:
+        return None
+    context.memo[key] = True
+    sweep.fire("log1p")
+    return _chosen(_Near(t.make("log1p", (term,)), term), node, context)
 
 
 def _one_less(a: Node, b: Node, context: Context) -> Node:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import sympy as sp
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, simplest
+from symprop.rewrite.reading import Factors
 from symprop.rewrite.rules.normal import is_density_exponent, mills, over_distribution
-
-if TYPE_CHECKING:
-    from symprop.rewrite.products import Factors
 
 __all__ = ["density_over_distribution", "scaled_tail"]
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep, magnitude, simplest
-from symprop.rewrite.products import Factors
+from symprop.rewrite.reading import Factors
 
 __all__ = ["root_less_limit"]
 

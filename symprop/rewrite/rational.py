@@ -17,8 +17,7 @@ from math import gcd, lcm
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep, magnitude, simplest
 from symprop.rewrite.exponential_forms import Argument, Key, in_decay, written
-from symprop.rewrite.products import Reading, shared_products
-from symprop.rewrite.products import read as read_product
+from symprop.rewrite.products import shared_products
 from symprop.rewrite.quotients import (
     HIGHEST,
     KNOWN,
@@ -29,6 +28,8 @@ from symprop.rewrite.quotients import (
     factored,
     total_of,
 )
+from symprop.rewrite.reading import Reading
+from symprop.rewrite.reading import read as read_product
 
 __all__ = [
     "BOUNDED",

@@ -23,7 +23,7 @@ import sympy as sp
 from symprop.graph import OPERATIONS, Node, NodeTable, topological
 from symprop.rewrite.context import Context, Number, is_short, simplest
 from symprop.rewrite.positive import is_positive
-from symprop.rewrite.products import read
+from symprop.rewrite.reading import read
 from symprop.rewrite.removable_forms import FINE, Near, near_form
 from symprop.rewrite.removable_loss import Formula
 from symprop.rewrite.removable_parts import FIXED, LONGEST, MOST, OPENED, Part, Place, Reader, is_function

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context
-
-if TYPE_CHECKING:
-    from symprop.rewrite.products import Factors
+from symprop.rewrite.reading import Factors
 
 __all__ = ["even_argument", "odds", "partners", "quotient_of_sigmoid", "slope_of_sigmoid"]
 

@@ -1,7 +1,8 @@
 """Sums of softplus and its argument: `log(1 + exp(x)) - x`, `x + log(1 + exp(-2*x)) - log(2)`.
 
 softplus(x) is x + softplus(-x), and x/2 + log(2*cosh(x/2)): where a sum holds softplus(x) and minus its
-argument, or half of it, the large parts of both are the same.
+argument, or half of it, the large parts of both are the same. So are those of softplus(x) - x*sigmoid(x),
+the entropy of a coin with these odds and the slope of softplus(b*x)/b; it is the same for -x.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sympy as sp
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
-from symprop.rewrite.products import Reading, read
+from symprop.rewrite.pairs import Term, like_terms, opened_term
 
 __all__ = ["softplus_and_argument"]
 
@@ -25,33 +26,40 @@ def softplus_and_argument(node: Node, sweep: Sweep) -> Node | None:
     context, table = sweep.context, sweep.table
     if not 2 <= len(node.args) <= LONGEST:
         return None
-    readings = [read(a, context) for a in node.args]
-    for i, first in enumerate(readings):
-        for base, exponent in first.powers.values():
+    terms = like_terms([term for a in node.args for term in opened_term(a, context)])
+    terms = [term for term in terms if term.number]
+    if len(terms) > LONGEST:
+        return None
+    for i, first in enumerate(terms):
+        for base, exponent in first.powers:
             if base.op != "softplus" or exponent != 1:
                 continue
-            front = {s: e for s, (_, e) in first.powers.items() if e and s != base.serial}
-            for j, second in enumerate(readings):
+            front = {b.serial: e for b, e in first.powers if b is not base}
+            for j, second in enumerate(terms):
                 made = None if i == j else _joined(base, first.number, front, second, context)
                 if made is None:
                     continue
                 sweep.fire("softplus and its argument")
-                factors = [table.pow(first.powers[s][0], context.constant(e)) for s, e in front.items()]
-                kept = [a for k, a in enumerate(node.args) if k not in (i, j)]
+                factors = [table.pow(b, context.constant(e)) for b, e in first.powers if b is not base]
+                kept = [a.built(context) for k, a in enumerate(terms) if k not in (i, j)]
                 result = table.add(*[table.mul(context.constant(c), *factors, f) for c, f in made], *kept)
                 return table.broadcast(result, node.shape)
     return None
 
 
 def _joined(
-    base: Node, number: Number, front: dict[int, Number], second: Reading, context: Context
+    base: Node, number: Number, front: dict[int, Number], second: Term, context: Context
 ) -> list[tuple[Number, Node]] | None:
     """number*softplus(x) and the second term, as multiples of values; None where they do not meet."""
     t, (x,) = context.table, base.args
     mirror = t.make("softplus", (context.negate(x),))
-    own = {s: e for s, (_, e) in second.powers.items() if e}
+    own = {b.serial: e for b, e in second.powers}
     if own == {**front, mirror.serial: 1} and mirror.serial not in front:
         return [(number, x)] if second.number == -number else None
+    slope = t.make("sigmoid", (x,))
+    is_slope = own.get(slope.serial, 0) == front.get(slope.serial, 0) + 1
+    if is_slope:
+        own = {s: e - (s == slope.serial) for s, e in own.items() if s != slope.serial or e != 1}
     scale, factors = context.split(x)
     wanted = dict(front)
     for factor in factors:
@@ -61,6 +69,12 @@ def _joined(
     if own != wanted:
         return None
     ratio = Fraction(second.number) / (Fraction(number) * scale)
+    if is_slope:
+        size = t.make("abs", (x,))
+        tail = context.negate(size)
+        entropy = [t.make("softplus", (tail,)), t.mul(size, t.make("sigmoid", (tail,)))]
+        is_made = len(factors) == 1 and factors[0].op == "abs" and scale < 0
+        return [(number, f) for f in entropy] if ratio == -1 and not is_made else None
     if ratio == -1:
         return [(number, mirror)]
     if ratio == -HALF:

@@ -15,7 +15,12 @@ from symprop.rewrite.leading import LEADING
 from symprop.rewrite.log_sums import log_of_entry, log_sum_less_exponent
 from symprop.rewrite.matching import LONGEST, Rule, candidates
 from symprop.rewrite.near_differences import FUNCTIONS as LIKE
-from symprop.rewrite.near_differences import difference_of_near, log_of_ratio, one_less_ratio
+from symprop.rewrite.near_differences import (
+    difference_of_near,
+    log_of_one_less,
+    log_of_ratio,
+    one_less_ratio,
+)
 from symprop.rewrite.opened_sums import sum_of_sums
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, normalised
@@ -254,6 +259,7 @@ _ALWAYS = frozenset[str]()
 # beside the patterns: operation, step, of what operation an operand must be, and of what a node anywhere
 _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("log", log_of_entry, frozenset({"take", "index", "mul"}), frozenset({"exp"})),
+    ("log", log_of_one_less, frozenset({"mul", "select"}), _ALWAYS),
     ("add", sum_of_sums, frozenset({"add", "mul"}), _ALWAYS),
     ("add", jacobian_of_softmax, frozenset({"diag", "mul"}), frozenset({"diag"})),
     ("add", softmax_less_target, frozenset({"mul"}), frozenset({"exp"})),

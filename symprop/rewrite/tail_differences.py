@@ -9,26 +9,27 @@ ordered probit. With d = a - b, exact where terms of both are the same,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 import sympy as sp
 
 from symprop.graph import Node, NodeTable
-from symprop.rewrite.context import Context, Number, Sweep, magnitude
+from symprop.rewrite.context import Context, Sweep, magnitude
 from symprop.rewrite.gamma_ratios import digamma_apart, loggamma_apart
+from symprop.rewrite.pairs import Term, opened_term, pairs_of_functions, terms_of
+from symprop.rewrite.reading import Factors
 from symprop.rewrite.rules.exponentials import difference_of
 from symprop.rewrite.rules.logarithms import half_root
-
-if TYPE_CHECKING:
-    from symprop.rewrite.products import Factors
 
 __all__ = ["LIMITED", "difference_in_tail", "slope_over_difference"]
 
 LONGEST = 32  # terms of a sum of slopes
+MOST = 6  # terms of a sum of which pairs are looked at
 _SLOPES = {1: ("sigmoid_prime", 1), 2: ("tanh_prime", 4)}  # by scale: the slope, and what sigmoids it is
 
-LIMITED = frozenset({"sigmoid", "tanh", "normal_cdf", "erf", "loggamma", "digamma"})
+_GAMMA = frozenset({"loggamma", "digamma"})
+LIMITED = _GAMMA | {"sigmoid", "tanh", "normal_cdf", "erf"}  # in sums of two terms
 
 
 @dataclass(frozen=True)
@@ -54,34 +55,43 @@ class _Difference:
 
 def difference_in_tail(node: Node, sweep: Sweep) -> Node | None:
     """The sum of `c*F*f(a)` and `-c*F*f(b)`, f one of these functions, without the cancellation; or None."""
-    context, table = sweep.context, sweep.table
-    if len(node.args) != 2:
-        return None
-    number, first, rest = _limited(node.args[0], context)
-    if first is None:  # as in most sums
-        return None
-    other, second, others = _limited(node.args[1], context)
-    if second is None or number != -other or rest != others or first.op != second.op:
-        return None
-    if number < 0:
-        number, first, second = other, second, first
-    a, b = first.args[0], second.args[0]
-    if a.shape != b.shape or _is_made(a) or _is_made(b):
-        return None
-    made = _MADE[first.op](a, b, context)
-    if made is None:
-        return None
-    sweep.fire("difference in a tail" if "gamma" not in first.op else "difference of the gamma family")
-    return table.broadcast(table.mul(context.constant(number), *rest, made), node.shape)
+    context = sweep.context
+    made: Node | None = None
+    if len(node.args) == 2:
+        made = _apart(terms_of(node, context), node.args, LIMITED, node, sweep)
+    if made is None and len(node.args) <= MOST and _has_gamma(node, context):
+        terms = [term for a in node.args for term in opened_term(a, context)]
+        made = _apart(terms, [a.built(context) for a in terms], _GAMMA, node, sweep)
+    return made
 
 
-def _limited(term: Node, context: Context) -> tuple[Number, Node | None, list[Node]]:
-    """A term as its number, the function and the other factors."""
-    number, factors = context.split(term)
-    found = [f for f in factors if f.op in LIMITED]
-    if len(found) != 1:
-        return number, None, []
-    return number, found[0], [f for f in factors if f is not found[0]]
+def _apart(
+    terms: Sequence[Term], others: Sequence[Node], operations: Set[str], node: Node, sweep: Sweep
+) -> Node | None:
+    context = sweep.context
+    for pair in pairs_of_functions(terms, operations, context):
+        number, op, a, b = pair.number, pair.first.op, pair.first.x, pair.second.x
+        if number < 0:
+            number, a, b = -number, b, a
+        if a.shape != b.shape or _is_made(a) or _is_made(b):
+            continue
+        made = _MADE[op](a, b, context)
+        if made is not None:
+            sweep.fire("difference of the gamma family" if op in _GAMMA else "difference in a tail")
+            return replace(pair, number=number).replaced(made, others, node, context)
+    return None
+
+
+def _has_gamma(node: Node, context: Context) -> bool:
+    """Whether a term, or a term of a sum in it, is a multiple of loggamma or digamma."""
+    for term in terms_of(node, context):
+        for base, _ in term.powers:
+            inner = base.args if base.op == "add" else (base,)
+            if len(inner) <= MOST and any(
+                b.op in _GAMMA for a in inner for b in (a.args if a.op == "mul" else (a,))
+            ):
+                return True
+    return False
 
 
 def _is_made(x: Node) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
-from symprop.rewrite.products import Reading, read
+from symprop.rewrite.reading import Reading, read
 from symprop.rewrite.rules.exponentials import excess, is_shifted_sum
 
 __all__ = ["jacobian_of_softmax", "softmax_less_target"]

@@ -6,12 +6,8 @@ overflows. So is every product of g exponentials of the sum over s**g, also as a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from symprop.rewrite.reading import Factors
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
-
-if TYPE_CHECKING:
-    from symprop.rewrite.products import Factors
 
 __all__ = ["weights", "weights_in_a_sum"]
 

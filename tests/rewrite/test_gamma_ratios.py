@@ -34,6 +34,26 @@ def test_values_and_slopes(r):
                 assert abs(values[k] - right) <= bound * max(abs(right), 1e-300), (at, values[k], right)
 
 
+def test_among_other_terms():
+    """The log density of Student's t and its slope by the degrees of freedom n, whose terms of 1/n cancel."""
+    n = sp.Symbol("n", real=True)
+    density = (
+        sp.loggamma((n + 1) / 2)
+        - sp.loggamma(n / 2)
+        - sp.log(n * sp.pi) / 2
+        - (n + 1) / 2 * sp.log(1 + x**2 / n)
+    )
+    f = symprop.compile(density, args=[x, n])
+    assert f.report.fired["difference of the gamma family"] == 2
+    for at, freedom in ((0.5, 8609.75), (2.0, 1e5), (0.25, 30.5), (1.5, 4.0)):
+        value, (_, slope) = f.value_and_grad(at, freedom)
+        with mp.workdps(60):
+            exact = sp.lambdify([x, n], [density, sp.diff(density, n)], "mpmath")
+            right, change = exact(mp.mpf(at), mp.mpf(freedom))
+            assert abs(value - right) <= 4e-15 * abs(right)
+            assert abs(slope - change) <= 1e-15 / freedom
+
+
 def test_near_misses():
     for formula in (
         sp.gamma(x + y) / sp.gamma(x),

@@ -185,6 +185,30 @@ def test_one_less_a_ratio(expression):
     assert f.report.fired["one less a ratio"] and f(1.0, np.inf) == 1 and np.isnan(f(np.inf, np.inf))
 
 
+@pytest.mark.parametrize("expression", [sp.log(1 - a / b), -x * b**2 / 2 * sp.log(1 - (a / b) ** 2)])
+def test_logarithm_of_one_less_a_ratio(expression):
+    """log1p of a small ratio, which 1 less it would round; the logarithm of (b - a)/b of one near 1."""
+    symbols = [s for s in (a, b, x) if expression.has(s)]
+    pairs = [(3.0, 3.0000000000000004), (2e-9, 700.0), (0.5, 1.0), (1e-200, 1e-188), (0.3, 0.7)]
+    lost, fired = worst(expression, symbols, [(*p, 0.7)[: len(symbols)] for p in pairs], 1)
+    assert fired["one less a ratio"] >= 1 and fired["log1p"] >= 1
+    assert lost <= 5
+
+
+def test_functions_beside_shared_products():
+    """The slopes of s**n/(k**n + s**n) by n and of exp(b*x) - exp((b - 1)*x) by b, whose other factors are
+    products that have other uses."""
+    s, k = sp.symbols("s k", positive=True)
+    points = [(3.0, 3.0000000001, 2.5), (0.5, 0.5 + 1e-12, 7.0), (1e-3, 1.1e-3, 0.3), (2.0, 40.0, 3.0)]
+    lost, fired = worst(s**n / (k**n + s**n), [s, k, n], points, 1)
+    assert fired["difference of near values"] == 1
+    assert lost <= 8
+    points = [(0.4, 1e-9), (0.6, -3e-5), (0.3, 0.7)]
+    lost, fired = worst(sp.exp(b * x) - sp.exp((b - 1) * x), [b, x], points, 1)
+    assert fired["difference of near values"] == 2
+    assert lost <= 4
+
+
 def test_other_sums_with_ratios_stay():
     for expression in (1 + a / b, 1 - a * x / b, 2 - a / b, x - a / b):
         assert "one less a ratio" not in symprop.compile(expression, wrt=[]).report.fired, expression

@@ -157,6 +157,8 @@ SOFTPLUS = {
     "log(1 + exp(2*x)) - x - log(2)": sp.log(1 + E(2 * x)) - x - sp.log(2),
     "abs(x) + log(1 + exp(-2*abs(x))) - log(2)": sp.Abs(x) + sp.log(1 + E(-2 * sp.Abs(x))) - sp.log(2),
     "log(1 + exp(x)) - log(1 + exp(-x))": sp.log(1 + E(x)) - sp.log(1 + E(-x)),
+    "log(1 + exp(x)) - x/(1 + exp(-x))": sp.log(1 + E(x)) - x / (1 + E(-x)),
+    "2*x*sigmoid(2*x) - log(1 + exp(2*x))": 2 * x / (1 + E(-2 * x)) - sp.log(1 + E(2 * x)),
 }
 
 
@@ -172,7 +174,25 @@ def test_softplus_and_its_argument(name):
     assert "softplus and its argument" not in plain.report.fired
 
 
-@pytest.mark.parametrize("expression", [sp.log(1 + E(x)) - y, sp.log(1 + E(x)) + x, sp.log(1 + E(3 * x)) - x])
+def test_slopes_of_softplus_by_its_steepness():
+    """log(1 + exp(b*x))/b by b, whose second slope has three terms in two sums."""
+    b = sp.Symbol("b", real=True)
+    target = sp.log(1 + E(b * x)) / b
+    slopes = [symprop.grad(target, b), symprop.grad(symprop.grad(target, b), b)]
+    f = symprop.compile(slopes, args=[b, x], wrt=[])
+    assert f.report.fired["softplus and its argument"] == 2
+    for at in ((9.98, 25.6), (0.5, -3.0), (2.0, -300.0), (1e-3, 4.0)):
+        with mp.workdps(400):
+            for k, found in enumerate(f(*at)):
+                truth = sp.lambdify([b, x], sp.diff(target, b, k + 1), "mpmath")(*map(mp.mpf, at))
+                assert abs(mp.mpf(float(found)) - truth) <= 2e-15 * abs(truth), (at, k)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [sp.log(1 + E(x)) - y, sp.log(1 + E(x)) + x, sp.log(1 + E(3 * x)) - x,
+     sp.log(1 + E(x)) + x / (1 + E(-x)), sp.log(1 + E(x)) - y / (1 + E(-x))],
+)  # fmt: skip
 def test_softplus_and_something_else(expression):
     assert "softplus and its argument" not in symprop.compile(expression, args=[x, y], wrt=[]).report.fired
 

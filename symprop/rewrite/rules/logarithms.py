@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import sympy as sp
 
@@ -11,10 +10,8 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number
 from symprop.rewrite.matching import Bindings, Rule
 from symprop.rewrite.positive import is_positive
+from symprop.rewrite.reading import Factors
 from symprop.rewrite.rules.exponentials import exponents_of
-
-if TYPE_CHECKING:
-    from symprop.rewrite.products import Factors
 
 __all__ = ["LOGARITHMS", "exponential_over_its_gap", "half_root", "sigmoid_over_softplus"]
 

@@ -1,0 +1,130 @@
+"""Two terms of a sum that are the same function at two values, times the same: `c*F*f(a)` and `-c*F*f(b)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context, Number
+from symprop.rewrite.reading import read
+
+__all__ = ["Function", "Pair", "Term", "like_terms", "opened_term", "pairs_of_functions", "terms_of"]
+
+Powers = tuple[tuple[Node, Number], ...]
+Key = tuple[tuple[int, Number], ...]  # serial number and exponent of every other factor
+
+
+@dataclass(frozen=True)
+class Term:
+    """A number times powers, products read through, those that others share as well."""
+
+    number: Number
+    powers: Powers
+
+    def built(self, context: Context) -> Node:
+        """The term as a node."""
+        t = context.table
+        factors = [t.pow(b, context.constant(e)) for b, e in self.powers]
+        return t.mul(context.constant(self.number), *factors)
+
+
+@dataclass(frozen=True)
+class Function:
+    """The value of a function at x, of a power with its exponent; the number one is a power of itself."""
+
+    value: Node
+    op: str
+    x: Node
+    exponent: Node | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`number*rest*(first - second)` stands in a sum."""
+
+    number: Number
+    rest: tuple[Node, ...]
+    first: Function
+    second: Function
+    others: tuple[int, ...]  # places of the other terms of the sum
+
+    def replaced(self, difference: Node, others: Sequence[Node], node: Node, context: Context) -> Node:
+        """The sum with that in place of first - second."""
+        t = context.table
+        product = t.mul(context.constant(self.number), *self.rest, difference)
+        return t.broadcast(t.add(product, *[others[k] for k in self.others]), node.shape)
+
+
+def terms_of(node: Node, context: Context) -> list[Term]:
+    """The terms of a sum."""
+    return [_term(a, context) for a in node.args]
+
+
+def _term(a: Node, context: Context) -> Term:
+    reading = read(a, context)
+    return Term(reading.number, tuple([p for p in reading.powers.values() if p[1]]))
+
+
+def opened_term(a: Node, context: Context) -> list[Term]:
+    """A term, or the terms of the sum that is one of its factors."""
+    whole = _term(a, context)
+    sums = [b for b, e in whole.powers if b.op == "add" and e == 1]
+    if len(sums) != 1 or read(a, context).clashes:
+        return [whole]
+    others = [p for p in whole.powers if p[0] is not sums[0]]
+    found: list[Term] = []
+    for term in terms_of(sums[0], context):
+        total = {b.serial: (b, e) for b, e in others}
+        for b, e in term.powers:
+            total[b.serial] = b, total.get(b.serial, (b, 0))[1] + e
+        found.append(Term(whole.number * term.number, tuple([p for p in total.values() if p[1]])))
+    return found
+
+
+def like_terms(terms: Sequence[Term]) -> list[Term]:
+    """The terms with those that differ by a number alone as one, which may vanish."""
+    totals: dict[Key, Term] = {}
+    for term in terms:
+        key = tuple(sorted([(b.serial, e) for b, e in term.powers]))
+        before = totals[key].number if key in totals else 0
+        totals[key] = Term(before + term.number, term.powers)
+    return list(totals.values())
+
+
+def pairs_of_functions(terms: Sequence[Term], operations: Set[str], context: Context) -> Iterator[Pair]:
+    """The pairs of terms that have one of these operations in common."""
+    t = context.table
+    functions = [_functions(a, operations, context) for a in terms]
+    for i, found in enumerate(functions):
+        for j in range(i + 1, len(terms)) if found else ():
+            for first, rest in found if terms[i].number == -terms[j].number else ():
+                for second, rest_of_second in functions[j]:
+                    if rest == rest_of_second and first.op == second.op:
+                        factors = tuple([t.pow(t.nodes[s], context.constant(e)) for s, e in rest])
+                        others = tuple([k for k in range(len(terms)) if k not in (i, j)])
+                        yield Pair(terms[i].number, factors, first, second, others)
+
+
+def _functions(term: Term, operations: Set[str], context: Context) -> list[tuple[Function, Key]]:
+    """Every function among the factors of a term, with the other factors."""
+    if not term.powers and "pow" in operations:
+        one = context.constant(1)
+        return [(Function(one, "pow", one), ())]
+    found: list[tuple[Function, Key]] = []
+    for base, e in term.powers:
+        if e == 1 and base.op in operations:
+            f = _function(base, context)
+        elif e != 1 and "pow" in operations:
+            exponent = context.constant(e)
+            f = Function(context.table.make("pow", (base, exponent)), "pow", base, exponent)
+        else:
+            continue
+        found.append((f, tuple(sorted([(b.serial, o) for b, o in term.powers if b is not base]))))
+    return found
+
+
+def _function(f: Node, context: Context) -> Function:
+    if f.op == "log1p":
+        return Function(f, "log", context.table.add(context.constant(1), f.args[0]))
+    return Function(f, f.op, f.args[0], f.args[1] if f.op == "pow" else None)
