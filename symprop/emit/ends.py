@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
-from .builder import Builder, Value, vector
-from .copies import Copies
-from .epilogue import Epilogue, Hint
-from .pack import Operand, Size, add, each, first_lanes, subtract, value
+from .builder import I64, Builder, Value, vector
+from .copies import LINE, Copies
+from .epilogue import Epilogue
+from .pack import Operand, Size, add, at, each, first_lanes, least, subtract, value
 from .tiles import Panel, Part, Piece
 from .vectors import read, widen, write
 
@@ -25,7 +26,7 @@ class Ends(Copies):
         super().__init__(b, element, m, n)
         self.start, self.store = start, store
         self.origin: tuple[Size, Size] = (0, 0)  # where this product lies in that of the caller
-        self.hint: Hint | None = None
+        self.reads: Sequence[Operand] = ()  # matrices of the shape of C that the epilogue reads
         self.lent: Operand | None = None  # memory of the caller, of the shape of C, for interrupted sums
         self.sums: Operand | None = None  # memory of our own for them
         self.totals: Operand | None = None  # of blocks before, where the memory above has interrupted chains
@@ -38,13 +39,40 @@ class Ends(Copies):
         left = subtract(b, panel.stop, add(b, j, piece.first)) if piece.count is None else piece.count
         return first_lanes(b, left, vector(self.kind.element, piece.lanes))
 
-    def fetch(self, i: Size, j: Size) -> None:
-        """Have what the epilogue will read come to the cache while the sums are computed."""
-        first, second = (value(self.b, add(self.b, x, y)) for x, y in zip(self.origin, (i, j), strict=True))
-        if self.axis == "m":
-            first, second = second, first
-        assert self.hint is not None
-        self.hint(self.b, first, second)
+    def fetch_reads(
+        self,
+        panel: Panel,
+        i: Size,
+        j: Size,
+        rows: int,
+        steps: tuple[Size, Size],
+        step: Callable[[list[Value]], list[Value]],
+        state: list[Value],
+    ) -> tuple[Size, list[Value]]:
+        """Steps of a tile that fetch a row each of what its epilogue will read, matrix after matrix: where
+        they end, and the state there.
+
+        All lines at once, when the tile begins, would keep what the first steps load waiting.
+        """
+        b, (first, second), (start, stop) = self.b, self.origin, steps
+        near = [m for m in self.reads if m.row == self.reads[0].row]
+        if not near:
+            return start, state
+        lines = [piece.first for piece in panel.pieces if piece.first * self.size % LINE == 0]
+        here, *others = (m.moved(b, self.kind, add(b, first, i), add(b, second, j)).pointer for m in near)
+        stop = least(b, add(b, start, rows * len(near)), stop)
+        left, whole = b.const(rows, I64), b.const(rows, I64)
+        carry = [*state, left, here, *others]
+        with b.loop(value(b, start), value(b, stop), carry=carry) as loop:
+            inner, (left, here, *others) = loop.carried[: len(state)], loop.carried[len(state) :]
+            for line in lines:
+                b.prefetch(at(b, here, line, self.kind))
+            left = b.sub(left, b.const(1, I64))
+            end = b.icmp("eq", left, b.const(0, I64))
+            below = at(b, here, near[0].row, self.kind)
+            turned = [b.select(end, y, x) for x, y in pairwise([below, *others])]
+            loop.next = [*step(inner), b.select(end, whole, left), *turned, *(others or [below])[-1:]]
+        return stop, loop.results[: len(state)]
 
     def begin(self, part: Part, places: list[Place]) -> list[Value]:
         """What the sums of a tile start from."""

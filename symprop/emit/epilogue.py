@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from .builder import Builder, Value, vector
@@ -10,7 +9,7 @@ from .pack import Operand, add, at, multiply
 from .tiling import Axis
 from .vectors import write
 
-__all__ = ["Epilogue", "Hint", "store_to"]
+__all__ = ["Epilogue", "store_to"]
 
 
 class Epilogue(Protocol):
@@ -38,6 +37,3 @@ def store_to(target: Operand) -> Epilogue:
         write(b, acc, at(b, target.pointer, offset, kind), step, count, mask)
 
     return store
-
-
-Hint = Callable[[Builder, Value, Value], None]  # fetch what the epilogue will use at an entry of C

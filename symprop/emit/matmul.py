@@ -12,7 +12,7 @@ cache). Where vectors are wanted along the rows of C, the same is done for the t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import reduce
 
@@ -20,7 +20,7 @@ from .builder import I8, I64, Builder, Value, vector
 from .copies import LINE, LONG, STEPS
 from .dots import emit_dots
 from .ends import Ends, Place
-from .epilogue import Epilogue, Hint, store_to
+from .epilogue import Epilogue, store_to
 from .pack import Operand, Size, add, at, each, evenly, least, multiply, rest, subtract, value
 from .parallel import share
 from .tiles import Copying, Following, Panel, Part, Piece, Segment
@@ -138,7 +138,7 @@ class _Product(Ends):
             n, most[1] = least(b, subtract(b, n, j), CHUNK), CHUNK
         inner = _Product(b, self.kind.element, m, n, self.start, self.store)
         inner.axis, inner.compact, inner.most, inner.lent = self.axis, self.compact, most, self.lent
-        inner.hint, inner.few, inner.steps = self.hint, self.few, self.steps
+        inner.reads, inner.few, inner.steps = self.reads, self.few, self.steps
         inner.origin = (add(b, self.origin[0], i), add(b, self.origin[1], j))
         return inner
 
@@ -422,11 +422,6 @@ class _Product(Ends):
             return [(ii, jj, piece, mask) for ii in down for piece, jj, mask in found]
 
         short = isinstance(k, int) and k < LONG
-        if self.hint is not None and not short:
-            for r in range(rows):
-                for piece in pieces:
-                    if piece.first * self.size % LINE == 0:
-                        self.fetch(add(b, i, r), add(b, j, piece.first))
         if part.final is not None:
             for ii, jj, piece, mask in places():  # sums that the next tile goes on with
                 b.prefetch(self.waiting(add(b, ii, rows), jj, piece, mask)[0].pointer)
@@ -450,7 +445,9 @@ class _Product(Ends):
             start: Size = 0
             if copying is not None:
                 start, state = self.copy_along(copying, i, rows, k, step, state)
-            stop = subtract(b, k, rest(b, k, turns)) if turns > 1 else k
+            if not short:
+                start, state = self.fetch_reads(panel, i, j, rows, (start, k), step, state)
+            stop = subtract(b, k, rest(b, subtract(b, k, start), turns)) if turns > 1 else k
             with b.loop(value(b, start), value(b, stop), turns, carry=state) as loop:
                 loop.next = reduce(step, range(turns), loop.carried)
             state = loop.results
@@ -519,7 +516,7 @@ def emit_matmul(
     *,
     scratch: Scratch,
     sums: Operand | None = None,
-    hint: Hint | None = None,
+    reads: Sequence[Operand] = (),
     accumulate_into: Operand | None = None,
     along: Axis | None = None,
     dots: bool = False,
@@ -535,7 +532,8 @@ def emit_matmul(
 
     A deep product (`Caches.chain`) keeps its sums in memory in between: in that of `sums`, a
     matrix of the shape of C that the epilogue may overwrite at the same entry, or else in scratch memory.
-    `hint(b, i, j)` is called before the sums of a tile for an entry of each line of the cache.
+    `reads` are matrices of the shape of C that the epilogue reads in whole vectors: while a tile is
+    computed its entries of them are fetched.
 
     With `compact` the epilogue is written less often (in a loop over the rows of a tile that have been put
     into memory): for long epilogues, whose code would be large, while the sums are not very short.
@@ -564,7 +562,7 @@ def emit_matmul(
     if sums is not None:
         lent = sums.transposed if along == "m" else sums
         product.lent = lent if lent.column == 1 else None
-    product.hint = hint
+    product.reads = [m.transposed for m in reads] if along == "m" else list(reads)
     product.emit(a, b_, k, scratch)
     return product.chosen
 

@@ -17,7 +17,7 @@ from symprop.emit.pack import Operand, Size, multiply
 from symprop.emit.parallel import product_cost
 from symprop.emit.strides import Access, access_of, merge_axes
 from symprop.emit.table import Lanes
-from symprop.schedule.ir import Axis, Buffer, Nest
+from symprop.schedule.ir import Axis, Nest, Step
 
 if TYPE_CHECKING:
     from symprop.emit.loops import LoopEmitter
@@ -83,8 +83,8 @@ def _write(
             return 1
         return axis.extent if axis.extent is not None else emitter.total(axis)
 
-    def operand(k: int, access: Access, first: Axis | None, second: Axis | None) -> Operand:
-        buffer = nest.inner[k].buffer
+    def operand(step: Step, access: Access, first: Axis | None, second: Axis | None) -> Operand:
+        buffer = step.buffer
         assert buffer is not None
         fixed = {name: stride for name, stride in access.strides.items() if name in at}
         pointer = emitter.address(buffer, Access(fixed, access.constant, []), at, emitter.element)
@@ -105,17 +105,11 @@ def _write(
         emitter.steps(nest.body, body, frame, [acc])
 
     along = _direction(body, left, right, rows, columns)
-    fetched = _fetched(nest, body, rows, columns, along)
-
-    def hint(b: Builder, i: Value, j: Value) -> None:
-        assert rows is not None and columns is not None
-        for buffer, access in fetched:
-            place = emitter.address(buffer, access, {**at, rows.name: i, columns.name: j}, emitter.element)
-            b.prefetch(place)
 
     def kernel() -> None:
-        a = operand(0, left, rows, inner)
-        c = operand(1, right, inner, columns)
+        a = operand(nest.inner[0], left, rows, inner)
+        c = operand(nest.inner[1], right, inner, columns)
+        read = _read(nest, body, rows, columns, along)
         dots = a.column == 1 and c.row == 1 and (rows is None or columns is None)
         chosen = emit_matmul(
             b,
@@ -128,7 +122,7 @@ def _write(
             epilogue,
             scratch=emitter.scratch,
             sums=_room(emitter, nest, body, at, rows, columns),
-            hint=hint if fetched else None,
+            reads=[operand(step, access, rows, columns) for step, access in read],
             along=along,
             dots=dots,
             compact=any(s.op in CALLS for s in nest.body),  # long code: written once, not per vector
@@ -156,25 +150,24 @@ def _extent(axis: Axis | None) -> int | str:
     return "N" if axis.extent is None else axis.extent
 
 
-def _fetched(
+def _read(
     nest: Nest, body: list[Access | None], rows: Axis | None, columns: Axis | None, along: Literal["n", "m"]
-) -> list[tuple[Buffer, Access]]:
+) -> list[tuple[Step, Access]]:
     """Arrays of the shape of the product that the epilogue reads in whole vectors."""
     if rows is None or columns is None:
         return []
     across, lanes = (rows, columns) if along == "n" else (columns, rows)
-    found = []
-    for step, access in zip(nest.body, body, strict=True):
-        if (
-            step.op == "load"
-            and step.buffer is not None
-            and step.buffer.kind == "real"
-            and access is not None
-        ):
-            apart = access.strides.get(across.name, 0)
-            if apart and access.strides.get(lanes.name) == 1 and not access.dynamic:
-                found.append((step.buffer, access))
-    return found
+    return [
+        (step, access)
+        for step, access in zip(nest.body, body, strict=True)
+        if step.op == "load"
+        and step.buffer is not None
+        and step.buffer.kind == "real"
+        and access is not None
+        and access.strides.get(across.name, 0)
+        and access.strides.get(lanes.name) == 1
+        and not access.dynamic
+    ]
 
 
 def _room(

@@ -54,6 +54,7 @@ class Problem:
     accumulate: bool = False
     along: str | None = None
     epilogue: str = "store"
+    reads: int = 0  # so often the epilogue is said to read C
     options: tuple[tuple[str, Any], ...] = ()
 
 
@@ -109,7 +110,7 @@ def program(problem: Problem, target_: Target) -> tuple[str, int]:
     emit_matmul(
         b, problem.element, sizes["m"], sizes["n"], sizes["k"], a, b_, epilogue, scratch=scratch,
         accumulate_into=c if problem.accumulate else None, along=problem.along,  # type: ignore[arg-type]
-        **dict(problem.options),
+        reads=[c] * problem.reads, **dict(problem.options),
     )  # fmt: skip
     b.emit("ret void")
     head = ", ".join([f"ptr %{p}" for p in POINTERS] + [f"i64 %{s}" for s in SIZES])

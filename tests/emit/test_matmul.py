@@ -277,6 +277,36 @@ def test_epilogue(dtype: Any, along: str, runtime: bool, compact: bool) -> None:
         assert (c == np.maximum(plain + bias, 0)).all()
 
 
+@pytest.mark.parametrize("level", ["host", "v3", "v1"])
+@pytest.mark.parametrize("runtime", [True, False])
+@pytest.mark.parametrize(
+    "layouts", [("rows", "rows", "rows"), ("columns", "rows", "rows"), ("rows",) * 2 + ("columns",)]
+)
+def test_what_an_epilogue_reads_is_fetched_row_by_row(
+    layouts: tuple[str, str, str], runtime: bool, level: str
+) -> None:
+    rng = np.random.default_rng(5)
+    # as few steps as there are lines to fetch, or fewer, and more; parts of a deep sum
+    for m, n, k in [(24, 64, 33), (13, 37, 36), (25, 40, 150), (12, 130, 1100), (130, 130, 40)]:
+        a = lay(rng.standard_normal((m, k)), layouts[0])
+        b = lay(rng.standard_normal((k, n)), layouts[1])
+        c, plain = (lay(np.zeros((m, n)), layouts[2]) for _ in range(2))
+        problem = unit_strides(np.float64, *layouts)
+        problem = problem if runtime else known(problem, a, b, c, STATIC)
+        compiled(problem, level)(a, b, plain)
+        for reads in (1, 3):
+            c[...] = 0
+            compiled(replace(problem, reads=reads), level)(a, b, c)
+            assert (c == plain).all()
+    known_sizes = known(
+        unit_strides(np.float64, "rows", "rows", "rows"),
+        *map(np.ones, ((24, 64), (64, 16), (24, 16))),
+        STATIC,
+    )
+    text = module_text(replace(known_sizes, reads=3), target("v4"))
+    assert text.count("call void @llvm.prefetch") == 2  # a row of one tile of 12, not 72 lines at once
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dots(dtype: Any, level: str) -> None:
