@@ -14,7 +14,7 @@ import mpmath as mp
 import numpy as np
 import sympy as sp
 
-from symprop.functions import special  # noqa: F401  (declares normal_cdf)
+from symprop.functions import special
 from symprop.functions.elementwise import elementwise, exact_exp, real
 from symprop.functions.symbols import define_formula, formula_of
 from symprop.graph import OPERATIONS, Node, NodeTable
@@ -189,4 +189,47 @@ _declare(
     lambda *v: mp.sqrt(mp.fsum(x * x for x in v)),
     lambda *v: sp.sqrt(sp.Add(*[x**2 for x in v])),
     summary="sqrt(a² + b² + ...) without overflow; derivative by a: a/sqrt(a² + b² + ...)",
+)
+
+
+def _declare_gamma_gap(name: str, slope: str) -> None:
+    """f(a) - f(b) of the gamma family; d = a - b is exact where both have terms in common."""
+    exact = OPERATIONS[name].exact
+    assert exact is not None
+
+    def value(a: Any, b: Any, d: Any) -> Any:
+        with mp.extraprec(60):
+            return exact((), a) - exact((), b)
+
+    _declare(
+        f"{name}_gap",
+        lambda t, y: [t.call(slope, y.args[0]), t.neg(t.call(slope, y.args[1])), None],
+        value,
+        lambda a, b, d: formula_of(name)(a) - formula_of(name)(b),
+        summary=f"{name}(a) - {name}(b), given d = a - b",
+    )
+
+
+for _name, _slope in zip(("loggamma", *special.POLYGAMMA), special.POLYGAMMA, strict=False):
+    _declare_gamma_gap(_name, _slope)
+
+
+def _exact_log_beta(a: Any, b: Any) -> Any:
+    exact = OPERATIONS["loggamma"].exact
+    assert exact is not None
+    with mp.extraprec(60):
+        return exact((), a) + exact((), b) - exact((), a + b)
+
+
+def _log_beta_partials(t: T, y: N) -> list[N | None]:
+    total = t.call("digamma", t.add(*y.args))
+    return [t.sub(t.call("digamma", v), total) for v in y.args]
+
+
+_declare(
+    "log_beta",
+    _log_beta_partials,
+    _exact_log_beta,
+    lambda a, b: sp.loggamma(a) + sp.loggamma(b) - sp.loggamma(a + b),
+    summary="log|Γ(a) Γ(b)/Γ(a + b)|; derivative ψ(a) - ψ(a + b) with respect to a",
 )

@@ -172,17 +172,19 @@ def _past_poles(t: T, node: N) -> tuple[N, N, N, N]:
 
 
 def _rising(t: T, node: N) -> N:
-    """Γ(x + k)/Γ(x), beyond the range of Γ by logarithms; of two poles (-1)**k Γ(1 - x)/Γ(1 - x - k)."""
+    """Γ(x + k)/Γ(x) = Γ(k)/B(x, k), or by -k from x + k, beyond the range of Γ by logarithms; of two poles
+    (-1)**k Γ(1 - x)/Γ(1 - x - k)."""
     u, v, both, alone = _past_poles(t, node)
-    parts = (u, v)
-    small = [below(t, t.call("abs", w), 160) for w in parts]
-    gammas = [t.call("gamma", w) for w in parts]
-    logarithm = t.sub(*[t.call("loggamma", w) for w in parts])
-    signs = [_sign_of_gamma(t, w) for w in parts]
-    # a quotient of finite values: in single precision Γ ends at 35
-    in_range = t.call("and", t.call("and", *small), t.call("and", *[_is_finite(t, w) for w in gammas]))
-    value = where(t, in_range, t.div(*gammas), t.mul(*signs, t.call("exp", logarithm)))
-    value = where(t, t.call("and", both, _is_odd(t, node.args[1])), t.neg(value), value)
+    k, none = node.args[1], t.constant(0)
+    up, size = below(t, none, k), t.call("abs", k)
+    least = where(t, up, v, u)
+    parts = (t.call("gamma", size), t.call("beta", least, size))
+    usable = [t.call("and", _is_finite(t, w), t.call("not_equal", w, none)) for w in parts]
+    quotient = where(t, up, t.div(*parts), t.div(*parts[::-1]))
+    logarithm = t.sub(*[t.call("loggamma", w) for w in (u, v)])
+    signs = [_sign_of_gamma(t, w) for w in (u, v)]
+    value = where(t, t.call("and", *usable), quotient, t.mul(*signs, t.call("exp", logarithm)))
+    value = where(t, t.call("and", both, _is_odd(t, k)), t.neg(value), value)
     return where(t, alone, 0, value)
 
 
@@ -190,7 +192,7 @@ def _rising_slope(t: T, node: N) -> N:
     """Γ(x + k)/Γ(x) (ψ(x + k) - ψ(x)); of two poles by reflection, of a pole of Γ(x) alone its limit."""
     x = node.args[0]
     u, v, both, alone = _past_poles(t, node)
-    change = t.sub(t.call("digamma", u), t.call("digamma", v))
+    change = t.make("digamma_gap", (u, v, node.args[1]))
     slope = t.mul(t.call("rising", *node.args), where(t, both, t.neg(change), change))
     # next to a pole at -m alone 1/Γ(x) is (-1)**m m! (x + m)
     limit = t.mul(t.call("gamma", u), t.call("gamma", t.sub(t.full(1, node.shape), x)))

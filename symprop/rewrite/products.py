@@ -274,8 +274,8 @@ PRODUCTS: tuple[ProductRule, ...] = (
     ),
     ProductRule(
         "ratio of gammas",
-        "gamma(x + r)*gamma(x)**-1",
-        "x*(x + 1)*... for whole r, w**r*exp(c/w**2 + ...) with w = x + (r - 1)/2 above 8 for others",
+        "gamma(x + y)*gamma(x)**-1, gamma(x)*gamma(y)*gamma(x + y)**-1",
+        "gamma(y)*beta(x, y)**-1, beta(x, y), x*(x + 1)*... for a whole y",
         "infinity over infinity from 171 on",
         ratio_of_gammas,
         frozenset({"gamma"}),

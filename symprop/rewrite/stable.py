@@ -9,6 +9,7 @@ from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.exponential_sums import sum_of_exponential_quotients
 from symprop.rewrite.factoring import FACTORS, factored
+from symprop.rewrite.gamma_ratios import GAMMAS, difference_of_gammas
 from symprop.rewrite.growth import power_of_growing, product_by_growth
 from symprop.rewrite.hazard import scaled_tail_and_argument, slope_and_argument
 from symprop.rewrite.leading import LEADING
@@ -269,6 +270,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", scaled_tail_and_argument, _POWERS, frozenset({"erfc"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),
+    ("add", difference_of_gammas, frozenset({"mul"}) | GAMMAS, GAMMAS),
     ("add", difference_in_tail, frozenset({"mul"}) | LIMITED, LIMITED),
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),

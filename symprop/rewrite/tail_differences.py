@@ -9,15 +9,13 @@ ordered probit. With d = a - b, exact where terms of both are the same,
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import sympy as sp
 
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, Sweep, magnitude
-from symprop.rewrite.gamma_ratios import digamma_apart, loggamma_apart
-from symprop.rewrite.pairs import Term, opened_term, pairs_of_functions, terms_of
+from symprop.rewrite.pairs import pairs_of_functions, terms_of
 from symprop.rewrite.reading import Factors
 from symprop.rewrite.rules.exponentials import difference_of
 from symprop.rewrite.rules.logarithms import half_root
@@ -25,11 +23,9 @@ from symprop.rewrite.rules.logarithms import half_root
 __all__ = ["LIMITED", "difference_in_tail", "slope_over_difference"]
 
 LONGEST = 32  # terms of a sum of slopes
-MOST = 6  # terms of a sum of which pairs are looked at
 _SLOPES = {1: ("sigmoid_prime", 1), 2: ("tanh_prime", 4)}  # by scale: the slope, and what sigmoids it is
 
-_GAMMA = frozenset({"loggamma", "digamma"})
-LIMITED = _GAMMA | {"sigmoid", "tanh", "normal_cdf", "erf"}  # in sums of two terms
+LIMITED = frozenset({"sigmoid", "tanh", "normal_cdf", "erf"})
 
 
 @dataclass(frozen=True)
@@ -56,42 +52,17 @@ class _Difference:
 def difference_in_tail(node: Node, sweep: Sweep) -> Node | None:
     """The sum of `c*F*f(a)` and `-c*F*f(b)`, f one of these functions, without the cancellation; or None."""
     context = sweep.context
-    made: Node | None = None
-    if len(node.args) == 2:
-        made = _apart(terms_of(node, context), node.args, LIMITED, node, sweep)
-    if made is None and len(node.args) <= MOST and _has_gamma(node, context):
-        terms = [term for a in node.args for term in opened_term(a, context)]
-        made = _apart(terms, [a.built(context) for a in terms], _GAMMA, node, sweep)
-    return made
-
-
-def _apart(
-    terms: Sequence[Term], others: Sequence[Node], operations: Set[str], node: Node, sweep: Sweep
-) -> Node | None:
-    context = sweep.context
-    for pair in pairs_of_functions(terms, operations, context):
+    if len(node.args) != 2:
+        return None
+    for pair in pairs_of_functions(terms_of(node, context), LIMITED, context):
         number, op, a, b = pair.number, pair.first.op, pair.first.x, pair.second.x
         if number < 0:
             number, a, b = -number, b, a
         if a.shape != b.shape or _is_made(a) or _is_made(b):
             continue
-        made = _MADE[op](a, b, context)
-        if made is not None:
-            sweep.fire("difference of the gamma family" if op in _GAMMA else "difference in a tail")
-            return replace(pair, number=number).replaced(made, others, node, context)
+        sweep.fire("difference in a tail")
+        return replace(pair, number=number).replaced(_MADE[op](a, b, context), node.args, node, context)
     return None
-
-
-def _has_gamma(node: Node, context: Context) -> bool:
-    """Whether a term, or a term of a sum in it, is a multiple of loggamma or digamma."""
-    for term in terms_of(node, context):
-        for base, _ in term.powers:
-            inner = base.args if base.op == "add" else (base,)
-            if len(inner) <= MOST and any(
-                b.op in _GAMMA for a in inner for b in (a.args if a.op == "mul" else (a,))
-            ):
-                return True
-    return False
 
 
 def _is_made(x: Node) -> bool:
@@ -99,7 +70,7 @@ def _is_made(x: Node) -> bool:
     return x.op in ("select", "maximum", "abs") or (x.op == "mul" and any(f.op == "abs" for f in x.args))
 
 
-def _of_sigmoid(a: Node, b: Node, context: Context) -> Node | None:
+def _of_sigmoid(a: Node, b: Node, context: Context) -> Node:
     return _of_logistic(a, b, 1, context)
 
 
@@ -154,7 +125,7 @@ def slope_over_difference(f: Factors) -> bool:
     return False
 
 
-def _of_tanh(a: Node, b: Node, context: Context) -> Node | None:
+def _of_tanh(a: Node, b: Node, context: Context) -> Node:
     return context.times(2, (_of_logistic(a, b, 2, context),))
 
 
@@ -183,7 +154,7 @@ def _of_logistic(a: Node, b: Node, scale: int, context: Context) -> Node:
     return t.mul(*gap, upper, lower)
 
 
-def _of_normal(a: Node, b: Node, context: Context) -> Node | None:
+def _of_normal(a: Node, b: Node, context: Context) -> Node:
     t = context.table
     above = t.make("less", (context.constant(0), t.add(a, b)))
     left = t.select(above, context.negate(b), a, a.shape)
@@ -191,7 +162,7 @@ def _of_normal(a: Node, b: Node, context: Context) -> Node | None:
     return t.add(t.make("normal_cdf", (left,)), context.negate(t.make("normal_cdf", (right,))))
 
 
-def _of_erf(a: Node, b: Node, context: Context) -> Node | None:
+def _of_erf(a: Node, b: Node, context: Context) -> Node:
     """erfc(abs(b)) - erfc(abs(a)) with the sign of both, where both are beyond 1/2 on one side."""
     t, half = context.table, context.constant(sp.Rational(1, 2))
     above = t.make("minimum", (a, b))
@@ -218,6 +189,4 @@ _MADE = {
     "tanh": _of_tanh,
     "normal_cdf": _of_normal,
     "erf": _of_erf,
-    "loggamma": loggamma_apart,
-    "digamma": digamma_apart,
 }

@@ -355,3 +355,8 @@ def test_remainders_are_those_of_numpy(dtype: str) -> None:
 def test_terms_in_front_of_a_root_are_gathered() -> None:
     """1 - tanh(x)**2 beside a root of it: the gathering of terms knew whole exponents alone, an error."""
     assert check(network(Random(3719)), ["mpmath"])
+
+
+def test_a_rising_factorial_far_out() -> None:
+    """A quotient of two gammas near 149 that kept what each of them and the rounded argument had lost."""
+    assert check(network(Random(2100113)), ["mpmath"])

@@ -153,7 +153,7 @@ CASES = {
         lambda t, x, y: t.mul(
             y, t.call("gamma", t.add(x, t.constant(sp.Rational(1, 2)))), t.pow(t.call("gamma", x), -1)
         ),
-        lambda t, x, y: t.mul(y, t.call("gamma", t.add(x, y)), t.pow(t.call("gamma", x), -1)),
+        lambda t, x, y: t.mul(y, t.call("gamma", t.mul(x, y)), t.pow(t.call("gamma", x), -1)),
         200.0,
     ),
     "odds": (

@@ -97,13 +97,13 @@ def product(b: Builder, factors: list[tuple[Value, Pair]], shift: Pair | None = 
     return total
 
 
-def positive(b: Builder, x: Pair, y: Pair) -> tuple[Pair, Pair]:
-    """L and F with B(x, y) = F exp(L), x and y positive and not tiny."""
+def positive(b: Builder, x: Pair, y: Pair, bounded: bool = True) -> tuple[Pair, Pair]:
+    """L and F with B(x, y) = F exp(L), x and y positive and not tiny; `bounded` where exp(L) alone counts."""
     swap = b.fcmp("olt", x[0], y[0])
     large, small = choose(b, swap, y, x), choose(b, swap, x, y)
-    # two large arguments give nothing long before 2^20
-    huge = b.fcmp("ogt", small[0], number(b, small[0], 2.0**20))
-    small = choose(b, huge, constant(b, small[0], 2.0**20), small)
+    if bounded:  # two large arguments give nothing long before 2^20
+        huge = b.fcmp("ogt", small[0], number(b, small[0], 2.0**20))
+        small = choose(b, huge, constant(b, small[0], 2.0**20), small)
     a, _, above = raise_to_least(b, large)
     c, count, below = raise_to_least(b, small)
     # products stay finite: of what is raised nothing is larger than 16
@@ -112,9 +112,9 @@ def positive(b: Builder, x: Pair, y: Pair) -> tuple[Pair, Pair]:
     factor = divide_pairs(b, top, bottom)
     one, half = number(b, a[0], 1.0), number(b, a[0], 0.5)
     far = b.fcmp("ogt", a[0], number(b, a[0], FAR))
-    bounded = choose(b, far, constant(b, a[0], FAR), a)
-    first = log_of_one_plus(b, divide_pairs(b, small, bounded))
-    first = multiply_pairs(b, first, add_pairs(b, bounded, constant(b, half, -0.5)))
+    finite = choose(b, far, constant(b, a[0], FAR), a)
+    first = log_of_one_plus(b, divide_pairs(b, small, finite))
+    first = multiply_pairs(b, first, add_pairs(b, finite, constant(b, half, -0.5)))
     # log((A + s)/B), far out with A 2^-128
     scale = b.select(far, number(b, one, 2.0**-128), one)
     total = add_pairs(b, a, small)
