@@ -22,6 +22,7 @@ __all__ = ["exact_arguments", "pair_of"]
 MOST = 5  # operations of an argument that are taken apart
 LONGEST = 3  # terms of a sum (in an exponential, two elsewhere), factors of a product besides numbers
 HIGHEST = 3  # exponent of a power
+DEEPEST = 2  # sums in each other of a phase
 _INEXACT = frozenset(
     {"mul", "pow", "constant", "exp", "exp_near"}
 )  # terms of which the rounding would remain
@@ -164,17 +165,19 @@ def _is_shifted(x: Node) -> bool:
     return any(term.op in _EXTREMES for term in terms)
 
 
-def pair_of(x: Node, context: Context, any_leaf: bool = False) -> tuple[Node, Node] | None:
+def pair_of(
+    x: Node, context: Context, any_leaf: bool = False, is_phase: bool = False
+) -> tuple[Node, Node] | None:
     """The value of a short formula of inputs and numbers and what it lost, found out once for each node.
 
     Those of -x are minus those of x, so that functions of both share their exponential. `any_leaf` takes all
-    other values for exact.
+    other values for exact, `is_phase` those among the terms of a sum.
     """
-    key = ("pair of any", x.serial) if any_leaf else ("pair", x.serial)
+    key = ("pair of any" if any_leaf else "pair of a phase" if is_phase else "pair", x.serial)
     if key not in context.memo:
         number, factors = context.split(x)
         positive = x if number > 0 else context.times(-number, factors)
-        high, low = _Pairs(context, any_leaf).of(positive) or (x, None)
+        high, low = _Pairs(context, any_leaf, is_phase).of(positive) or (x, None)
         made = None if low is None else (high, low)
         if made is not None and number < 0:
             made = context.table.make("neg", made[:1]), context.table.make("neg", made[1:])
@@ -185,11 +188,11 @@ def pair_of(x: Node, context: Context, any_leaf: bool = False) -> tuple[Node, No
 
 class _Pairs:
     """Values with what they lost when they were rounded, as nodes. Inputs and numbers are exact; `any_leaf`
-    takes every value as exact."""
+    takes every value as exact, `is_phase` a term of a sum beside one of inputs."""
 
-    def __init__(self, context: Context, any_leaf: bool) -> None:
-        self.context, self.table, self.any_leaf = context, context.table, any_leaf
-        self.left, self.terms = MOST, LONGEST if any_leaf else LONGEST - 1
+    def __init__(self, context: Context, any_leaf: bool, is_phase: bool) -> None:
+        self.context, self.table, self.any_leaf, self.is_phase = context, context.table, any_leaf, is_phase
+        self.left, self.terms, self.depth = MOST, LONGEST if any_leaf or is_phase else LONGEST - 1, 0
         self.known: dict[int, Pair] = {}
 
     def of(self, x: Node) -> Pair | None:
@@ -213,7 +216,7 @@ class _Pairs:
             if x.op == "mul" and len(x.args) <= LONGEST + 1:
                 return self._joined(x.args, self._product)
             if x.op == "add" and len(x.args) <= self.terms and not any(map(self._is_neuron, x.args)):
-                return self._joined(x.args, self._sum)
+                return self._phase(x.args) if self.is_phase else self._joined(x.args, self._sum)
             if isinstance(power, int) and 2 <= power <= HIGHEST:
                 return self._joined([x.args[0]] * power, self._product)
             if x.op == "abs" and (x.args[0].op != "add" or all(map(self._is_plain, x.args[0].args))):
@@ -226,9 +229,25 @@ class _Pairs:
             raise _TooLongError
         return x, None
 
+    def _phase(self, args: Sequence[Node]) -> Pair:
+        """w*t + p: of the terms one at least is of inputs and was rounded."""
+        if self.depth == DEEPEST:
+            raise _TooLongError
+        known, self.depth = False, self.depth + 1
+        for a in args:
+            left = self.left
+            try:
+                known = self._of(a)[1] is not None or known
+            except _TooLongError:
+                self.left, self.known[a.serial] = left, (a, None)
+        self.depth -= 1
+        if not known and not all(map(self._is_plain, args)):
+            raise _TooLongError
+        return self._joined(args, self._sum)
+
     def _is_neuron(self, term: Node) -> bool:
         """True for w*x in sigmoid(w*x + b): scalar networks stay as fast as those of matrices."""
-        return not self.any_leaf and self._is_product(term)
+        return not self.any_leaf and not self.is_phase and self._is_product(term)
 
     def _is_plain(self, term: Node) -> bool:
         """True for a number or an input: the sum of a network stays as it is."""

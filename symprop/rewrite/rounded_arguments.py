@@ -51,7 +51,7 @@ def rounded_arguments(table: NodeTable, roots: Sequence[Node], context: Context)
 
 def _pair(x: Node, context: Context, any_leaf: bool) -> tuple[Node, Node] | None:
     inner = x.args[0] if x.op == "broadcast" else x
-    return pair_of(inner, context, any_leaf) if inner.op in ("add", "mul", "pow") else None
+    return pair_of(inner, context, any_leaf, not any_leaf) if inner.op in ("add", "mul", "pow") else None
 
 
 def _angle(node: Node, context: Context) -> Node | None:

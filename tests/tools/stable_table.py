@@ -96,9 +96,9 @@ stay as they are. In -760 ... 760 `1/(1 + exp(-1.702*x))` and its slope have at 
 `accuracy="fast"` only the exponents of `exp` are kept.
 
 What such an argument of `sin`, `cos` or `tan` lost is added by the first terms of a series,
-`sin(p) + r*cos(p) - ...`: `sin(pi*x)` is right next to whole x, and after many periods. A power of a sum with
-an exponent that is not known, `(1 + x/n)**n`, is that of the rounded sum times `exp(n*r)`, r what it lost,
-relative to it.
+`sin(p) + r*cos(p) - ...`: `sin(pi*x)` is right next to whole x, `cos(w*t + p)` and `sin(k*x - w*t)` after
+many periods, where a million units were lost at a phase of 28,000. A power of a sum with an exponent that is
+not known, `(1 + x/n)**n`, is that of the rounded sum times `exp(n*r)`, r what it lost, relative to it.
 
 Sums of n terms stay within the bound of blocked summation: |error| <= g(d) times the sum of the sizes of the
 terms, g(d) = d u/(1 - d u), u = 2^-53 (2^-24), d = min(n, 1024) + ceil(n/512) + 16, tested against exact
