@@ -123,6 +123,16 @@ def _power(t: NodeTable, y: Node) -> list[Node | None]:
     return [by_base, by_exponent]
 
 
+def _kinks_of_power(t: NodeTable, y: Node) -> list[Node]:
+    """The base, where the exponent is no number, and the exponent where the base is zero: 0**p is 1 at p = 0,
+    0 above and infinite below."""
+    x, p = y.args
+    if constant_value(p) is not None or _is_declared_nonzero(x):
+        return []
+    exponent = t.select(t.call("equal", x, t.constant(0)), p, t.constant(1), y.shape)
+    return [x, exponent]
+
+
 def _is_declared_nonzero(node: Node) -> bool:
     """True for a symbol that was declared positive, or otherwise not zero."""
     return node.op == "symbol" and bool(getattr(node.attrs[0], "is_nonzero", None))
@@ -184,7 +194,7 @@ elementwise(
 elementwise(
     "mul", _others, lambda *v: reduce(operator.mul, v), lambda *v: mp.fprod(v), commutative=True, whole=True
 )
-elementwise("pow", _power, np.power, real(_real_power, None))
+elementwise("pow", _power, np.power, real(_real_power, None), kinks=_kinks_of_power)
 
 # -- comparison and choice -------------------------------------------------------------------------------
 

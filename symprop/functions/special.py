@@ -137,7 +137,12 @@ def _beta_partials(t: T, y: N) -> list[N | None]:
     return [t.mul(y, t.sub(t.call("digamma", v), total)) for v in (a, b)]
 
 
-_exact_beta = real(mp.beta)
+def _beta_value(a: Any, b: Any) -> Any:
+    value = mp.beta(a, b)
+    return mp.nan if mp.isinf(value) and min(a, b) < 0 and (_is_pole(a) or _is_pole(b)) else value
+
+
+_exact_beta = real(_beta_value)
 define_formula("beta", lambda a, b: sp.gamma(a) * sp.gamma(b) / sp.gamma(a + b))
 elementwise(
     "beta",

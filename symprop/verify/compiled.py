@@ -237,7 +237,7 @@ def difference_rows_of_compiled(
         found, bound = comparison.found[offset + g], comparison.bound[offset + g]
         candidates = []
         for (flat, number), group in grouped.items():
-            if any(c.skipped or not c.slope.finite for c in group):
+            if any(c.skipped or c.convention or not c.slope.finite for c in group):
                 continue
             if not port.per_sample and len(group) < len(problem.points):
                 continue  # an entry that was looked at in one sample only

@@ -64,6 +64,7 @@ class Check:
     found_error: Any
     note: str = ""
     skipped: bool = False
+    convention: bool = False  # at a declared kink where no slope exists
 
     @property
     def low(self) -> Any:
@@ -93,6 +94,8 @@ class Check:
         """Whether the derived value is right."""
         if not self.slope.finite and not mp.isfinite(self.found):
             return True  # neither has a value: no derivative exists here
+        if self.convention:
+            return bool(mp.isfinite(self.found))
         return self.skipped or (self.slope.finite and bool(self.error <= max(self.bound, BELOW_ALL)))
 
     @property
@@ -366,7 +369,11 @@ def _check(
     # conventions
     several = flat is None or gradient.direction or bool(gradient.along)
     skipped = result.kink and several and len(met) != 1
-    return Check(g, p, flat, number, result, found, found_error, note, skipped)
+    # on the border of the domain, and where the slope is infinite, a declared kink has a convention that is
+    # no limit: that of 0**p at p = 0 is 0
+    is_limit = not result.note and all(mp.isfinite(v) for v in (result.left, result.right))
+    convention = result.kink and not is_limit and any(c.value == 0 for c in met)
+    return Check(g, p, flat, number, result, found, found_error, note, skipped, convention)
 
 
 def mover(

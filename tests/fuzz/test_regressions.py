@@ -360,3 +360,17 @@ def test_terms_in_front_of_a_root_are_gathered() -> None:
 def test_a_rising_factorial_far_out() -> None:
     """A quotient of two gammas near 149 that kept what each of them and the rounded argument had lost."""
     assert check(network(Random(2100113)), ["mpmath"])
+
+
+def test_beta_at_a_pole_is_no_number() -> None:
+    """The limits from both sides differ; mpmath gives infinity, of which tanh is 1."""
+    assert check(network(Random(4000019)), ["mpmath", "numpy"])
+    assert np.isnan(symprop.compile(sp.beta(x, y), args=[x, y])(-1.0, 0.5))
+
+
+def test_a_power_of_zero_with_the_exponent_zero() -> None:
+    """x**tanh(x) ends at 0 with the slope -infinity, 0 by convention: the convention is named, no alarm."""
+    assert check(network(Random(4005490)), ["verify"])
+    report = symprop.compile(x**x, args=[x]).verify(0.0)
+    (row,) = [r for r in report.rows if r.method == "kink"]
+    assert row.passed and "border of the domain: x**x at x = 0.0" in row.note

@@ -172,7 +172,7 @@ def of_sorted(b: Builder, x: Value, y: Value) -> Value:
     zero, one = number(b, x, 0.0), number(b, x, 1.0)
     negative, both = b.fcmp("olt", x, zero), b.fcmp("olt", y, zero)
     total = two_sum(b, x, y)
-    sunk = b.fcmp("olt", total[0], zero)
+    sunk = b.fcmp("ole", total[0], zero)
     turned = b.and_(negative, b.or_(both, b.not_(sunk)))
     above = add_pairs(b, (one, zero), opposite(b, total))  # 1 - x - y
     p = choose(b, turned, two_sum(b, one, b.fneg(x)), (b.select(negative, y, x), zero))
@@ -212,7 +212,7 @@ def reflection(
     (x, y), (negative, both, sunk, turned) = xy, masks
     one = constant(b, x, 1.0)
     sine_x, sine_y, sine_total = (sine_of_pi(b, v) for v in ((x, one[1]), (y, one[1]), total))
-    # x and y whole numbers and x + y < 0 < y: the quotient of sines is 1 or -1
+    # x and y whole numbers and x + y <= 0 < y: the quotient of sines is 1 or -1
     limit = b.and_(b.and_(sine_x.whole, sine_total.whole), b.and_(sunk, b.not_(both)))
     pole = b.and_(b.and_(negative, sine_x.whole), b.not_(limit))
     pole = b.or_(pole, b.and_(both, sine_y.whole))
@@ -224,5 +224,7 @@ def reflection(
     top = multiply_pairs(b, top, choose(b, turned, pair_of(b, x, table.PI), one))
     minus = b.and_(negative, sine_x.minus)
     minus = b.xor(minus, b.and_(both, sine_y.minus))
-    minus = b.xor(minus, b.and_(b.and_(negative, sunk), sine_total.minus))
+    at_zero = b.fcmp("oeq", total[0], number(b, x, 0.0))  # as just below it
+    below = b.or_(sine_total.minus, at_zero)
+    minus = b.xor(minus, b.and_(b.and_(negative, sunk), below))
     return divide_pairs(b, top, bottom), minus, pole
