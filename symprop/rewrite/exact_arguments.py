@@ -20,6 +20,7 @@ from symprop.rewrite.exponential_pairs import gap_of_entries, gap_of_two, sum_of
 __all__ = ["exact_arguments", "pair_of"]
 
 MOST = 5  # operations of an argument that are taken apart
+MORE = 3  # and of a phase or a difference besides
 LONGEST = 3  # terms of a sum (in an exponential, two elsewhere), factors of a product besides numbers
 HIGHEST = 3  # exponent of a power
 DEEPEST = 2  # sums in each other of a phase
@@ -192,7 +193,10 @@ class _Pairs:
 
     def __init__(self, context: Context, any_leaf: bool, is_phase: bool) -> None:
         self.context, self.table, self.any_leaf, self.is_phase = context, context.table, any_leaf, is_phase
-        self.left, self.terms, self.depth = MOST, LONGEST if any_leaf or is_phase else LONGEST - 1, 0
+        self.left, self.terms = MOST, LONGEST if any_leaf or is_phase else LONGEST - 1
+        self.depth = 0
+        if is_phase:
+            self.left += MORE
         self.known: dict[int, Pair] = {}
 
     def of(self, x: Node) -> Pair | None:

@@ -202,6 +202,12 @@ class _Contractions:
         self.context, self.table, self.roots = context, context.table, roots
         self.uses = context.uses(roots)
         self.done: dict[int, Node] = {}
+        order, present = context.order(roots)
+        # of these the rounded value is asked for: what it lost is computed beside it
+        self.rounded: set[int] = set()
+        if "sum_rest" in present:
+            for a in [a for node in order if node.op == "sum_rest" for a in node.args]:
+                self.rounded.add(a.args[0].serial if a.op == "neg" else a.serial)
 
     def run(self, order: Sequence[Node]) -> list[Node]:
         """The roots with their sums contracted; a product of one use is made only where its sum is not."""
@@ -246,6 +252,8 @@ class _Contractions:
     def _is_square_less(self, product: Node, node: Node) -> bool:
         """True for 1 - x*x and x*x - 1: where x*x has other uses it takes no operation more, and digits of x
         near 1 are kept."""
+        if product.serial in self.rounded:
+            return False
         number = next((n for n in map(self.context.number, node.args) if n is not None), None)
         cancels = number is not None and (number > 0) == (node.op == "sub")
         return cancels and product.args[0] is product.args[1]

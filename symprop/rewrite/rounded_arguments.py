@@ -21,6 +21,7 @@ import sympy as sp
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, magnitude
 from symprop.rewrite.exact_arguments import pair_of
+from symprop.rewrite.exact_differences import exact_differences
 
 __all__ = ["rounded_arguments"]
 
@@ -35,7 +36,7 @@ def rounded_arguments(table: NodeTable, roots: Sequence[Node], context: Context)
     tan, and powers of sums. What is made is not looked at again."""
     order, present = context.order(roots)
     if context.accuracy != "precise" or present.isdisjoint(_RULES):
-        return list(roots)
+        return exact_differences(table, roots, context)
     done: dict[int, Node] = {}
     for node in order:
         args = [done[a.serial] for a in node.args]
@@ -46,7 +47,7 @@ def rounded_arguments(table: NodeTable, roots: Sequence[Node], context: Context)
         if made is not None:
             context.fired["argument with what it lost"] += 1
         done[node.serial] = current if made is None else table.broadcast(made, node.shape)
-    return [done[root.serial] for root in roots]
+    return exact_differences(table, [done[root.serial] for root in roots], context)
 
 
 def _pair(x: Node, context: Context, any_leaf: bool) -> tuple[Node, Node] | None:

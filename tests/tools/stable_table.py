@@ -100,6 +100,10 @@ What such an argument of `sin`, `cos` or `tan` lost is added by the first terms 
 many periods, where a million units were lost at a phase of 28,000. A power of a sum with an exponent that is
 not known, `(1 + x/n)**n`, is that of the rounded sum times `exp(n*r)`, r what it lost, relative to it.
 
+A difference of products or quotients of inputs, `a*d - b*c`, `b**2 - 4*a*c`, `w*L - 1/(w*C)`,
+`1 - x**2 - y**2`, of up to three terms, comes with what its operations lost (as Kahan has it):
+the slopes of `(-b + sqrt(b**2 - 4*a*c))/(2*a)` next to a double root had five digits, and have all.
+
 Sums of n terms stay within the bound of blocked summation: |error| <= g(d) times the sum of the sizes of the
 terms, g(d) = d u/(1 - d u), u = 2^-53 (2^-24), d = min(n, 1024) + ceil(n/512) + 16, tested against exact
 rational sums in `tests/pipeline/test_sums.py`: over features, samples and in matrix products chains of at
