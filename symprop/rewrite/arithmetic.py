@@ -158,6 +158,8 @@ def _product(node: Node, sweep: Sweep) -> Node | None:
             same[-1] = (base, same[-1][1] + exponent, [*same[-1][2], factor])
         else:
             same.append((base, exponent, [factor]))
+    if context.accuracy != "as_written":
+        merged += _met(powers, context)
     if len(symbolic) > 1:
         symbolic = [table.constant(sp.Mul(*[s.attrs[0] for s in symbolic]))]
         merged += 1
@@ -176,6 +178,25 @@ def _product(node: Node, sweep: Sweep) -> Node | None:
     if not factors:
         return table.broadcast(context.constant(number), node.shape)
     return table.broadcast(context.times(number, factors), node.shape)
+
+
+def _met(powers: dict[tuple[int, bool], list[tuple[Node, int, list[Node]]]], context: Context) -> int:
+    """`x*x**-2 --> x**-1`, `x**2*x**-2 --> x*x**-1`: the powers overflow or vanish where the rest does not.
+    `x*x**-1` stays, which is no number at zero. How many met is returned."""
+    count = 0
+    for serial, above in powers:
+        over, under = powers.get((serial, True)), powers.get((serial, False))
+        if not above or not over or not under or len(over) > 1 or len(under) > 1:
+            continue
+        (base, m, _), (_, n, _) = over[0], under[0]
+        common = min(m, -n) - (m == -n)
+        if not common:
+            continue
+        count += 1
+        for key, left in (((serial, True), m - common), ((serial, False), n + common)):
+            node = base if left == 1 else context.table.make("pow", (base, context.constant(left)))
+            powers[key] = [(base, left, [node])] if left else []
+    return count
 
 
 def _joins(inner: Node, sweep: Sweep) -> bool:
@@ -324,7 +345,8 @@ def _choices_merged(node: Node, sweep: Sweep) -> Node | None:
 
 
 def _power(node: Node, sweep: Sweep) -> Node | None:
-    """`(x**2)**3 --> x**6`, `abs(x)**2 --> x**2`, `(-x)**2 --> x**2`, `(-x)**3 --> -x**3`, `2**3 --> 8`."""
+    """`(x**2)**3 --> x**6`, `(x**-1)**-1 --> x`, `abs(x)**2 --> x**2`, `(-x)**2 --> x**2`,
+    `(-x)**3 --> -x**3`, `2**3 --> 8`."""
     context, table = sweep.context, sweep.table
     base, power = node.args
     exponent = context.number(power)
@@ -353,6 +375,10 @@ def _power(node: Node, sweep: Sweep) -> Node | None:
     if inner_exponent > 1 and exponent > 1 and inner_exponent * exponent <= LARGEST_EXPONENT:
         sweep.fire("powers merged")
         return table.make("pow", (inner, context.constant(inner_exponent * exponent)))
+    total = inner_exponent * exponent
+    if inner_exponent < 0 and exponent < 0 and total <= LARGEST_EXPONENT and context.accuracy != "as_written":
+        sweep.fire("powers merged")  # a quotient that overflows or vanishes does not come back
+        return table.pow(inner, context.constant(total))
     if base.op == "abs" and exponent % 2 == 0:
         sweep.fire("even functions")
         return table.make("pow", (base.args[0], power))

@@ -156,8 +156,10 @@ def _over(terms: Sequence[_Term], opened: bool, context: Context) -> Node | None
     highest = max((n for _, n in bases.values()), default=0)
     if not 0 < highest <= MOST:
         return None
-    if highest == 1 and not any(_has_coefficients(base, context) for base, _ in bases.values()):
-        return None  # a weight less a target: `targets`
+    # a weight less a target: `targets`; what all weights but one leave of 1 is that one
+    plain = highest == 1 and not any(_has_coefficients(base, context) for base, _ in bases.values())
+    if plain and any(s not in bases for term in terms for s in term.powers):
+        return None
     collected: dict[object, _Term] = {}
     factors = {s: _terms(base, opened, context) for s, (base, _) in bases.items()}
     for term in terms:
@@ -176,6 +178,8 @@ def _over(terms: Sequence[_Term], opened: bool, context: Context) -> Node | None
         groups.setdefault(frozenset(term.exponents.items()), []).append(term)
     left = [kept for group in groups.values() if (kept := [term for term in group if term.number])]
     if len(left) == len(groups) or sum(map(len, left)) > WIDEST:
+        return None
+    if plain and not (len(left) == 1 and all(term.number > 0 for term in left[0])):
         return None
     if len(left) > 1 and any(_is_difference(_terms(base, False, context)) for base, _ in bases.values()):
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
+from symprop.rewrite.decaying import DECAYING, powers_beside_decay
 from symprop.rewrite.double_exponentials import beside_double_exponential
 from symprop.rewrite.gamma_ratios import ratio_of_gammas
 from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
@@ -43,9 +44,14 @@ class ProductRule:
     why: str
     apply: Callable[[Factors], bool]
     needs: frozenset[str]
+    one_of: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return f"{self.before} --> {self.after}"
+
+    def fits(self, present: set[str]) -> bool:
+        """True where the factors have the operations that the rule knows."""
+        return self.needs <= present and not (self.one_of and self.one_of.isdisjoint(present))
 
 
 def _positive_cancels(f: Factors) -> bool:
@@ -273,6 +279,16 @@ PRODUCTS: tuple[ProductRule, ...] = (
         frozenset({"exp"}),
     ),
     ProductRule(
+        "powers beside a decay",
+        "x**2*exp(-c*x**2)",
+        "z**2*exp(-c*x**2), z = x up to where that is 0; polynomials, and beside exp(-c*x), sigmoid(-c*x), "
+        "tanh_prime(c*x), erfc(c*x), expm1(c*x)**-1 and their kin, c a positive number",
+        "infinity times zero from 1e154 on",
+        powers_beside_decay,
+        frozenset(),
+        DECAYING,
+    ),
+    ProductRule(
         "ratio of gammas",
         "gamma(x + y)*gamma(x)**-1, gamma(x)*gamma(y)*gamma(x + y)**-1",
         "gamma(y)*beta(x, y)**-1, beta(x, y), x*(x + 1)*... for a whole y",
@@ -283,7 +299,7 @@ PRODUCTS: tuple[ProductRule, ...] = (
 )
 
 
-_BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs)
+_BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs or rule.one_of)
 _PAIRED = frozenset({"exp", "sigmoid"})
 LOOKED_AT = frozenset(
     {"normal_cdf", "erfc", "exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares", "gamma"}
@@ -325,14 +341,14 @@ def normalised(node: Node, sweep: Sweep) -> Node | None:
 
 
 def _normalised(node: Node, reading: Reading, sweep: Sweep) -> Node | None:
-    if reading.clashes or not (reading.cancelled or any(r.needs <= reading.operations for r in _BY_BASES)):
+    if reading.clashes or not (reading.cancelled or any(r.fits(reading.operations) for r in _BY_BASES)):
         return None
     factors = Factors(node, sweep.context, reading)
     if "exp" in reading.operations:
         _slopes_apart(factors, None)
     present = {base.op for base, _ in factors.powers.values()}
     for rule in PRODUCTS:
-        if rule.needs <= present and rule.apply(factors):
+        if rule.fits(present) and rule.apply(factors):
             sweep.fire(rule.name)
             return sweep.table.broadcast(factors.built(), node.shape)
     return None

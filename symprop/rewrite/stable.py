@@ -64,6 +64,7 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     loses digits where it is smooth (`removable`); nothing for accuracy="as_written"."""
     if context.accuracy == "as_written":
         return list(roots)
+    roots = Sweep(context, roots, {"log1p": _opened_log1p}).run()
     return _by_rules(table, removable_singularities(roots, context, _by_rules), context)
 
 
@@ -136,6 +137,16 @@ def _power_of_number(node: Node, sweep: Sweep) -> Node | None:
         return None
     sweep.fire("power of a number")
     return sweep.table.make("exp", (rate_of(number, x, context),))
+
+
+def _opened_log1p(node: Node, sweep: Sweep) -> Node | None:
+    """`log1p(x) --> log(1 + x)`: what is known of that holds for it, and a row makes log1p of the rest."""
+    table, (x,) = sweep.table, node.args
+    if x.op == "exp":
+        number, factors = sweep.context.split(x.args[0])
+        if number < 0 and all(f.op == "abs" for f in factors):  # the tail of a softplus
+            return None
+    return table.make("log", (table.add(table.full(1, node.shape), x),))
 
 
 _BEFORE: dict[str, NodeRule] = {"mul": _cancelled, "pow": _cancelled, "exp": _without_logarithm}

@@ -285,7 +285,32 @@ CASES = {
     ),
     "log of fractions": (
         lambda f: f.log(f.t.mul(f.over_pi, f.sigmoid(f.y), f.t.pow(f.t.call("cosh", f.x), -1))),
-        lambda f: f.log(f.t.mul(f.t.constant(3), f.sigmoid(f.y), f.t.pow(f.t.call("cosh", f.x), -1))),
+        lambda f: f.log(f.t.mul(f.z, f.sigmoid(f.y), f.t.pow(f.t.call("cosh", f.x), -1))),
+        800,
+    ),
+    "log of twice sigmoid": (
+        lambda f: f.log(f.t.mul(f.t.constant(2), f.sigmoid(f.x))),
+        lambda f: f.log(f.t.mul(f.t.constant(3), f.sigmoid(f.x))),
+        -800,
+    ),
+    "log of a multiple of erfc": (
+        lambda f: f.log(f.part(f.t.call("erfc", f.t.neg(f.x)))),
+        lambda f: f.log(f.t.mul(f.y, f.t.call("erfc", f.x))),
+        -30,
+    ),
+    "log of sinh": (
+        lambda f: f.log(f.t.call("sinh", f.x)),
+        lambda f: f.log(f.t.call("asinh", f.x)),
+        800,
+    ),
+    "log of a product with sinh": (
+        lambda f: f.log(f.t.mul(f.y, f.t.call("sinh", f.x))),
+        lambda f: f.log(f.t.mul(f.y, f.t.call("asinh", f.x))),
+        800,
+    ),
+    "power of an exponential": (
+        lambda f: f.t.pow(f.exp(f.x), f.half),
+        lambda f: f.t.pow(f.exp(f.x), 2),
         800,
     ),
     "log of 1 - exp(-exp)": (

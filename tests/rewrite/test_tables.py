@@ -149,6 +149,11 @@ CASES = {
         lambda t, x, y: t.mul(t.call("expm1", y), exp(t, t.sub(y, exp(t, x)))),
         None,
     ),
+    "powers beside a decay": (
+        lambda t, x, y: t.mul(y, t.pow(x, 2), exp(t, t.mul(t.constant(sp.Rational(-1, 2)), t.pow(x, 2)))),
+        lambda t, x, y: t.mul(t.pow(x, 2), exp(t, t.mul(t.constant(-1), t.pow(y, 2)))),
+        None,
+    ),
     "ratio of gammas": (
         lambda t, x, y: t.mul(
             y, t.call("gamma", t.add(x, t.constant(sp.Rational(1, 2)))), t.pow(t.call("gamma", x), -1)

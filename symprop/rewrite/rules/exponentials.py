@@ -136,6 +136,31 @@ def is_shifted_sum(total: Node, context: Context) -> bool:
     return False
 
 
+def _is_shifted_by_maximum(total: Node, context: Context) -> bool:
+    """True for exp(a - m) + exp(b - m) + ... of scalars, m = max(a, b, ...) as the user writes it."""
+    if total.op != "add" or total.shape or any(a.op != "exp" for a in total.args):
+        return False
+    exponents = [a.args[0] for a in total.args]
+    tops = [f[0] for a in exponents[0].args if (c := context.split(a))[0] == -1 and len(f := c[1]) == 1]
+    for top in tops if exponents[0].op == "add" else ():
+        if top.op != "maximum":
+            continue
+        values: set[int] = set()
+        todo = [top]
+        while todo and len(values) <= len(exponents):
+            node = todo.pop()
+            if node.op == "maximum":
+                todo.extend(node.args)
+            else:
+                values.add(node.serial)
+        shift = context.negate(top)
+        left = [[a for a in e.args if a is not shift] for e in exponents if e.op == "add" and shift in e.args]
+        found = {(v[0] if len(v) == 1 else context.table.add(*v)).serial for v in left if v}
+        if len(left) == len(exponents) and found == values:
+            return True
+    return False
+
+
 def _is_softmax(bound: Bindings, context: Context) -> bool:
     total = bound["s"]
     return _keeps_axes(bound, context) and total.args[0].args[0] is bound["z"]
@@ -277,6 +302,11 @@ def _log_of_scalars(bound: Bindings, context: Context) -> Node:
         (other,) = (p for p in found if p is not plain[0])
         if other.factor is not None:
             return _log_beside_plain(plain[0].raw, other.raw, other.factor, context)
+    common = found[0].factor if len({p.factor for p in found}) == 1 else None
+    number = None if common is None else context.number(common)
+    if number is not None and number > 0:  # 2*exp(a) + 2*exp(b): the number is a term of its own
+        outside = t.constant(sp.log(sp.Rational(number.numerator, number.denominator)))
+        return t.add(outside, top, _log_of_ones([powers[p.exponent.serial] for p in found], context))
     if any(p.factor is not None for p in found):
         return t.add(finite(context, top), t.make("log", (shifted,)))
     return t.add(top, _log_of_ones([powers[p.exponent.serial] for p in found], context))
@@ -496,7 +526,7 @@ EXPONENTIALS: tuple[Rule, ...] = (
         ("log", "s"),
         lambda b, c: _log_of_ones(list(b["s"].args), c),
         "a small rest of the sum stands beside the 1 of the largest term",
-        lambda b, c: ("is shifted", b["s"].serial) in c.memo,
+        lambda b, c: ("is shifted", b["s"].serial) in c.memo or _is_shifted_by_maximum(b["s"], c),
         "log1p(exp(a - m) + exp(b - m) + ... - 1), s = exp(a - m) + exp(b - m) + ..., m = max(a, b, ...)",
     ),
     Rule(
@@ -531,6 +561,14 @@ EXPONENTIALS: tuple[Rule, ...] = (
         lambda b, c: _apart(b, c) is not None,
         "exp(max(a, b))*(1 - exp(-abs(a - b))) with the sign of a - b, where a - b is one term; "
         "exp(b)*expm1(min(a - b, 40)) for b = y - c*exp(a - b), c a positive number",
+    ),
+    Rule(
+        "power of an exponential",
+        ("pow", ("exp", "x"), "n"),
+        lambda b, c: c.table.make("exp", (c.table.mul(b["n"], b["x"]),)),
+        "exp(x) overflows at 710 where its root does not",
+        lambda b, c: not isinstance(c.number(b["n"]), int),
+        "exp(n*x), n no whole number",
     ),
     Rule("log1p", ("log", ("add", 1, "*x")), ("log1p", "x"), "x is lost beside 1 below 1e-16"),
     Rule(

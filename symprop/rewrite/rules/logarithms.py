@@ -15,6 +15,7 @@ from symprop.rewrite.rules.exponentials import exponents_of
 
 __all__ = ["LOGARITHMS", "exponential_over_its_gap", "half_root", "sigmoid_over_softplus"]
 
+HALF = Fraction(1, 2)
 LOG_2 = Fraction(45, 64)  # about log(2): where the two forms of log(1 - exp(x)) meet
 
 
@@ -167,7 +168,7 @@ def _is_gap(node: Node, context: Context) -> bool:
 
 
 def _parts(product: Node, context: Context) -> tuple[sp.Expr, list[Node], list[Node]] | None:
-    """A product as a number up to 1, fractions, and what is up to 1 in size; None where it is none."""
+    """A product as a positive number, fractions, and what is up to 1 in size; None where it is none."""
     number: sp.Expr = sp.S.One
     fractions, gaps = [], []
     for f in product.args:
@@ -179,7 +180,7 @@ def _parts(product: Node, context: Context) -> tuple[sp.Expr, list[Node], list[N
             gaps.append(f)
         else:
             return None
-    if not fractions or not (gaps or number.is_positive) or abs(float(number)) > 1:
+    if not fractions or not (gaps or number.is_positive) or (gaps and abs(float(number)) > 1):
         return None
     return number, fractions, gaps
 
@@ -191,7 +192,77 @@ def _log_of_fractions(bound: Bindings, context: Context) -> Node:
     logs = [t.make("log", (f,)) for f in fractions]
     if gaps:
         return t.add(t.make("log", (t.mul(t.constant(number), *gaps),)), *logs)
-    return t.add(t.constant(sp.log(number)), *logs)
+    far = t.add(t.constant(sp.log(number)), *logs)
+    if float(number) <= 1:
+        return far
+    product, half = bound["p"], context.constant(Fraction(1, 2))  # next to 1 its logarithm is small
+    near = t.make("log", (t.make("maximum", (product, half)),))
+    return t.make("select", (t.make("less", (product, half)), far, near))
+
+
+def _log_of_twice_sigmoid(bound: Bindings, context: Context) -> Node:
+    """log1p(tanh(x/2)) up to 1 in size, where the value is x/2, log(2) - softplus(-x) beyond."""
+    t, x, one = context.table, bound["x"], context.constant(1)
+    inside = t.make("minimum", (t.make("maximum", (x, context.constant(-1))), one))
+    near = t.make("log1p", (t.make("tanh", (context.times(Fraction(1, 2), (inside,)),)),))
+    far = t.add(t.constant(sp.log(2)), context.negate(t.make("softplus", (context.negate(x),))))
+    return t.make("select", (t.make("less", (t.make("abs", (x,)), one)), near, far))
+
+
+def _log_of_multiple_of_erfc(bound: Bindings, context: Context) -> Node:
+    """log(c) + log(erfc(x)) where the product is small; log1p(-erfc(-x)/2) for c = 1/2 and negative x."""
+    t, x, c = context.table, bound["x"], context.number(bound["c"])
+    assert c is not None
+    logarithm = t.constant(sp.log(sp.Rational(c.numerator, c.denominator)))
+    far = t.add(logarithm, t.make("log", (t.make("erfc", (x,)),)))
+    if c == HALF:
+        near = t.make("log1p", (context.times(-c, (t.make("erfc", (context.negate(x),)),)),))
+        return t.make("select", (t.make("less", (context.constant(0), x)), far, near))
+    product, half = context.times(c, (t.make("erfc", (x,)),)), context.constant(HALF)
+    near = t.make("log", (t.make("maximum", (product, half)),))
+    return t.make("select", (t.make("less", (product, half)), far, near))
+
+
+def _tail_of_sinh(size: Node, context: Context) -> Node:
+    """log(sinh(size)) for a size above 1: size - log(2) + log1p(-exp(-2*size))"""
+    t = context.table
+    rest = t.make("log1p", (context.negate(t.make("exp", (context.times(-2, (size,)),))),))
+    return t.add(size, t.constant(-sp.log(2)), rest)
+
+
+def _log_sinh(bound: Bindings, context: Context) -> Node:
+    t, x, one = context.table, bound["x"], context.constant(1)
+    near = t.make("log", (t.make("sinh", (t.make("minimum", (x, one)),)),))
+    return t.make("select", (t.make("less", (one, x)), _tail_of_sinh(x, context), near))
+
+
+def _beside_sinh(bound: Bindings) -> tuple[Node, int, list[Node]] | None:
+    """x, n and the other factors of a product with sinh(x)**n, n = 1 or -1."""
+    for factor in bound["p"].args:
+        base = factor.args[0] if factor.op == "pow" else factor
+        if base.op == "sinh" and base.args[0].op not in ("maximum", "minimum"):
+            power = 1 if factor is base else _whole(factor.args[1])
+            rest = [a for a in bound["p"].args if a is not factor]
+            return (base.args[0], power, rest) if power in (1, -1) and rest else None
+    return None
+
+
+def _whole(node: Node) -> int:
+    """A constant that is a whole number, 0 for all else."""
+    return int(node.attrs[0]) if node.op == "constant" and node.attrs[0] in (1, -1) else 0
+
+
+def _log_of_product_with_sinh(bound: Bindings, context: Context) -> Node:
+    """log(sinh(abs(x))) + log(r), r with the sign of x, beyond 1; less the former for a quotient."""
+    t, found, one = context.table, _beside_sinh(bound), context.constant(1)
+    assert found is not None
+    x, power, rest = found
+    size, r = t.make("abs", (x,)), t.mul(*rest)
+    inside = t.make("minimum", (t.make("maximum", (x, context.constant(-1))), one))
+    near = t.make("log", (t.mul(t.pow(t.make("sinh", (inside,)), power), r),))
+    other = t.select(t.make("less", (x, context.constant(0))), context.negate(r), r)
+    far = t.add(context.times(power, (_tail_of_sinh(size, context),)), t.make("log", (other,)))
+    return t.make("select", (t.make("less", (one, size)), far, near))
 
 
 def exponential_over_its_gap(f: Factors) -> bool:
@@ -307,12 +378,47 @@ LOGARITHMS: tuple[Rule, ...] = (
         "log1p(-2*sigmoid(-2*x)) above 1/2, log(tanh(x)) below",
     ),
     Rule(
+        "log of twice sigmoid",
+        ("log", ("mul", 2, ("sigmoid", "x"))),
+        _log_of_twice_sigmoid,
+        "sigmoid(x) is 0 below -745, and twice sigmoid(x) rounds to 1 where x is small",
+        None,
+        "log1p(tanh(x/2)) for abs(x) < 1, log(2) - softplus(-x) beyond",
+    ),
+    Rule(
+        "log of a multiple of erfc",
+        ("log", ("mul", "c", ("erfc", "x"))),
+        _log_of_multiple_of_erfc,
+        "erfc(x) is 0 from 27 on",
+        lambda b, c: (c.number(b["c"]) or 0) > 0,
+        "log(c) + log(erfc(x)) where c*erfc(x) < 1/2, log(c*erfc(x)) else; for c = 1/2 log1p(-erfc(-x)/2) "
+        "where x < 0, c a positive number",
+    ),
+    Rule(
+        "log of sinh",
+        ("log", ("sinh", "x")),
+        _log_sinh,
+        "sinh overflows at 710",
+        _is_open,
+        "x - log(2) + log1p(-exp(-2*x)) above 1, log(sinh(x)) below",
+    ),
+    Rule(
+        "log of a product with sinh",
+        ("log", "p"),
+        _log_of_product_with_sinh,
+        "sinh overflows at 710",
+        lambda b, c: b["p"].op == "mul" and _beside_sinh(b) is not None,
+        "log(sinh(abs(x))) + log(r*sign(x)) for abs(x) > 1, p below, p = sinh(x)*r; -log(sinh(abs(x))) for "
+        "p = r*sinh(x)**-1",
+        frozenset({"mul"}),
+    ),
+    Rule(
         "log of fractions",
         ("log", "p"),
         _log_of_fractions,
         "the product is 0 where the sum of logarithms is a number",
         lambda b, c: b["p"].op == "mul" and _parts(b["p"], c) is not None,
-        "log(c) + log(f) + ..., p = c*f*..., c a positive number up to 1, "
+        "log(c) + log(f) + ..., for c above 1 where p < 1/2, p = c*f*..., c a positive number, "
         "f of cosh(x)**-1, sigmoid(x), normal_cdf(x), expm1(-abs(x))",
         frozenset({"mul"}),
     ),
