@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
+from symprop.rewrite.cosines import law_of_cosines
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.exponential_sums import sum_of_exponential_quotients
 from symprop.rewrite.factoring import FACTORS, factored
@@ -279,6 +280,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", softplus_and_argument, frozenset({"mul", "softplus"}), frozenset({"exp", "softplus"})),
     ("add", slope_and_argument, _POWERS, frozenset({"normal_cdf", "erf", "erfc"})),
     ("add", scaled_tail_and_argument, _POWERS, frozenset({"erfc"})),
+    ("add", law_of_cosines, frozenset({"mul"}), frozenset({"cos"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),
     ("add", difference_of_gammas, frozenset({"mul"}) | GAMMAS, GAMMAS),

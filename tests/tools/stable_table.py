@@ -40,7 +40,8 @@ Seventeen kinds of formulas are no rows of a table:
   agree where both values are in one tail. With d = a - b, `sigmoid(a) - sigmoid(b)` is
   `sigmoid(max(a, b))*sigmoid(-min(a, b))*(1 - exp(-abs(d)))` with the sign of d, `tanh(a) - tanh(b)` twice
   that of 2*a and 2*b, and the error function and the normal distribution are taken in the other tail.
-  Differences of `loggamma` and `digamma` at arguments a number apart are a series in 1/x**2 for large x.
+  Differences of `loggamma`, `digamma` and its derivatives at arguments with terms in common are one function
+  of both and of what is left, in which no digit is lost for large x.
 - Differences of one function at two values near each other are products after the addition theorems; with
   d = a - b, exact there, or what is left where both have terms in common:
   `sqrt(a) - sqrt(b) --> d/(sqrt(a) + sqrt(b))`, `1/a - 1/b --> -(d/a)/b`, `log(a/b) --> log1p(d/b)`,
@@ -49,6 +50,7 @@ Seventeen kinds of formulas are no rows of a table:
   of `sin`, `cos`, `tan` where d is known; `log(1 + exp(a)) - log(1 + exp(b))`, and differences of distances,
   `sqrt((x - a)**2 + y**2) - sqrt((x - b)**2 + y**2)`. Values that are far from each other keep their
   difference.
+- The law of cosines, `a**2 + b**2 - 2*a*b*cos(c) --> (a - b)**2 + 4*a*b*sin(c/2)**2`, and slopes of it.
 - One less a ratio, `1 - a/b` and `1 - a**2/b**2`, is `(b - a)/b` for a near b.
 - Sums of multiples of sums in which terms cancel are opened: `(a - b) - (a + b) --> -2*b`,
   `c*e - c*(1 + s)*e --> -c*s*e`.
