@@ -4,13 +4,14 @@
 `sin(x*y)/x`: sums and products that are functions of one value, a product of powers of others (`x`, `x/m`,
 `p*log(x)`), times powers of others. What these functions do next to 0, or next to the point where a logarithm
 or a divisor vanishes, is looked at in `removable_forms.py`; where digits are lost, the value is chosen by a
-comparison.
+comparison. A sum of terms that are infinite there and have different factors beside these functions, such as
+a slope of a product of sin(x)/x and others, is multiplied out: what cancels has the same factors.
 Sums and products inside such a formula are taken as they were written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -22,11 +23,22 @@ import sympy as sp
 
 from symprop.graph import OPERATIONS, Node, NodeTable, topological
 from symprop.rewrite.context import Context, Number, is_short, simplest
+from symprop.rewrite.pairs import opened_term
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.reading import read
-from symprop.rewrite.removable_forms import FINE, Near, near_form
+from symprop.rewrite.removable_forms import FINE, Near, leading_power, near_form
 from symprop.rewrite.removable_loss import Formula
-from symprop.rewrite.removable_parts import FIXED, LONGEST, MOST, OPENED, Part, Place, Reader, is_function
+from symprop.rewrite.removable_parts import (
+    FIXED,
+    LONGEST,
+    MOST,
+    OPENED,
+    Part,
+    Place,
+    Reader,
+    branch,
+    is_function,
+)
 
 __all__ = ["removable_singularities"]
 
@@ -42,8 +54,7 @@ class Choice:
     """What stands for a node, or for some terms of a sum, next to a place."""
 
     place: Place
-    form: Near
-    part: Part
+    forms: tuple[tuple[Near, Part], ...]  # several that are added up stand for a whole node
     terms: tuple[Node, ...]
 
 
@@ -67,7 +78,8 @@ class _Search:
         self.roots = list(roots)
         self.own = NodeTable()  # of the functions of one value
         self.values: dict[int, Node] = {}  # factors by serial number
-        self.forms: dict[tuple[int, Fraction, Fraction], Near | None] = {}
+        self.forms: dict[tuple[int, Fraction, Fraction, bool | None], Near | None] = {}
+        self.leads: dict[tuple[int, Fraction], int | None] = {}
         self.suspects: dict[tuple[int, Fraction], bool] = {}
         self.choices: dict[int, list[Choice]] = {}
         self.regions: dict[int, set[Place]] = {}  # the places for which a node has been looked into
@@ -117,36 +129,75 @@ class _Search:
             made = node
             if any(done[a.serial] is not a for a in node.args):
                 made = t.make(node.op, [done[a.serial] for a in node.args], node.attrs)
+            apart: dict[int, Node] = {}  # terms of a sum for which there is a choice together
             for choice in self.choices.get(node.serial, ()):
                 self.context.fired["smooth where digits are lost"] += 1
                 if len(choice.terms) == len(node.args) or node.op != "add":
                     made = self._chosen(choice, made, done)
                     continue
-                some = {a.serial for a in choice.terms}
                 far = t.add(*[done[a.serial] for a in choice.terms])
-                others = [done[a.serial] for a in node.args if a.serial not in some]
-                made = t.add(self._chosen(choice, far, done), *others)
+                apart.update({a.serial: t.constant(0) for a in choice.terms})
+                apart[choice.terms[0].serial] = self._chosen(choice, far, done)
+            if apart:
+                made = t.add(*[apart.get(a.serial, done[a.serial]) for a in node.args])
             done[node.serial] = t.broadcast(made, node.shape)
         return [done[r.serial] for r in self.roots]
 
     def _chosen(self, choice: Choice, far: Node, done: dict[int, Node]) -> Node:
-        t, place, form, context = self.table, choice.place, choice.form, self.context
-        values = {s: done.get(s, self.values[s]) for s, _ in (*place.powers, *choice.part.rest)}
-        powers = dict(choice.part.rest)
+        t = self.table
+        serials = [s for _, part in choice.forms for s, _ in part.rest]
+        values = {s: done.get(s, self.values[s]) for s in (*[s for s, _ in choice.place.powers], *serials)}
+        distance = self._distance(choice.place, values)
+        within = {form: self._is_within(form, distance) for form, _ in choice.forms if form.coefficients}
+        is_near: Node | None = None
+        for near in within.values():
+            is_near = near if is_near is None else t.make("or", (is_near, near))
+        assert is_near is not None
+        for guard in dict.fromkeys(g for _, part in choice.forms for g in part.guards):
+            is_near = t.make("and", (is_near, t.make("not", (done.get(guard.serial, guard),))))
+        terms = []
+        for form, part in choice.forms:
+            near_value = form in within and self._near_value(choice.place, form, part, values, distance)
+            if not near_value or len(within) > 1:
+                direct = self._direct_value(choice.place, part, values)
+                near_value = t.select(within[form], near_value, direct) if near_value else direct
+            terms.append(near_value)
+        return t.select(is_near, terms[0] if len(terms) == 1 else t.add(*terms), far)
+
+    def _distance(self, place: Place, values: dict[int, Node]) -> Node:
+        return self._difference(place, values) if place.point else self._product(place.powers, values)
+
+    def _product(self, powers: Iterable[tuple[int, Fraction]], values: dict[int, Node]) -> Node:
+        t = self.table
+        return t.mul(*[t.pow(values[s], self._number(e)) for s, e in powers if e])
+
+    def _near_value(
+        self, place: Place, form: Near, part: Part, values: dict[int, Node], distance: Node
+    ) -> Node:
+        """A part next to the place: powers of values times a polynomial."""
+        t, powers = self.table, dict(part.rest)
         factors: list[Node] = []
         if place.point:
-            distance = self._difference(place, values)
             factors += [t.pow(distance, form.lead)] if form.lead else []
         else:
-            distance = t.mul(*[t.pow(values[s], context.constant(simplest(e))) for s, e in place.powers])
             for s, e in place.powers:
                 powers[s] = powers.get(s, Fraction(0)) + e * form.lead
-        factors += [t.pow(values[s], context.constant(simplest(e))) for s, e in powers.items() if e]
-        near = self._near(form, distance)
-        is_near = self._is_within(form, distance)
-        for guard in choice.part.guards:
-            is_near = t.make("and", (is_near, t.make("not", (done.get(guard.serial, guard),))))
-        return t.select(is_near, t.mul(*factors, near) if factors else near, far)
+        if any(powers.values()):
+            factors.append(self._product(powers.items(), values))
+        return t.mul(*factors, self._near(form, distance))
+
+    def _direct_value(self, place: Place, part: Part, values: dict[int, Node]) -> Node:
+        """A part as it is: its function of the value, times powers of others."""
+        t = self.table
+        made: dict[int, Node] = {}
+        for node in topological([part.function]):
+            if node.op != "symbol":
+                made[node.serial] = t.make(node.op, [made[a.serial] for a in node.args], node.attrs)
+            elif node.attrs[0] in FIXED:
+                made[node.serial] = t.constant(FIXED[node.attrs[0]])
+            else:
+                made[node.serial] = self._product(place.powers, values)
+        return t.mul(self._product(part.rest, values), made[part.function.serial])
 
     def _difference(self, place: Place, values: dict[int, Node]) -> Node:
         """The value less the point, with one rounding where it is close: (n*a - m*b)/(n*b) for a/b - m/n."""
@@ -228,7 +279,8 @@ class _Search:
         return False
 
     def _may_cancel(self, node: Node) -> bool:
-        terms = [read(a, self.context).powers for a in node.args]
+        opened = [term for a in node.args for term in opened_term(a, self.context)]
+        terms = [{b.serial: (b, e) for b, e in term.powers} for term in opened]
         for k, one in enumerate(terms):
             for other in terms[:k]:
                 if self._differ(one, other):
@@ -336,7 +388,7 @@ class _Search:
                     self._add(found, base, False)
                 todo.append(base)
             elif part.op == "select":
-                todo.append(part.args[2])
+                todo.append(branch(part))
             elif part.op in OPENED:
                 todo.extend(reversed(part.args))
         return list(found)[:PLACES]
@@ -406,10 +458,30 @@ class _Search:
     def _is_suspect(self, node: Node) -> bool:
         """True where next to some place a part of it is no number, or a sum vanishes."""
         for place in self._places(node):
-            for group in self._groups(node, place, Reader(self.context, self.own, self.values, place)):
-                if self._may_lose(self._function(group), place.point):
-                    return True
+            groups = self._groups(node, place, Reader(self.context, self.own, self.values, place))
+            whole = [g for g in groups if len(g) > 1 or node.op != "add"]
+            if any(self._may_lose(self._function(g), place.point) for g in whole):
+                return True
+            if self._have_poles(groups, place):
+                return True
         return False
+
+    def _have_poles(self, groups: Sequence[Sequence[tuple[Node, Part]]], place: Place) -> bool:
+        """Whether terms are infinite at the place, where their sum may not be."""
+        count = 0
+        for group in groups if len(groups) > 1 else ():
+            count += self._has_pole(Part(group[0][1].rest, self._function(group)), place)
+        return count > 0
+
+    def _has_pole(self, part: Part, place: Place) -> bool:
+        key = part.function.serial, place.point
+        if key not in self.leads:
+            self.leads[key] = leading_power(Formula(part.function, FIXED), place.point)
+        lead = self.leads[key]
+        if lead is None or place.point:
+            return lead is not None and lead < 0
+        rest = dict(part.rest)
+        return any(rest.get(s, Fraction(0)) + e * lead < 0 for s, e in place.powers if e > 0)
 
     def _may_lose(self, function: Node, point: Fraction) -> bool:
         key = function.serial, point
@@ -419,14 +491,14 @@ class _Search:
         return self.suspects[key]
 
     def _groups(self, node: Node, place: Place, reader: Reader) -> list[list[tuple[Node, Part]]]:
-        """The node, or the terms of a sum that have the same factors beside functions of the value."""
+        """The node, or the terms of a sum by the factors that they have beside functions of the value."""
         groups: dict[tuple[tuple[int, Fraction], ...], list[tuple[Node, Part]]] = {}
         for a in node.args if node.op == "add" else (node,):
-            part = reader.of(a)
-            if part is None:
+            parts = reader.of(a)
+            if parts is None:
                 return []
-            groups.setdefault(part.rest, []).append((a, part))
-        return [g for g in groups.values() if len(g) > 1 or node.op != "add"]
+            groups.setdefault(parts[0].rest, []).append((a, parts[0]))
+        return list(groups.values())
 
     def _function(self, group: Sequence[tuple[Node, Part]]) -> Node:
         functions = [p.function for _, p in group]
@@ -434,39 +506,64 @@ class _Search:
 
     def _look(self, node: Node, known: frozenset[Place]) -> None:
         for place in self._places(node):
-            if place not in known:
-                reader = Reader(self.context, self.own, self.values, place)
-                for group in self._groups(node, place, reader):
+            if place in known:
+                continue
+            reader = Reader(self.context, self.own, self.values, place)
+            groups = self._groups(node, place, reader)
+            too_long = not groups and node.op == "add"
+            if (too_long or self._have_poles(groups, place)) and self._settle_opened(node, place):
+                continue
+            for group in groups:
+                if len(group) > 1 or node.op != "add":
                     self._settle(node, group, place, reader)
 
     def _settle(self, node: Node, group: Sequence[tuple[Node, Part]], place: Place, reader: Reader) -> None:
         """Look at a node, or at some terms of a sum, next to a place."""
         parts, function = [p for _, p in group], self._function(group)
-        form = self._form(function, place)
+        # with other terms in the sum the rules for these alone do not apply
+        form = self._form(function, place, len(group) < len(node.args) and node.op == "add")
         if form is None:
             return
         if form.coefficients:
             guards = tuple(dict.fromkeys(g for p in parts for g in p.guards))
             terms = tuple(a for a, _ in group) if node.op == "add" else ()
-            self.choices.setdefault(node.serial, []).append(
-                Choice(place, form, Part(parts[0].rest, function, guards), terms)
-            )
-        for a in node.args if node.op != "add" else [a for a, _ in group]:
+            part = Part(parts[0].rest, function, guards)
+            self.choices.setdefault(node.serial, []).append(Choice(place, ((form, part),), terms))
+        self._mark(node, node.args if node.op != "add" else [a for a, _ in group], place, reader)
+
+    def _settle_opened(self, node: Node, place: Place) -> bool:
+        """Look at a sum the terms of which are infinite at a place, multiplied out: then what cancels has the
+        same factors beside functions of the value."""
+        reader = Reader(self.context, self.own, self.values, place, opened=True)
+        parts = reader.of(node)
+        if parts is None or any(self._has_pole(p, place) for p in parts):
+            return False
+        forms = [self._form(p.function, place, None) for p in parts]
+        found = [(form, p) for form, p in zip(forms, parts, strict=True) if form is not None]
+        if len(found) < len(parts) or not any(form.coefficients for form, _ in found):
+            return False
+        self.choices.setdefault(node.serial, []).append(Choice(place, tuple(found), node.args))
+        self._mark(node, node.args, place, reader)
+        return True
+
+    def _mark(self, node: Node, args: Sequence[Node], place: Place, reader: Reader) -> None:
+        """Nothing more is looked at for that place in these operands."""
+        for a in args:
             self.settled.setdefault((node.serial, a.serial), set()).add(place)
         for serial in reader.read:
             self.regions.setdefault(serial, set()).add(place)
 
-    def _form(self, function: Node, place: Place) -> Near | None:
+    def _form(self, function: Node, place: Place, apart: bool | None) -> Near | None:
         power = max(abs(e) for _, e in place.powers)
-        key = function.serial, place.point, power
+        key = function.serial, place.point, power, apart
         if key not in self.forms:
-            self.forms[key] = self._found(function, place.point, power)
+            self.forms[key] = self._found(function, place.point, power, apart)
         return self.forms[key]
 
-    def _found(self, function: Node, point: Fraction, power: Fraction) -> Near | None:
+    def _found(self, function: Node, point: Fraction, power: Fraction, apart: bool | None) -> Near | None:
         if not self._may_lose(function, point):
             return FINE
-        return _near_form(_steps(function), point, power, self.stable, self.context.accuracy)
+        return _near_form(_steps(function), point, power, self.stable, self.context.accuracy, apart)
 
 
 Steps = tuple[tuple[str, tuple[int, ...], tuple[Hashable, ...]], ...]
@@ -480,12 +577,18 @@ def _steps(root: Node) -> Steps:
 
 
 @lru_cache(maxsize=4096)  # a formula is compiled several times: for its value, its slopes, a batch
-def _near_form(steps: Steps, point: Fraction, power: Fraction, stable: Stable, accuracy: str) -> Near | None:
+def _near_form(
+    steps: Steps, point: Fraction, power: Fraction, stable: Stable, accuracy: str, apart: bool | None
+) -> Near | None:
+    """`apart`: whether other rules see the terms of a sum one by one (None: they see nothing of it)."""
     table, made = NodeTable(), list[Node]()
     for op, args, attrs in steps:
         made.append(table.make(op, [made[k] for k in args], attrs))
-    (after,) = stable(table, made[-1:], Context(table, accuracy))
-    return near_form(Formula(made[-1], FIXED), Formula(after, FIXED), point, power)
+    after = root = made[-1]
+    if apart is not None:
+        terms = root.args if apart and root.op == "add" else (root,)
+        after = table.add(*stable(table, terms, Context(table, accuracy)))
+    return near_form(Formula(root, FIXED), Formula(after, FIXED), point, power)
 
 
 def _is_suspect(function: Formula, point: Fraction) -> bool:

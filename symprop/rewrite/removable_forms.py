@@ -23,7 +23,7 @@ import mpmath as mp
 
 from symprop.rewrite.removable_loss import Formula, precision
 
-__all__ = ["FINE", "Near", "Piece", "near_form"]
+__all__ = ["FINE", "Near", "Piece", "leading_power", "near_form"]
 
 WANTED = 3.0  # units of 2**-53: what a formula may lose where it stands; a product of five factors loses two
 USUAL = 1.5  # and so much more than it loses further out
@@ -64,6 +64,12 @@ class Near:
 
 
 FINE = Near(Fraction(0), 0, 1, ())
+
+
+def leading_power(function: Formula, point: Fraction) -> int | None:
+    """k where the function tends to c*distance**k; None where it does to no such."""
+    lead, first, _ = _leading_term(function, point)
+    return lead if first else None
 
 
 def near_form(exact: Formula, direct: Formula, point: Fraction, power: Fraction) -> Near | None:

@@ -133,6 +133,53 @@ def test_entries_of_a_matrix_and_other_terms(bench):
     np.testing.assert_allclose(found, -2.0 * (1e-9 / 6 * (1 - 1e-6 / 20 + 1e-12 / 840)), rtol=1e-15)
 
 
+q, w = sp.symbols("q w", positive=True)
+z = q * x
+# of several values: terms whose other factors differ are infinite at the place, and their sum is none
+SUMS = {
+    "Debye-Waller": w * sp.exp(-(x**2) * w / 3) * sp.sin(z) / z,
+    "Debye scattering": 2 * w * (sp.exp(-(z**2)) + z**2 - 1) / z**4,
+    "form factor": w * (3 * (sp.sin(z) - z * sp.cos(z)) / z**3) ** 2,
+    "Scharfetter-Gummel": q * x / (sp.exp(x) - 1) + w * x / (1 - sp.exp(-x)),
+    "Pareto": -(1 + 1 / x) * sp.log(1 + x * q / w),
+    "extreme values": (1 + x * (q - m) / w) ** (-1 / x),
+    "Tsallis": (1 + (1 - x) * q) ** (1 / (1 - x)),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+@pytest.mark.parametrize("size", [1e-12, 1e-7, 1e-4, 0.03, 0.4])
+def test_sums_with_other_factors(name, size):
+    """Values, slopes and second slopes in x near the place, where they were wrong from the first digit on."""
+    formula = SUMS[name]
+    point = {x: 1 - size if name == "Tsallis" else size, q: 0.8125, w: 1.375, m: 0.25}
+    args = [v for v in point if formula.has(v)]
+    slope = symprop.grad(formula, x)
+    f = symprop.compile(formula, args=args, wrt=[x])
+    g = symprop.compile([slope, symprop.grad(slope, x)], args=args, wrt=[])
+    at = [point[v] for v in args]
+    value, (joint,) = f.value_and_grad(*at)
+    alone, second = g(*at)
+    with mp.workdps(200):
+        exact = sp.lambdify(args, [sp.diff(formula, x, k) for k in range(3)], "mpmath")(*map(mp.mpf, at))
+        for found, truth, bound in zip(
+            (value, joint, alone, second),
+            (exact[0], exact[1], exact[1], exact[2]),
+            (8, 24, 24, 64),
+            strict=True,
+        ):
+            assert abs(mp.mpf(float(found)) - truth) <= bound * np.spacing(abs(float(truth))), (found, truth)
+
+
+def test_a_sum_that_is_infinite_stays():
+    for formula in (sp.cos(z) / x + w / x**2, sp.log(1 + z) / x**2 + w, 1 / x + w * sp.sin(z) / x**2):
+        f = symprop.compile(formula, args=[x, q, w], wrt=[])
+        for at in (1e-9, 0.3):
+            with mp.workdps(60):
+                truth = sp.lambdify([x, q, w], formula, "mpmath")(mp.mpf(at), mp.mpf(0.5), mp.mpf(1.5))
+                assert abs(f(at, 0.5, 1.5) - truth) <= 4e-16 * abs(truth)
+
+
 def test_other_operations_are_not_looked_into_far():
     """A long chain costs little: what is inside one value is left alone."""
     previous, equations = x, []
