@@ -173,7 +173,12 @@ def _unevaluated(kind: Any, args: Sequence[Any]) -> Any:
 
 
 def _sum(export: Export, node: Node, args: Sequence[Any]) -> Any:
-    return sp.Add(*args) if export.small(node) else _unevaluated(sp.Add, args)
+    if export.small(node):
+        total = sp.Add(*args)
+        # sympy rounds where numbers that are floats meet: x + 0.1*x is not 1.1*x
+        if len(sp.Add.make_args(total)) == len(args) or not any(a.has(sp.Float) for a in args):
+            return total
+    return _unevaluated(sp.Add, args)
 
 
 def _product(export: Export, node: Node, args: Sequence[Any]) -> Any:

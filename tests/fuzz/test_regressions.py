@@ -374,3 +374,8 @@ def test_a_power_of_zero_with_the_exponent_zero() -> None:
     report = symprop.compile(x**x, args=[x]).verify(0.0)
     (row,) = [r for r in report.rows if r.method == "kink"]
     assert row.passed and "border of the domain: x**x at x = 0.0" in row.note
+
+
+def test_terms_alike_with_a_float_in_front() -> None:
+    """x + 0.1*x was written as 1.1*x, which is another number."""
+    assert check(network(Random(4005805)), ["equations"])
