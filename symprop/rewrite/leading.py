@@ -19,7 +19,7 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, NodeRule, Sweep, magnitude, simplest
 from symprop.rewrite.reading import Factors, read
 
-__all__ = ["LEADING"]
+__all__ = ["LEADING", "Monomial", "PolynomialOfOne", "limit_of", "polynomial_of"]
 
 MOST = 8  # terms of a polynomial
 HIGHEST = 24  # degree of all of a numerator or denominator
@@ -32,7 +32,7 @@ Monomial = tuple[tuple[int, int], ...]  # serial and exponent of each factor
 
 
 @dataclass(frozen=True)
-class _Polynomial:
+class PolynomialOfOne:
     """coefficients[k] * y**k + ..., y the product of the factors of `variable`; of `root_of_squares(1, x)`
     those of 1 + |x|, which it is for large x."""
 
@@ -42,14 +42,16 @@ class _Polynomial:
 
     @property
     def degree(self) -> int:
+        """The highest power."""
         return max(self.coefficients)
 
     @property
     def lead(self) -> sp.Expr:
+        """The coefficient of the highest power."""
         return self.coefficients[self.degree]
 
 
-def _polynomial(terms: Sequence[Node], context: Context) -> _Polynomial | None:
+def _polynomial(terms: Sequence[Node], context: Context) -> PolynomialOfOne | None:
     """The sum of the terms as a polynomial in the product that they have in common; nothing for numbers."""
     if len(terms) > MOST:
         return None
@@ -70,7 +72,7 @@ def _polynomial(terms: Sequence[Node], context: Context) -> _Polynomial | None:
         coefficients[degree] = coefficients.get(degree, sp.S.Zero) + coefficient
     if not unit or any(c == 0 for c in coefficients.values()):
         return None
-    return _Polynomial(unit, coefficients)
+    return PolynomialOfOne(unit, coefficients)
 
 
 def _term(term: Node, context: Context) -> tuple[sp.Expr, Monomial] | None:
@@ -88,7 +90,7 @@ def _term(term: Node, context: Context) -> tuple[sp.Expr, Monomial] | None:
     return coefficient, tuple(sorted(factors))
 
 
-def _of_sum(node: Node, context: Context) -> _Polynomial | None:
+def polynomial_of(node: Node, context: Context) -> PolynomialOfOne | None:
     """What a sum is, found out once for each."""
     key = ("polynomial", node.serial)
     if key not in context.memo:
@@ -96,17 +98,19 @@ def _of_sum(node: Node, context: Context) -> _Polynomial | None:
         if made is not None and node.op == "root_of_squares":
             made = _size_of(made)
         context.memo[key] = made
-    found: _Polynomial | None = context.memo[key]
+    found: PolynomialOfOne | None = context.memo[key]
     return found
 
 
-def _size_of(sides: _Polynomial) -> _Polynomial | None:
+def _size_of(sides: PolynomialOfOne) -> PolynomialOfOne | None:
     """1 + |x| for the root of 1 + x**2."""
     coefficients = {k: abs(c) for k, c in sides.coefficients.items()}
-    return _Polynomial(sides.variable, coefficients, True) if coefficients.keys() == {0, 1} else None
+    return PolynomialOfOne(sides.variable, coefficients, True) if coefficients.keys() == {0, 1} else None
 
 
-def _limit(polynomials: Sequence[tuple[_Polynomial, int]], degree: int, least: int = 1) -> Fraction | None:
+def limit_of(
+    polynomials: Sequence[tuple[PolynomialOfOne, int]], degree: int, least: int = 1
+) -> Fraction | None:
     """T, the least power of two, 2**least or above, beyond which only the leading terms of the polynomials
     count; None where their powers would overflow below it."""
     size, exponent = 0.0, least
@@ -148,7 +152,7 @@ def large_logarithm(node: Node, sweep: Sweep) -> Node | None:
     p = _polynomial([*one, *terms], context)
     if p is None or p.degree < 2 or not p.lead.is_positive or len(p.coefficients) < 2:
         return None
-    limit = _limit([(p, 1)], p.degree, least)
+    limit = limit_of([(p, 1)], p.degree, least)
     if limit is None:
         return None
     y = _value(p.variable, 1, _nodes(terms, p.variable, context), context)
@@ -170,10 +174,10 @@ def large_root(node: Node, sweep: Sweep) -> Node | None:
     base, power = node.args[0], context.number(node.args[1])
     if base.op != "add" or not isinstance(power, Fraction) or power.denominator != 2:
         return None
-    p = _of_sum(base, context)
+    p = polynomial_of(base, context)
     if p is None or p.degree < 2 or p.degree % 2 or not p.lead.is_positive:
         return None
-    limit = _limit([(p, 1)], p.degree)
+    limit = limit_of([(p, 1)], p.degree)
     if limit is None:
         return None
     size = table.make("abs", (_value(p.variable, 1, _nodes(base.args, p.variable, context), context),))
@@ -190,7 +194,7 @@ def large_quotient(node: Node, sweep: Sweep) -> Node | None:
     reading = read(node, context)
     for serial in reading.divisors:
         base, exponent = reading.powers[serial]
-        q = _of_sum(base, context) if isinstance(exponent, int) else None
+        q = polynomial_of(base, context) if isinstance(exponent, int) else None
         if q is not None and (q.degree >= 2 or (q.of_size and exponent < -1)):
             made = _quotient(node, q, _nodes(base.args, q.variable, context), sweep)
             if made is not None:
@@ -199,16 +203,16 @@ def large_quotient(node: Node, sweep: Sweep) -> Node | None:
     return None
 
 
-def _quotient(node: Node, q: _Polynomial, variable: dict[int, Node], sweep: Sweep) -> Node | None:
+def _quotient(node: Node, q: PolynomialOfOne, variable: dict[int, Node], sweep: Sweep) -> Node | None:
     """The product with what is rational in the variable of q taken together."""
     context, table = sweep.context, sweep.table
     factors = Factors(node, context)
-    over: list[tuple[_Polynomial, int]] = []
-    under: list[tuple[_Polynomial, int]] = []
+    over: list[tuple[PolynomialOfOne, int]] = []
+    under: list[tuple[PolynomialOfOne, int]] = []
     top: list[Node] = []
     bottom: list[Node] = []
     for base, exponent in list(factors.powers.values()):
-        p = _of_sum(base, context) if isinstance(exponent, int) else None
+        p = polynomial_of(base, context) if isinstance(exponent, int) else None
         if p is None or p.variable != q.variable or base.serial in variable:
             continue
         times = int(magnitude(exponent))
@@ -224,7 +228,7 @@ def _quotient(node: Node, q: _Polynomial, variable: dict[int, Node], sweep: Swee
     lowered = sum(p.degree * n for p, n in under)
     if raised == 0 or not 2 <= max(raised, lowered) <= HIGHEST:
         return None
-    limit = _limit([*over, *under], max(raised, lowered))
+    limit = limit_of([*over, *under], max(raised, lowered))
     if limit is None:
         return None
     lead = sp.Mul(*[p.lead**n for p, n in over], *[p.lead**-n for p, n in under])

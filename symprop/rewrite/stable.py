@@ -10,6 +10,7 @@ from symprop.rewrite.cosines import law_of_cosines
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.exponential_sums import sum_of_exponential_quotients
 from symprop.rewrite.factoring import FACTORS, factored
+from symprop.rewrite.fractions_of_one import fractions_of_one
 from symprop.rewrite.gamma_ratios import GAMMAS, difference_of_gammas
 from symprop.rewrite.growth import power_of_growing, product_by_growth
 from symprop.rewrite.hazard import scaled_tail_and_argument, slope_and_argument
@@ -287,6 +288,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", difference_in_tail, frozenset({"mul"}) | LIMITED, LIMITED),
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
+    ("add", fractions_of_one, frozenset({"mul", "pow"}), frozenset({"pow"})),
     ("add", difference_of_near, LIKE | {"mul"}, LIKE),
     ("add", one_less_ratio, frozenset({"mul"}), frozenset({"pow"})),
     ("mul", rational_product, _POWERS | READ, RATIONAL),
