@@ -45,6 +45,7 @@ from symprop.rewrite.simplify import simplify
 from symprop.rewrite.softplus import softplus_and_argument
 from symprop.rewrite.tail_differences import LIMITED, difference_in_tail
 from symprop.rewrite.targets import jacobian_of_softmax, softmax_less_target
+from symprop.rewrite.variances import variance
 
 __all__ = ["stable_forms"]
 
@@ -281,6 +282,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", softplus_and_argument, frozenset({"mul", "softplus"}), frozenset({"exp", "softplus"})),
     ("add", slope_and_argument, _POWERS, frozenset({"normal_cdf", "erf", "erfc"})),
     ("add", scaled_tail_and_argument, _POWERS, frozenset({"erfc"})),
+    ("add", variance, frozenset({"mul", "pow", "sum", "reshape"}), frozenset({"sum"})),
     ("add", law_of_cosines, frozenset({"mul"}), frozenset({"cos"})),
     ("add", factored, _POWERS | _FACTORED, _ALWAYS),
     ("add", rational_sum, _POWERS | READ, RATIONAL),

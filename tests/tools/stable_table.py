@@ -52,6 +52,8 @@ Seventeen kinds of formulas are no rows of a table:
   difference.
 - Sums of fractions in one variable, `1/(x + 1) - 2/x + 1/(x - 1) --> 2/(x*(x + 1)*(x - 1))`, where the exact
   numerator over the common denominator gets shorter at one end, and the leading terms for large x.
+- Variances and covariances of all entries, `sum(x**2)/n - (sum(x)/n)**2`, `sum(x*y) - sum(x)*sum(y)/n`, and
+  their slopes are taken by deviations from the mean, `(x - x[0]) - mean(x - x[0])`.
 - The law of cosines, `a**2 + b**2 - 2*a*b*cos(c) --> (a - b)**2 + 4*a*b*sin(c/2)**2`, and slopes of it.
 - One less a ratio, `1 - a/b` and `1 - a**2/b**2`, is `(b - a)/b` for a near b.
 - Sums of multiples of sums in which terms cancel are opened: `(a - b) - (a + b) --> -2*b`,
