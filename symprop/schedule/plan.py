@@ -15,6 +15,10 @@ WRITTEN_OUT = 6000
 # the same without samples, where loops of vectors take half of the time from 3,000 steps on: the chain of a
 # sample alone no longer hides the number of operations
 WRITTEN_OUT_ALONE = 1500
+# multiplications per sample in products, from which on loops take no longer for many samples (0.5 to 1.0 of
+# the time), and a fifth to a half for few, since straight code works on up to 64 at a time; and those where
+# there is next to nothing else, so many that one of OTHERS steps is none of a product
+PRODUCTS, PRODUCTS_ALONE, OTHERS = 900, 200, 10
 # longer programs become a tape if loops would not make them this much shorter: machine code for each of their
 # steps takes LLVM 40 to 900 us a step and is at most 2 to 3 times quicker to run, not at all from 100,000
 # steps on
@@ -31,6 +35,11 @@ def plan(schedule: Schedule, packs: bool = False) -> Schedule:
     straight = schedule.work()
     written = sum(len(nest.inner) + len(nest.body) for nest in schedule.nests)
     reads_sums = _reads_sums(schedule)
+    in_products = sum(
+        n.points() * n.inner_points()
+        for n in schedule.nests
+        if n.product and SAMPLES in (*n.axes, *n.reduce_axes)
+    )
     most = WRITTEN_OUT if schedule.has_samples else WRITTEN_OUT_ALONE
     if any(isinstance(nest, Kernel) for nest in schedule.nests):
         schedule.mode = "loops"
@@ -38,6 +47,9 @@ def plan(schedule: Schedule, packs: bool = False) -> Schedule:
     elif reads_sums:
         schedule.mode = "loops"
         schedule.reasons.append("loops: a sum over the samples is needed for every sample")
+    elif in_products >= (PRODUCTS if 3 * in_products * OTHERS < (OTHERS - 1) * straight else PRODUCTS_ALONE):
+        schedule.mode = "loops"
+        schedule.reasons.append(f"loops: {in_products} multiplications per sample in matrix products")
     elif packs or straight <= max(most, (SHORTER if written <= MANY else MUCH_SHORTER) * written):
         schedule.mode = "unrolled" if straight <= WRITTEN_OUT else "tape"
         schedule.reasons.append(f"{schedule.mode}: {straight} steps per sample, samples in lanes")

@@ -30,13 +30,35 @@ def network(sizes, batched=False):
     [
         ([3, 4, 4, 2], False, "unrolled"),
         ([8, 16, 16, 4], False, "loops"),  # vectors along rows beat what is written out for one sample
-        ([8, 16, 16, 4], True, "unrolled"),  # samples fill the vectors
+        ([8, 12, 12, 4], True, "unrolled"),  # samples fill the vectors
+        ([8, 16, 16, 4], True, "loops"),  # 1216 multiplications in products: as good for many samples
         ([16, 32, 32, 4], True, "loops"),
     ],
 )
 def test_mode_of_networks(sizes, batched, mode):
     f, _ = network(sizes, batched)
     assert f.schedule.mode == mode
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "followed", "mode"),
+    [
+        (20, 10, False, "loops"),
+        (33, 17, False, "loops"),
+        (19, 10, False, "unrolled"),  # fewer multiplications
+        (20, 10, True, "unrolled"),  # as much else to do
+        (30, 30, True, "loops"),
+    ],
+)
+def test_mode_of_a_layer(rows, columns, followed, mode):
+    w, x = sp.MatrixSymbol("w", rows, columns), sp.MatrixSymbol("x", columns, 1)
+    layer = nn.tanh(w * x) + nn.softplus(w * x) if followed else w * x
+    f = symprop.compile(layer, args=[w, x], wrt=[], batch=[x])
+    assert f.schedule.mode == mode
+    weights, samples = np.random.default_rng(1).normal(size=(rows, columns)), np.ones((70, columns))
+    sums = samples @ weights.T
+    right = np.tanh(sums) + np.logaddexp(sums, 0) if followed else sums
+    np.testing.assert_allclose(f(weights, samples), right, rtol=1e-13, atol=1e-13)
 
 
 def test_scalars_are_written_out_where_loops_are_no_shorter():
@@ -48,8 +70,9 @@ def test_scalars_are_written_out_where_loops_are_no_shorter():
 
 
 def test_loops_and_written_code_agree():
-    alone, params = network([8, 16, 16, 4])
-    batched, _ = network([8, 16, 16, 4], batched=True)
+    alone, params = network([8, 12, 12, 4])
+    batched, _ = network([8, 12, 12, 4], batched=True)
+    assert (alone.schedule.mode, batched.schedule.mode) == ("loops", "unrolled")
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=w.shape) * 0.4 for w in params]
     x, y = rng.normal(size=(8, 1)), 2
