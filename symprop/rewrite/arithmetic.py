@@ -20,6 +20,7 @@ __all__ = ["elementwise_rules", "integer_power"]
 LONGEST_JOINED = 32
 _OPENED_IN_PRODUCTS = frozenset({"constant", "pow", "place"})
 _OPENED_IN_SUMS = frozenset({"constant", "place"})
+FEW = 2  # entries of an array of zeros that are multiplied one by one
 LARGEST_EXPONENT = 16  # as in `powers.py`: larger powers are calls
 _ODD = frozenset(
     [
@@ -206,13 +207,22 @@ def _joins(inner: Node, sweep: Sweep) -> bool:
 
 
 def _product_of_place(node: Node, sweep: Sweep) -> Node | None:
-    """`c * place(a, b) --> place(c*a, c*b)` for scalars c: zeros are not multiplied."""
+    """`c * place(a, b) --> place(c*a, c*b)` for scalars c: zeros are not multiplied. Of arrays c the entries
+    that meet."""
+    table = sweep.table
     wide = [a for a in node.args if a.shape]
-    if len(wide) != 1 or wide[0].op != "place" or not sweep.single(wide[0]):
+    placed = next((a for a in wide if a.op == "place"), None)
+    if placed is None or (len(wide) == 1 and not sweep.single(placed)):
+        return None
+    if len(wide) > 1 and (len(placed.args) > FEW or sweep.context.accuracy == "as_written"):
         return None
     sweep.fire("scaled entries")
     scalars = [a for a in node.args if not a.shape]
-    return sweep.table.make("place", [sweep.table.mul(*scalars, v) for v in wide[0].args], wide[0].attrs)
+    arrays = [a for a in wide if a is not placed]
+    made = []
+    for v, position in zip(placed.args, placed.attrs[1], strict=True):  # type: ignore[call-overload]
+        made.append(table.mul(*scalars, *[table.index(a, position) for a in arrays], v))
+    return table.make("place", made, placed.attrs)
 
 
 # -- sums ----------------------------------------------------------------------------------

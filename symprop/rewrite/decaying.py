@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from symprop.graph import Node
 from symprop.rewrite.context import Context
 from symprop.rewrite.positive import is_nonnegative
-from symprop.rewrite.reading import Factors, read
+from symprop.rewrite.reading import Factors, Reading, read
 
-__all__ = ["DECAYING", "powers_beside_decay"]
+__all__ = ["DECAYING", "may_grow", "powers_beside_decay"]
 
 ZERO = 2000  # exp(-2000) times what is left is 0 in double precision
 LARGEST = 110  # of the exponents of two that powers of a bounded x reach: below those of single precision
@@ -66,8 +66,6 @@ def powers_beside_decay(f: Factors) -> bool:
     """x in powers and sums beside a factor that vanishes with it, up to where that is 0."""
     context = f.context
     above = [(base, e) for base, e in f.powers.values() if e > 0]
-    if not any(e >= 2 or (base.op == "add" and _has_power(base)) for base, e in above):
-        return False
     for limit in [found for base, e in f.powers.values() if (found := _limit(base, e > 0, f)) is not None]:
         if not any(limit.x.serial in _parts(base, context) for base, _ in above):
             continue
@@ -81,6 +79,11 @@ def powers_beside_decay(f: Factors) -> bool:
                 f.change(_replaced(base, limit, context), e)
         return True
     return False
+
+
+def may_grow(reading: Reading) -> bool:
+    """False for a product without powers, and without sums with one: most have none."""
+    return any(e >= 2 or (e > 0 and b.op == "add" and _has_power(b)) for b, e in reading.powers.values())
 
 
 def _has_power(total: Node) -> bool:

@@ -33,6 +33,10 @@ def log_sum_less_exponent(node: Node, sweep: Sweep) -> Node | None:
     context, table = sweep.context, sweep.table
     if not 2 <= len(node.args) <= LONGEST:
         return None
+    for a in node.args:  # that of `logsumexp`, which is the maximum where that is infinite
+        choice = _inside(a, context)[1]
+        if choice.op == "select" and choice.args[2].op == "add" and _is_log_sum(choice.args[2], context):
+            return _in_branches(node, a, choice, sweep)
     parts: list[tuple[Number, Node]] = []
     opened = False
     for a in node.args:
@@ -69,6 +73,21 @@ def log_sum_less_exponent(node: Node, sweep: Sweep) -> Node | None:
                 table.broadcast(made, node.shape), *[table.broadcast(a, node.shape) for a in kept]
             )
     return None
+
+
+def _in_branches(node: Node, term: Node, choice: Node, sweep: Sweep) -> Node | None:
+    """`select(c, m, m + log1p(r)) - x --> select(c, m - x, (m - x) + log1p(r))`, where that is better."""
+    context, table = sweep.context, sweep.table
+    number, _ = _inside(term, context)
+    rest = [a for a in node.args if a is not term]
+    condition, *branches = choice.args
+    infinite, finite = (
+        table.add(table.broadcast(context.scaled(number, b), node.shape), *rest) for b in branches
+    )
+    better = log_sum_less_exponent(finite, sweep)
+    if better is None:
+        return None
+    return table.select(table.broadcast(condition, node.shape), infinite, better, node.shape)
 
 
 def log_of_entry(node: Node, sweep: Sweep) -> Node | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number, Sweep
-from symprop.rewrite.decaying import DECAYING, powers_beside_decay
+from symprop.rewrite.decaying import DECAYING, may_grow, powers_beside_decay
 from symprop.rewrite.double_exponentials import beside_double_exponential
 from symprop.rewrite.gamma_ratios import ratio_of_gammas
 from symprop.rewrite.normal_products import density_over_distribution, scaled_tail
@@ -29,7 +29,7 @@ from symprop.rewrite.tail_differences import slope_over_difference
 from symprop.rewrite.weights import weights, weights_in_a_sum
 
 __all__ = ["LOOKED_AT", "PRODUCTS", "ProductRule", "cancelled", "distributed", "normalised"]
-__all__ += ["shared_products"]
+__all__ += ["finished", "shared_products"]
 
 LONGEST = 32  # factors or terms that are looked at
 
@@ -45,6 +45,7 @@ class ProductRule:
     apply: Callable[[Factors], bool]
     needs: frozenset[str]
     one_of: frozenset[str] = frozenset()
+    at_the_end: bool = False  # when all other rules are done, which it would keep from meeting like factors
 
     def __str__(self) -> str:
         return f"{self.before} --> {self.after}"
@@ -287,6 +288,7 @@ PRODUCTS: tuple[ProductRule, ...] = (
         powers_beside_decay,
         frozenset(),
         DECAYING,
+        at_the_end=True,
     ),
     ProductRule(
         "ratio of gammas",
@@ -299,7 +301,9 @@ PRODUCTS: tuple[ProductRule, ...] = (
 )
 
 
-_BY_BASES = tuple(rule for rule in PRODUCTS if rule.needs or rule.one_of)
+_AT_THE_END = tuple(rule for rule in PRODUCTS if rule.at_the_end)
+_RULES = tuple(rule for rule in PRODUCTS if not rule.at_the_end)
+_BY_BASES = tuple(rule for rule in _RULES if rule.needs)
 _PAIRED = frozenset({"exp", "sigmoid"})
 LOOKED_AT = frozenset(
     {"normal_cdf", "erfc", "exp", "expm1", "sigmoid", "sign", "sinh", "cosh", "root_of_squares", "gamma"}
@@ -347,10 +351,25 @@ def _normalised(node: Node, reading: Reading, sweep: Sweep) -> Node | None:
     if "exp" in reading.operations:
         _slopes_apart(factors, None)
     present = {base.op for base, _ in factors.powers.values()}
-    for rule in PRODUCTS:
+    for rule in _RULES:
         if rule.fits(present) and rule.apply(factors):
             sweep.fire(rule.name)
             return sweep.table.broadcast(factors.built(), node.shape)
+    return None
+
+
+def finished(node: Node, sweep: Sweep) -> Node | None:
+    """The product after the rules that come when all others are done, or None where none applies."""
+    if len(node.args) > LONGEST:
+        return None
+    closed = shared_products(node, sweep)
+    readings = [Reading(node, sweep.context, closed)] if closed else []
+    for reading in (*readings, read(node, sweep.context)):
+        for rule in _AT_THE_END if may_grow(reading) and not reading.clashes else ():
+            factors = Factors(node, sweep.context, reading)
+            if rule.fits(reading.operations) and rule.apply(factors):
+                sweep.fire(rule.name)
+                return sweep.table.broadcast(factors.built(), node.shape)
     return None
 
 
@@ -392,6 +411,23 @@ def _entries_below(reading: Reading, context: Context) -> list[tuple[Node, list[
     return found
 
 
+def _placed_below(reading: Reading, context: Context) -> list[tuple[Node, list[tuple[Node, Number]]]]:
+    """The same of a static entry: each p[k] below the line in an array that has a value in place k alone."""
+    found = []
+    for placed, e in reading.powers.values() if "place" in reading.operations else ():
+        if placed.op != "place" or e != 1 or len(placed.args) > LONGEST:
+            continue
+        for value, position in zip(placed.args, placed.attrs[1], strict=True):  # type: ignore[call-overload]
+            inner = read(value, context)
+            for serial in inner.divisors:
+                entry = inner.powers[serial][0]
+                if entry.op == "index" and entry.attrs[0] == position and is_positive(entry, context):
+                    whole = read(entry.args[0], context)
+                    if whole.number == 1:
+                        found.append((entry, list(whole.powers.values())))
+    return found
+
+
 def distributed(node: Node, sweep: Sweep) -> Node | None:
     """`p*(a*p**-1 + b) --> a + b*p` for a positive p: where p underflows, its inverse is infinite."""
     context, table = sweep.context, sweep.table
@@ -417,7 +453,7 @@ def distributed(node: Node, sweep: Sweep) -> Node | None:
             if base.serial in below and e > 0 and is_positive(base, context)
         ]
         for term in terms if not inside else ():
-            for _, whole in _entries_below(term, context):
+            for _, whole in (*_entries_below(term, context), *_placed_below(term, context)):
                 if not inside and all(factors.exponent(b) >= e for b, e in whole):
                     inside = whole
         inside += [(b, e) for b, e in factors.of("exp") if e > 0 and _meets(b, "sigmoid", total, context)]
@@ -457,13 +493,29 @@ def _above(base: Node, exponent: Number) -> bool:
 
 
 def _shared_divisor(factors: Factors, terms: list[Reading], context: Context) -> list[tuple[Node, Number]]:
-    """A sum of exponentials below the line of which every term has one: each over the sum is a weight."""
-    for base, e in factors.of("add"):
-        if not isinstance(e, int) or e >= 0 or not has_weights(base, context):
+    """A sum of exponentials below the line of which every term has one: each over the sum is a weight. A term
+    that has the sum itself loses it."""
+    for base, e in (*factors.of("add"), *factors.of("sum")):
+        if not isinstance(e, int) or e >= 0:
             continue
-        if all(any(_is_among(b, base, context) for b, o in t.powers.values() if _above(b, o)) for t in terms):
+        if not (has_weights(base, context) if base.op == "add" else base.args[0].op == "exp"):
+            continue
+        if all(
+            _has(t, base) or any(_is_part(b, base, context) for b, o in t.powers.values() if _above(b, o))
+            for t in terms
+        ):
             return [(base, -1)]
     return []
+
+
+def _has(term: Reading, base: Node) -> bool:
+    """True for a term with that factor above the line."""
+    return base.serial in term.powers and term.powers[base.serial][1] > 0
+
+
+def _is_part(power: Node, total: Node, context: Context) -> bool:
+    """True for an exponential of a sum of scalars, and for that of the array of which the sum is one."""
+    return power is total.args[0] if total.op == "sum" else _is_among(power, total, context)
 
 
 def _meets(factor: Node, op: str, total: Node, context: Context) -> bool:

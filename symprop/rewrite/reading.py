@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from symprop.graph import Node
+from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, Number
 from symprop.rewrite.positive import is_positive
 
 __all__ = ["Factors", "Reading", "read"]
 
 LONGEST = 32  # factors that are taken apart
-_WEIGHTS = frozenset({"constant", "exp", "pow", "normal_cdf", "erfc", "broadcast", "sigmoid"})
+_WEIGHTS = frozenset(
+    {"constant", "exp", "pow", "normal_cdf", "erfc", "broadcast", "sigmoid", "take", "index"}
+)
+_ENTRIES = frozenset({"take", "index"})
 _NO_NODES = frozenset[int]()
 
 
@@ -59,10 +62,17 @@ class Reading:
                     base = factor.args[0]
                     divided = divided or power * exponent < 0
                     whole = isinstance(power, int) and isinstance(_exponent(base, context), int)
-                    if whole or (base.op == "mul" and isinstance(power, int) and _is_weight(base, context)):
+                    product = base.args[0] if base.op in _ENTRIES else base
+                    if whole or (
+                        product.op == "mul" and isinstance(power, int) and _is_weight(product, context)
+                    ):
                         todo.append((base, power * exponent))
                         continue
                     factor, exponent = base, power * exponent
+            elif op in _ENTRIES and factor.args[0].op == "mul" and _is_weight(factor.args[0], context):
+                room -= len(factor.args[0].args)  # p[k] of a softmax p
+                todo.extend([(_entry(a, factor, context.table), exponent) for a in factor.args[0].args])
+                continue
             before = powers.get(factor.serial)
             if before is not None:
                 if before[1] * exponent < 0:
@@ -81,6 +91,13 @@ class Reading:
 
 def _exponent(base: Node, context: Context) -> Number | None:
     return context.number(base.args[1]) if base.op == "pow" else None
+
+
+def _entry(a: Node, view: Node, table: NodeTable) -> Node:
+    """The entry of a factor that the view is of the product."""
+    if a.op == "broadcast" and not a.args[0].shape:
+        return a.args[0]
+    return table.make(view.op, (a, *view.args[1:]), view.attrs) if a.shape else a
 
 
 def _is_weight(base: Node, context: Context) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep
 from symprop.rewrite.cosines import law_of_cosines
+from symprop.rewrite.decaying import DECAYING
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.exponential_sums import sum_of_exponential_quotients
 from symprop.rewrite.factoring import FACTORS, factored
@@ -26,7 +27,7 @@ from symprop.rewrite.near_differences import (
 )
 from symprop.rewrite.opened_sums import sum_of_sums
 from symprop.rewrite.positive import is_positive
-from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, normalised
+from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, finished, normalised
 from symprop.rewrite.radicals import root_less_limit
 from symprop.rewrite.rational import (
     BOUNDED,
@@ -68,7 +69,10 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     if context.accuracy == "as_written":
         return list(roots)
     roots = Sweep(context, roots, {"log1p": _opened_log1p}).run()
-    return _by_rules(table, removable_singularities(roots, context, _by_rules), context)
+    made = _by_rules(table, removable_singularities(roots, context, _by_rules), context)
+    if context.order(made)[1].isdisjoint(DECAYING):
+        return made
+    return Sweep(context, made, {"mul": finished}).run()
 
 
 def _by_rules(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from symprop.graph import OPERATIONS, Node, Shape
+from symprop.graph import OPERATIONS, Node, NodeTable, Shape
 from symprop.graph.nodes import constant_value
 from symprop.rewrite.context import NodeRule, Sweep, entries
 
@@ -256,6 +256,9 @@ def _sum(node: Node, sweep: Sweep) -> Node | None:
         return table.reshape(table.sum(a), node.shape)
     if a.op == "broadcast":
         return _sum_of_broadcast(node, sweep)
+    if a.op == "mul" and everything and a.shape[1:] == (1,) and (made := _of_one_hot(a, table)) is not None:
+        sweep.fire("sum with a one-hot column")
+        return made
     if a.op == "mul" and sweep.single(a) and any(not f.shape for f in a.args):
         sweep.fire("factor out of a sum")
         scalars = [f for f in a.args if not f.shape]
@@ -270,11 +273,6 @@ def _sum(node: Node, sweep: Sweep) -> Node | None:
             total = table.sum(table.mul(*others), axes, True)
             made = table.mul(*[table.broadcast(f.args[0], total.shape) for f in same], total)
             return table.reshape(made, node.shape)
-    if a.op == "mul" and everything and len(a.args) == 2 and a.shape[1:] == (1,):
-        for hot, other in (a.args, a.args[::-1]):
-            if hot.op == "one_hot" and other.shape == hot.shape:
-                sweep.fire("sum with a one-hot column")
-                return table.make("take", (other, hot.args[0]))
     if not everything:
         return None
     if a.op in ("transpose", "reshape") or (a.op == "sum" and sweep.single(a)):
@@ -320,6 +318,23 @@ def _sum_of_broadcast(node: Node, sweep: Sweep) -> Node | None:
     partial = table.sum(source, rest, True) if rest else source  # repeated axes have size one here
     kept = tuple(1 if k in axes else n for k, n in enumerate(a.shape))
     return table.reshape(table.broadcast(table.mul(size, partial), kept), node.shape)
+
+
+def _of_one_hot(product: Node, table: NodeTable) -> Node | None:
+    """The sum of a product with a one-hot column: an entry of the others times the scalars, also where the
+    column stands with scalars in a product that has other uses."""
+    factors: list[Node] = []
+    for f in product.args:
+        opened = f.op == "mul" and all(g.op == "one_hot" or not g.shape for g in f.args)
+        factors.extend(f.args if opened else (f,))
+    hot = next((f for f in factors if f.op == "one_hot" and f.shape == product.shape), None)
+    if hot is None:
+        return None
+    scalars = [f for f in factors if not f.shape]
+    rest = [f for f in factors if f.shape and f is not hot]
+    if not rest:
+        return None
+    return table.mul(*scalars, table.make("take", (table.mul(*rest), hot.args[0])))
 
 
 # -- matrix products ----------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ def test_one_hot_columns_pick_entries(bench, ops):
     assert one(bench, t.matmul(t.transpose(hot), v))[0] is t.reshape(take, (1, 1))
     assert one(bench, t.matmul(t.transpose(v), hot))[0] is t.reshape(take, (1, 1))
     node = t.sum(t.mul(hot, v, t.call("exp", v)))
-    assert ops(bench.run(simplify, node)[0]) == ops([node])
+    assert ops(bench.run(simplify, node)[0]) == ["exp", "mul", "take"]
 
 
 def test_one_entry_of_a_computed_array(bench, ops):

@@ -26,6 +26,37 @@ LABELS = {
     "a row of ones": sp.log(symprop.scalar(column.T * z.applyfunc(sp.exp))) - z[y, 0],
     "a one-hot product": symprop.scalar(-nn.one_hot(y, K).T * nn.log_softmax(z)),
 }
+p, q, e = (sp.MatrixSymbol(name, K, 1) for name in "pqe")
+u, v, s = sp.symbols("u v s")
+EXP, ONES = z.applyfunc(sp.exp), sp.OneMatrix(1, K)
+QUOTIENT = [(e, EXP), (s, symprop.scalar(ONES * e)), (p, e / s)]
+WRITTEN = {  # in several equations, for an entry k that is data or a number
+    "the log of an entry of a softmax": lambda k: [(u, -sp.log(nn.softmax(z)[k, 0]))],
+    "an entry of the log of a softmax": lambda k: [
+        (p, nn.softmax(z)),
+        (q, p.applyfunc(sp.log)),
+        (u, -q[k, 0]),
+    ],
+    "the log of a matrix quotient": lambda k: [*QUOTIENT, (u, -sp.log(p[k, 0]))],
+    "the log of an inverse": lambda k: [*QUOTIENT, (u, sp.log(1 / p[k, 0]))],
+    "a product with the inverse of a sum": lambda k: [
+        (s, symprop.scalar(ONES * EXP)),
+        (p, s**-1 * EXP),
+        (u, -sp.log(p[k, 0])),
+    ],
+    "logsumexp by name": lambda k: [(s, nn.logsumexp(z)), (u, -(z[k, 0] - s))],
+}
+HOT = nn.one_hot(y, K)
+WITH_ONE_HOT = {
+    "a one-hot product of a softmax": [(p, nn.softmax(z)), (u, -sp.log(symprop.scalar(HOT.T * p)))],
+    "a one-hot product of logs": [*QUOTIENT, (u, -symprop.scalar(HOT.T * p.applyfunc(sp.log)))],
+    "a trace": [*QUOTIENT, (q, p.applyfunc(sp.log)), (u, -sp.Trace(HOT * q.T))],
+    "a sum over classes": [
+        (p, nn.softmax(z)),
+        (u, -sp.Sum(HOT[i, 0] * sp.log(p[i, 0]), (i, 0, K - 1))),
+    ],
+    "logsumexp less a one-hot product": [(u, nn.logsumexp(z) - symprop.scalar(HOT.T * z))],
+}
 COLUMNS = {
     "cross_entropy": nn.cross_entropy(z, t),
     "a product": symprop.scalar(-t.T * nn.log_softmax(z)),
@@ -41,6 +72,10 @@ SCALARS = {
 }
 POINTS = np.array([[60, 0.5, -3, 1, 2], [0.3, 70, 2, -690, 5], [1, 2, 3, 4, 5], [0, 690, -5, 650.0, 3]])
 CLASSES = [0, 1, 2, 1]
+FAR = np.array(
+    [[60, 0.5, -3, 1, 2], [900, 0, -900, 1, 2.5], [-900, -901, -950, -1000, -920], [0, -37, -40, -50, -800]],
+    float,
+)
 
 
 def truth(point, label):
@@ -62,6 +97,31 @@ def test_labels(name):
     check(f, f.grad(POINTS, CLASSES)[0], CLASSES)
     plain = symprop.compile(LABELS[name], args=[z, y], batch=[z, y], wrt=[z], accuracy="as_written")
     assert RULE not in plain.report.fired
+
+
+def check_far(target, k, classes):
+    """Value and gradient far beyond the range of an exponential."""
+    args = [z] if isinstance(k, int) else [z, k]
+    f = symprop.compile(symprop.Graph(target), args=args, batch=args, wrt=[z])
+    value, (slope,) = f.value_and_grad(*([FAR] if isinstance(k, int) else [FAR, classes]))
+    for found, given, at, label in zip(value, slope, FAR, classes, strict=True):
+        exact = np.array(truth(at, label))
+        assert np.all(np.abs(given - exact) <= 4 * np.spacing(np.abs(exact)))
+        with mp.workdps(900):
+            loss = mp.log(mp.fsum(mp.exp(mp.mpf(a) - mp.mpf(at[label])) for a in at))
+        assert abs(found - float(loss)) <= 4 * np.spacing(float(loss))
+    assert RULE in f.report.fired
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_written_in_several_equations(name):
+    check_far(WRITTEN[name](y), y, [0, 0, 3, 0])
+    check_far(WRITTEN[name](2), 2, [2] * 4)
+
+
+@pytest.mark.parametrize("name", WITH_ONE_HOT)
+def test_written_with_one_hot_columns(name):
+    check_far(WITH_ONE_HOT[name], y, [0, 1, 2, 0])
 
 
 @pytest.mark.parametrize("name", COLUMNS)
