@@ -276,15 +276,16 @@ def log_of_ratio(node: Node, sweep: Sweep) -> Node | None:
 
 
 def _ratio(x: Node, context: Context) -> tuple[Node, Node] | None:
-    """a and b of a*b**-1, neither of them a product: that would have been rounded."""
-    if x.op != "mul" or len(x.args) != 2:
+    """a and b of a*b**-1, neither of them a product: that would have been rounded, but for twice a value."""
+    number, factors = context.split(x)
+    if x.op != "mul" or len(factors) != 2 or number not in (1, 2, HALF):
         return None
-    powers = [f for f in x.args if f.op == "pow" and context.is_number(f.args[1], -1)]
+    powers = [f for f in factors if f.op == "pow" and context.is_number(f.args[1], -1)]
     if len(powers) != 1:
         return None
-    a, b = next(f for f in x.args if f is not powers[0]), powers[0].args[0]
+    a, b = next(f for f in factors if f is not powers[0]), powers[0].args[0]
     simple = a.shape == b.shape and all(v.op not in ("mul", "div", "pow", "constant") for v in (a, b))
-    return (a, b) if simple else None
+    return (context.scaled(number, a), b) if simple else None
 
 
 # -- one less a ratio ----------------------------------------------------------------------------------------

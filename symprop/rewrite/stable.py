@@ -25,6 +25,7 @@ from symprop.rewrite.near_differences import (
     log_of_ratio,
     one_less_ratio,
 )
+from symprop.rewrite.near_logarithms import divergence_of_near, logs_of_norms
 from symprop.rewrite.opened_sums import sum_of_sums
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, finished, normalised
@@ -70,9 +71,9 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
         return list(roots)
     roots = Sweep(context, roots, {"log1p": _opened_log1p}).run()
     made = _by_rules(table, removable_singularities(roots, context, _by_rules), context)
-    if context.order(made)[1].isdisjoint(DECAYING):
-        return made
-    return Sweep(context, made, {"mul": finished}).run()
+    if not context.order(made)[1].isdisjoint(DECAYING):
+        made = Sweep(context, made, {"mul": finished}).run()
+    return logs_of_norms(table, made, context)
 
 
 def _by_rules(table: NodeTable, roots: Sequence[Node], context: Context) -> list[Node]:
@@ -295,6 +296,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
     ("add", fractions_of_one, frozenset({"mul", "pow"}), frozenset({"pow"})),
+    ("add", divergence_of_near, frozenset({"mul"}), frozenset({"log"})),
     ("add", difference_of_near, LIKE | {"mul"}, LIKE),
     ("add", one_less_ratio, frozenset({"mul"}), frozenset({"pow"})),
     ("mul", rational_product, _POWERS | READ, RATIONAL),

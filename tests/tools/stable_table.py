@@ -54,6 +54,9 @@ Seventeen kinds of formulas are no rows of a table:
   numerator over the common denominator gets shorter at one end, and the leading terms for large x.
 - Variances and covariances of all entries, `sum(x**2)/n - (sum(x)/n)**2`, `sum(x*y) - sum(x)*sum(y)/n`, and
   their slopes are taken by deviations from the mean, `(x - x[0]) - mean(x - x[0])`.
+- `log(sqrt(x**2 + y**2))` and `log(x**2 + y**2)` next to the unit circle are `log1p(x**2 + y**2 - 1)`.
+- `p*log(2*p/s) + q*log(2*q/s)`, s = p + q (Jensen and Shannon), is `s/2*(2*d*atanh(d) + log1p(-d**2))` for
+  near p and q, d = (p - q)/s.
 - The law of cosines, `a**2 + b**2 - 2*a*b*cos(c) --> (a - b)**2 + 4*a*b*sin(c/2)**2`, and slopes of it.
 - One less a ratio, `1 - a/b` and `1 - a**2/b**2`, is `(b - a)/b` for a near b.
 - Sums of multiples of sums in which terms cancel are opened: `(a - b) - (a + b) --> -2*b`,
