@@ -22,7 +22,7 @@ __all__ = ["own_room", "product_cost", "share", "steps_cost"]
 # Handing a job to a thread that looks for work, and its end, take 0.4 microseconds, waking one that sleeps 5
 # (measured on two cores of an EPYC at 2.6 GHz): 1,000 and 13,000 cycles. So work is shared from WORTH
 # estimated cycles on, with threads that are awake from SHORT on, in blocks of BLOCK, or FEW blocks where that
-# is less: large beside the counter that all threads take blocks from, small beside a job, so that no thread
+# is less: large beside the counters by which threads take blocks, small beside a job, so that no thread
 # waits long for the last one.
 WORTH = 60_000
 SHORT = 8_000

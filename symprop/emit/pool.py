@@ -2,9 +2,9 @@
 
 `void symprop.parallel(ptr work, ptr frame, i64 start, i64 stop, i64 step, i64 team)` calls
 `work(frame, first, last, thread)` for the blocks of `range(start, stop)` of `step` indices each. The caller
-is thread 0 and takes blocks like the workers 1 ... team - 1, from one counter. With `team` 1, with a single
-block, or while the pool works for another caller, one call of `work` does everything. A negative `team` is a
-short job: for those of so many threads that are awake, no other is woken or made.
+is thread 0 and takes blocks from the front, the workers 1 ... team - 1 from the back. With `team` 1, with a
+single block, or while the pool works for another caller, one call of `work` does everything. A negative
+`team` is a short job: for those of so many threads that are awake, no other is woken or made.
 
 How it goes: the caller writes the job and makes `generation` odd (the job is open). A worker that sees an odd
 number counts itself in (`active`), looks at the number again, and works only if it is still the same. When no
@@ -104,10 +104,12 @@ _POOL = """target triple = "<triple>"
 @created = internal global i64 0, align 128
 @ended = internal global i32 0, align 128
 @generation = internal global i64 0, align 128
-@next = internal global i64 0, align 128
+@left = internal global i64 0, align 128
+@back = internal global i64 0, align 128
 @active = internal global i64 0, align 128
 @work = internal global ptr null, align 128
 @frame = internal global ptr null
+@start = internal global i64 0
 @stop = internal global i64 0
 @step = internal global i64 0
 @team = internal global i64 0
@@ -158,18 +160,23 @@ grow:
 ready:
   store ptr %work, ptr @work
   store ptr %frame, ptr @frame
+  store i64 %start, ptr @start
   store i64 %stop, ptr @stop
   store i64 %step, ptr @step
   store i64 %team, ptr @team
   <get_mode>
-  store atomic i64 %start, ptr @next monotonic, align 8
+  %rest = sub i64 %step, 1
+  %filled = add i64 %length, %rest
+  %parts = sdiv i64 %filled, %step
+  store atomic i64 %parts, ptr @left monotonic, align 8
+  store atomic i64 %parts, ptr @back monotonic, align 8
   %opened = atomicrmw add ptr @generation, i64 1 seq_cst
   br i1 %long, label %rouse, label %begin
 rouse:
   call void @wake(i64 %team)
   br label %begin
 begin:
-  call void @take(ptr %work, ptr %frame, i64 %stop, i64 %step, i64 0)
+  call void @take(ptr %work, ptr %frame, i64 %start, i64 %stop, i64 %step, i64 0)
   %closed = atomicrmw add ptr @generation, i64 1 seq_cst
   br label %wait
 wait:
@@ -197,19 +204,32 @@ alone:
   ret void
 }
 
-; Take blocks until none is left.
-define internal void @take(ptr %work, ptr %frame, i64 %stop, i64 %step, i64 %thread) #0 {
+; Take blocks until none is left: the caller from the front, workers from the back. So a thread of two mostly
+; gets what it had in the call before, and in other loops over the same rows, and finds it in its caches.
+define internal void @take(ptr %work, ptr %frame, i64 %start, i64 %stop, i64 %step, i64 %thread) #0 {
 entry:
+  %caller = icmp eq i64 %thread, 0
   br label %more
 more:
-  %first = atomicrmw add ptr @next, i64 %step monotonic
-  %some = icmp slt i64 %first, %stop
-  br i1 %some, label %block, label %done
+  %front = phi i64 [ 0, %entry ], [ %following, %block ]
+  %left = atomicrmw sub ptr @left, i64 1 monotonic
+  %some = icmp sgt i64 %left, 0
+  br i1 %some, label %choose, label %done
+choose:
+  br i1 %caller, label %block, label %behind
+behind:
+  %last = atomicrmw sub ptr @back, i64 1 monotonic
+  %before = sub i64 %last, 1
+  br label %block
 block:
-  %end = add i64 %first, %step
-  %within = icmp slt i64 %end, %stop
-  %last = select i1 %within, i64 %end, i64 %stop
-  call void %work(ptr %frame, i64 %first, i64 %last, i64 %thread)
+  %number = phi i64 [ %front, %choose ], [ %before, %behind ]
+  %distance = mul i64 %number, %step
+  %first = add i64 %start, %distance
+  %next = add i64 %first, %step
+  %within = icmp slt i64 %next, %stop
+  %end = select i1 %within, i64 %next, i64 %stop
+  call void %work(ptr %frame, i64 %first, i64 %end, i64 %thread)
+  %following = add i64 %front, 1
   br label %more
 done:
   ret void
@@ -266,10 +286,11 @@ others:
 run:
   %work = load ptr, ptr @work
   %frame = load ptr, ptr @frame
+  %start = load i64, ptr @start
   %stop = load i64, ptr @stop
   %step = load i64, ptr @step
   <set_mode>
-  call void @take(ptr %work, ptr %frame, i64 %stop, i64 %step, i64 %number)
+  call void @take(ptr %work, ptr %frame, i64 %start, i64 %stop, i64 %step, i64 %number)
   br label %finished
 finished:
   %gone3 = atomicrmw sub ptr @active, i64 1 release

@@ -73,6 +73,18 @@ def test_every_index_is_done_once_in_its_block(run, team):
     assert len(threads) > 1
 
 
+@pytest.mark.parametrize("team", [2, 5])
+def test_the_caller_takes_blocks_from_the_front_and_workers_from_the_back(run, team):
+    shared = 0
+    for _ in range(100_000):
+        own = run(20_003, 10, team)[:, 0] == 0
+        assert (np.diff(own.astype(int)) <= 0).all()  # what the caller did comes before all else
+        shared += 0 < own.sum() < own.size
+        if shared == 20:
+            break
+    assert shared
+
+
 @pytest.mark.parametrize(("stop", "step", "team"), [(100, 10, 1), (10, 10, 4), (0, 10, 4)])
 def test_a_single_thread_or_block_is_one_call(run, stop, step, team):
     notes = run(stop, step, team)
