@@ -23,9 +23,7 @@ import sympy as sp
 
 from symprop.graph import OPERATIONS, Node, NodeTable, topological
 from symprop.rewrite.context import Context, Number, is_short, simplest
-from symprop.rewrite.pairs import opened_term
 from symprop.rewrite.positive import is_positive
-from symprop.rewrite.reading import read
 from symprop.rewrite.removable_forms import FINE, Near, leading_power, near_form
 from symprop.rewrite.removable_loss import Formula
 from symprop.rewrite.removable_parts import (
@@ -39,13 +37,13 @@ from symprop.rewrite.removable_parts import (
     branch,
     is_function,
 )
+from symprop.rewrite.removable_screen import MAY_CANCEL, MAY_LOSE, Screen
 
 __all__ = ["removable_singularities"]
 
-LARGEST = 400  # nodes of a graph that is searched: formulas, and no networks, which would take twice as long
-FEW = 4  # values in a formula
 HIGHEST = 6  # operations above a sum or product that may cancel
 PLACES = 6  # that are tried
+Steps = tuple[tuple[str, tuple[int, ...], tuple[Hashable, ...]], ...]  # operations on results of others
 Stable = Callable[[NodeTable, Sequence[Node], Context], list[Node]]
 
 
@@ -61,9 +59,7 @@ class Choice:
 def removable_singularities(roots: Sequence[Node], context: Context, stable: Stable) -> list[Node]:
     """The roots with choices where formulas lose digits next to a place at which they are smooth; `stable`
     gives the forms that other rules find, with which no digit may be lost."""
-    order, present = context.order(roots)
-    if len(order) > LARGEST:
-        return list(roots)
+    _, present = context.order(roots)
     if "pow" not in present and not ("add" in present and any(is_function(op) for op in present)):
         return list(roots)
     return _Search(context, roots, stable).run()
@@ -83,6 +79,9 @@ class _Search:
         self.suspects: dict[tuple[int, Fraction], bool] = {}
         self.choices: dict[int, list[Choice]] = {}
         self.regions: dict[int, set[Place]] = {}  # the places for which a node has been looked into
+        self.shapes: dict[Hashable, bool] = {}
+        self.screen = Screen(context)
+        self.touched: set[int] = set()  # operands of those
         self.settled: dict[tuple[int, int], set[Place]] = {}  # a node and an operand of it
 
     def run(self) -> list[Node]:
@@ -91,36 +90,50 @@ class _Search:
         if not worth:
             return self.roots
         users: dict[int, list[Node]] = {}
-        for node in order:
-            for a in node.args:
-                users.setdefault(a.serial, []).append(node)
         inside: dict[int, frozenset[Place]] = {}  # places for which a node has been looked at
         used = {r.serial for r in self.roots}
         for node in reversed(order):
-            known: frozenset[Place] = frozenset()
-            if node.serial not in used:
+            serial, known = node.serial, frozenset[Place]()
+            if serial in self.touched and serial not in used:
+                if not users:
+                    for user in order:
+                        for a in user.args:
+                            users.setdefault(a.serial, []).append(user)
                 places = []
-                for u in users[node.serial]:
-                    here = self.settled.get((u.serial, node.serial), set())
-                    places.append(here | inside[u.serial] & self.regions.get(u.serial, set()))
-                known = frozenset.intersection(*map(frozenset, places))
-            inside[node.serial] = known
-            if node.serial in worth:
+                for u in users[serial]:
+                    here = self.settled.get((u.serial, serial), set())
+                    places.append(here | inside.get(u.serial, set()) & self.regions.get(u.serial, set()))
+                known = inside[serial] = frozenset.intersection(*map(frozenset, places))
+            if serial in worth:
                 self._look(node, known)
         return self._built(order) if self.choices else self.roots
 
     def _worth(self, order: Sequence[Node]) -> set[int]:
         """The nodes that are looked at, and those that a few operations make of them."""
         left: dict[int, int] = {}
+        may_lose = MAY_LOSE if any(self.screen.is_divisor(n) for n in order if n.op == "pow") else MAY_CANCEL
         for node in order:
-            if len(node.args) > LONGEST or not (node.op in OPENED or is_function(node.op)):
+            op = node.op
+            if len(node.args) > LONGEST or not (op in OPENED or is_function(op)):
                 continue
-            height = max([left.get(a.serial, 0) for a in node.args], default=0) - 1
-            if height < HIGHEST and self._is_worth_it(node) and self._is_suspect(node):
+            self.screen.note(node)
+            height = max([left.get(a.serial, 0) for a in node.args], default=0) - 1 if left else -1
+            if height < HIGHEST and op in may_lose and self._loses(node):
                 height = HIGHEST
             if height > 0:
                 left[node.serial] = height
         return {k for k in left if self.table.nodes[k].op in ("add", "mul", "log", "pow")}
+
+    def _loses(self, node: Node) -> bool:
+        """Whether a node may lose digits at a place; what was met before with other values is not looked at
+        again, such as the slopes 1 - h**2 of a network."""
+        if not self.screen.is_worth_it(node):
+            return False
+        shape = self.screen.shape(node)
+        found = self.shapes.get(shape)
+        if found is None:
+            found = self.shapes[shape] = self._is_suspect(node)
+        return found
 
     def _built(self, order: Sequence[Node]) -> list[Node]:
         t = self.table
@@ -248,119 +261,6 @@ class _Search:
     def _number(self, value: Fraction) -> Node:
         return self.context.constant(simplest(value))
 
-    # -- a look, without much work ---------------------------------------------------------------------------
-
-    def _is_worth_it(self, node: Node) -> bool:
-        if node.op not in ("add", "mul", "log"):
-            return False
-        if node.op == "add":
-            return self._may_cancel(node)
-        if node.op == "log":
-            inner = node.args[0]
-            return inner.op == "mul" and self._divides(inner)
-        return self._divides(node)
-
-    def _divides(self, node: Node) -> bool:
-        """A product with a divisor that another factor is a function of, or the other way round."""
-        reading = read(node, self.context)
-        if not reading.divisors:
-            return False
-        inside = {s: self._inside(b) for s, (b, _) in reading.powers.items()}
-        for serial in reading.divisors:
-            if is_positive(reading.powers[serial][0], self.context):
-                continue
-            below = inside[serial]
-            for other, above in inside.items():
-                if other == serial or not (above or below):
-                    continue
-                mine, theirs = below or {serial}, above or {other}
-                if mine <= theirs or theirs <= mine:
-                    return True
-        return False
-
-    def _may_cancel(self, node: Node) -> bool:
-        opened = [term for a in node.args for term in opened_term(a, self.context)]
-        terms = [{b.serial: (b, e) for b, e in term.powers} for term in opened]
-        for k, one in enumerate(terms):
-            for other in terms[:k]:
-                if self._differ(one, other):
-                    return True
-        return False
-
-    def _differ(self, one: dict[int, tuple[Node, Number]], other: dict[int, tuple[Node, Number]]) -> bool:
-        """Whether what two terms do not share may be functions of one value."""
-        plain: set[int] = set()
-        most: frozenset[int] = frozenset()
-        for mine, theirs in ((one, other), (other, one)):
-            for serial, power in mine.items():
-                if power[1] and theirs.get(serial) != power and power[0].op != "constant":
-                    inside = self._inside(power[0])
-                    if not inside:
-                        plain.add(serial)
-                    elif inside <= most or most <= inside:
-                        most = max(most, inside, key=len)
-                    else:
-                        return False
-        return bool(most) and plain <= most
-
-    def _inside(self, node: Node) -> frozenset[int]:
-        """The few values that the functions in a node are functions of; none for a value itself."""
-        key = ("values inside", node.serial)
-        found: frozenset[int] | None = self.context.memo.get(key)
-        if found is None:
-            values: set[int] = set()
-            todo, seen = [(node, 4)], 0
-            while todo and seen < 40 and len(values) <= FEW:
-                part, depth = todo.pop()
-                seen += 1
-                if is_function(part.op) or (part.op == "pow" and self.context.number(part.args[1]) is None):
-                    for a in part.args:
-                        values |= self._values_of(a)
-                elif part.op in OPENED and depth and len(part.args) <= LONGEST:
-                    if part.op == "add":
-                        values |= self._values_of(part) - {part.serial}
-                    todo.extend((a, depth - 1) for a in part.args)
-            found = self.context.memo[key] = frozenset(values if len(values) <= FEW else ())
-        return found
-
-    def _values_of(self, node: Node) -> frozenset[int]:
-        """Of a monomial its factors, of a short sum without functions those of its terms and itself."""
-        if node.op != "add":
-            return self._factors(node)
-        key = ("values of a sum", node.serial)
-        found: frozenset[int] | None = self.context.memo.get(key)
-        if found is None:
-            found = frozenset({node.serial})
-            if len(node.args) <= LONGEST:
-                whole = found.union(*[self._factors(a) for a in node.args])
-                nodes = self.table.nodes
-                if len(whole) <= FEW and not any(is_function(nodes[k].op) for k in whole):
-                    found = whole
-            self.context.memo[key] = found
-        return found
-
-    def _factors(self, node: Node) -> frozenset[int]:
-        return frozenset([s for s, (b, e) in self._monomial(node)[1].items() if e and b.op != "constant"])
-
-    def _monomial(self, node: Node) -> tuple[Fraction, dict[int, tuple[Node, Number]]]:
-        """A product as number and powers, with powers of products and of powers opened."""
-        number, powers = Fraction(1), dict[int, tuple[Node, Number]]()
-        todo: list[tuple[Node, Number]] = [(node, 1)]
-        while todo:
-            part, exponent = todo.pop()
-            reading = read(part, self.context)
-            if not isinstance(exponent, int) and reading.number != 1:
-                powers[part.serial] = part, exponent
-                continue
-            if reading.number:
-                number *= Fraction(reading.number) ** int(exponent) if isinstance(exponent, int) else 1
-            for serial, (base, e) in reading.powers.items():
-                if base is not part and base.op in ("mul", "pow"):
-                    todo.append((base, e * exponent))
-                else:
-                    powers[serial] = base, powers.get(serial, (base, 0))[1] + e * exponent
-        return number, powers
-
     # -- places ------------------------------------------------------------------------------------------
 
     def _places(self, node: Node) -> list[Place]:
@@ -410,7 +310,7 @@ class _Search:
             self._add_monomial(found, argument, Fraction(1 if is_log else 0))
 
     def _add_monomial(self, found: dict[Place, None], node: Node, point: Fraction) -> None:
-        number, powers = self._monomial(node)
+        number, powers = self.screen.monomial(node)
         if number and is_short(number):
             self._add_powers(found, powers, point / number)
 
@@ -422,7 +322,7 @@ class _Search:
             return
         if point <= 0 and all(is_positive(b, self.context) for b, _ in powers.values()):
             return
-        if any(self._is_made(b, point != 0) for b, _ in powers.values()):
+        if any(self.screen.is_made(b, point != 0) for b, _ in powers.values()):
             return
         if any(b.op == "constant" for b, _ in powers.values()) and point:
             return
@@ -435,23 +335,6 @@ class _Search:
         for serial, (base, _) in powers.items():
             self.values[serial] = base
         found.setdefault(Place(tuple(sorted(own.items())), point))
-
-    def _is_made(self, node: Node, at_number: bool) -> bool:
-        """True for a value that other rules know more about: a sum with a function in it, and next to a
-        number all that has been rounded."""
-        if at_number:
-            return node.op in OPENED or is_function(node.op)
-        key = ("made of functions", node.serial)
-        found: bool | None = self.context.memo.get(key)
-        if found is None:
-            todo, seen, found = [node] if node.op == "add" else [], 0, False
-            while todo and seen < 40 and not found:
-                part = todo.pop()
-                seen += 1
-                found = is_function(part.op)
-                todo.extend(part.args if part.op in OPENED else ())
-            self.context.memo[key] = found
-        return found
 
     # -- a node as a function of one value -----------------------------------------------------------------
 
@@ -495,8 +378,6 @@ class _Search:
         groups: dict[tuple[tuple[int, Fraction], ...], list[tuple[Node, Part]]] = {}
         for a in node.args if node.op == "add" else (node,):
             parts = reader.of(a)
-            if parts is None:
-                return []
             groups.setdefault(parts[0].rest, []).append((a, parts[0]))
         return list(groups.values())
 
@@ -536,7 +417,7 @@ class _Search:
         same factors beside functions of the value."""
         reader = Reader(self.context, self.own, self.values, place, opened=True)
         parts = reader.of(node)
-        if parts is None or any(self._has_pole(p, place) for p in parts):
+        if any(self._has_pole(p, place) for p in parts):
             return False
         forms = [self._form(p.function, place, None) for p in parts]
         found = [(form, p) for form, p in zip(forms, parts, strict=True) if form is not None]
@@ -548,10 +429,12 @@ class _Search:
 
     def _mark(self, node: Node, args: Sequence[Node], place: Place, reader: Reader) -> None:
         """Nothing more is looked at for that place in these operands."""
-        for a in args:
+        for a in [a for a in args if a.serial in reader.read]:
             self.settled.setdefault((node.serial, a.serial), set()).add(place)
+            self.touched.add(a.serial)
         for serial in reader.read:
             self.regions.setdefault(serial, set()).add(place)
+            self.touched.update([a.serial for a in self.table.nodes[serial].args])
 
     def _form(self, function: Node, place: Place, apart: bool | None) -> Near | None:
         power = max(abs(e) for _, e in place.powers)
@@ -564,9 +447,6 @@ class _Search:
         if not self._may_lose(function, point):
             return FINE
         return _near_form(_steps(function), point, power, self.stable, self.context.accuracy, apart)
-
-
-Steps = tuple[tuple[str, tuple[int, ...], tuple[Hashable, ...]], ...]
 
 
 def _steps(root: Node) -> Steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 
 import sympy as sp
 
@@ -16,7 +17,8 @@ __all__ = ["FIXED", "LONGEST", "MOST", "OPENED", "Part", "Place", "Reader", "bra
 LONGEST = 8  # terms of a sum, factors of a product
 MOST = 32  # nodes of one function that are looked at
 MOST_OPENED = 64  # and of a sum of several
-PARTS = 8  # of these functions
+DEEPEST = 10  # operations above one another that are looked into
+PARTS = 8  # functions of a sum
 HIGHEST = 3  # powers of sums that are multiplied out
 OPENED = frozenset({"add", "mul", "pow", "broadcast", "select"})
 CHOICES = frozenset(
@@ -48,6 +50,7 @@ class Part:
     guards: tuple[Node, ...] = ()
 
 
+@cache
 def is_function(op: str) -> bool:
     """True for an elementwise function that is no arithmetic, no comparison and no choice."""
     declared = OPERATIONS[op]
@@ -82,26 +85,28 @@ class Reader:
         self.pivot = min(powers, key=lambda s: (abs(powers[s]) != 1, abs(powers[s]), s))
         self.exponent = 1 / powers.pop(self.pivot)
         self.others = tuple(sorted((s, -e * self.exponent) for s, e in powers.items()))
-        self.first = min(powers, default=self.pivot)  # what was made before it does not hold the value
-        self.first = min(self.first, self.pivot)
+        self.first = min(self.factors)  # what was made before it does not hold the value
         self.most = MOST_OPENED if opened else MOST
         self.known: dict[int, tuple[Part, ...]] = {}
+        self.seen: set[int] = set()
         self.read: set[int] = set()  # what has been looked into
 
-    def of(self, root: Node) -> tuple[Part, ...] | None:
-        """The parts of a node, on a stack; None where there are too many."""
-        todo = [root]
+    def of(self, root: Node) -> tuple[Part, ...]:
+        """The parts of a node, on a stack; what is deep in it, or beyond many others, is a value."""
+        todo = [(root, 0)]
         while todo:
-            node = todo[-1]
+            node, depth = todo[-1]
             if node.serial in self.known:
                 todo.pop()
                 continue
-            if len(self.known) > self.most:
-                return None
+            if node.serial not in self.seen and (depth > DEEPEST or len(self.seen) > self.most):
+                self.known[node.serial] = self._made(node, ())
+                continue
+            self.seen.add(node.serial)
             args = self._opened(node)
             missing = [a for a in args if a.serial not in self.known]
             if missing:
-                todo.extend(missing)
+                todo.extend([(a, depth + 1) for a in missing])
             else:
                 self.known[node.serial] = self._made(node, args)
         return self.known[root.serial]

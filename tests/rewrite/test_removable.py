@@ -188,3 +188,18 @@ def test_other_operations_are_not_looked_into_far():
         equations.append((name, sp.sin(previous) * p + previous))
         previous = name
     assert FIRED not in symprop.compile(symprop.Graph(equations)).report.fired
+
+
+def test_a_formula_is_found_in_a_large_network():
+    """Among 3,000 nodes, and where its value is one of a long chain."""
+    previous, equations = x, []
+    for k in range(1000):
+        name = sp.Symbol(f"v{k}", real=True)
+        equations.append((name, sp.sin(previous) * sp.Symbol(f"w{k}", real=True) + previous))
+        previous = name
+    loss = previous + 3 * (sp.sin(y * p) - y * p * sp.cos(y * p)) / (y * p) ** 3
+    f = symprop.compile(symprop.Graph([*equations, (m, loss)]), wrt=[y])
+    assert f.report.fired[FIRED] == 2
+    values = {s.name: 0.0 for s in f.graph.inputs} | {"y": 2e-3, "p": 3e-3}
+    u, slope = 6e-6, f.grad(**values)[0]
+    assert abs(slope / (-u / 5 * (1 - u**2 / 14) * values["p"]) - 1) < 1e-15
