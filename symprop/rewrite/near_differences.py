@@ -103,7 +103,9 @@ def _chosen(near: _Near, far: Node, context: Context) -> Node:
     half = (
         context.constant(HALF) if near.size is None else context.times(HALF, (t.make("abs", (near.size,)),))
     )
-    return t.select(t.make("less", (t.make("abs", (near.distance,)), half)), near.value, far, far.shape)
+    made = t.select(t.make("less", (t.make("abs", (near.distance,)), half)), near.value, far, far.shape)
+    context.memo["near difference", made.serial] = far.args  # beside other factors it may be taken otherwise
+    return made
 
 
 # -- the forms -----------------------------------------------------------------------------------------------

@@ -6,6 +6,10 @@ overflows. So is every product of g exponentials of the sum over s**g, also as a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from symprop.graph import Node
+from symprop.rewrite.context import Context
 from symprop.rewrite.reading import Factors
 from symprop.rewrite.rules.exponentials import has_weights, shifted_scalars
 
@@ -42,10 +46,10 @@ def weights_in_a_sum(f: Factors) -> bool:
         if not isinstance(e, int) or e >= 0 or not has_weights(total, context):
             continue
         _, powers, shifted = shifted_scalars(total, context)
-        for inner, o in f.of("add"):
-            if o != 1 or len(inner.args) > LONGEST:
+        for inner, o in (*f.of("add"), *f.of("select")):
+            if o != 1 or not 2 <= len(added := _added(inner, context)) <= LONGEST:
                 continue
-            terms = [type(f)(a, context) for a in inner.args]
+            terms = [type(f)(a, context) for a in added]
             own = [[(p, k) for p, k in t.of("exp") if p.args[0].serial in powers] for t in terms]
             degrees = {sum(k for _, k in found) for found in own}
             g = degrees.pop()
@@ -61,3 +65,11 @@ def weights_in_a_sum(f: Factors) -> bool:
             f.change(shifted, -g)
             return True
     return False
+
+
+def _added(total: Node, context: Context) -> Sequence[Node]:
+    """The terms of a sum, and of a difference of exponentials that is taken otherwise near zero."""
+    if total.op == "add":
+        return total.args
+    first, second = context.memo.get(("near difference", total.serial), (None, None))
+    return () if first is None else (first, context.negate(second))

@@ -152,3 +152,12 @@ def test_special_values(name, x, y, right, element):
     found = library("host", element)(name, np.array(x, kind), None if y is None else np.array(y, kind))
     np.testing.assert_array_equal(found, np.array(right, kind))
     np.testing.assert_array_equal(np.signbit(found)[:2], np.signbit(np.array(right, kind))[:2])
+
+
+@pytest.mark.parametrize("element", ["double", "float"])
+def test_a_root_of_squares_of_subnormal_numbers(element):
+    kind = np.float64 if element == "double" else np.float32
+    least = float(np.finfo(kind).smallest_subnormal)
+    x, y = np.array([3, 0, 1, 30, 5e6], kind) * kind(least), np.array([4, 1, 0, 40, 12e6], kind) * kind(least)
+    found = library("host", element)("root_of_squares", x, y)
+    np.testing.assert_array_equal(found, np.array([5, 1, 1, 50, 13e6], kind) * kind(least))

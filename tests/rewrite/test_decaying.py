@@ -143,6 +143,38 @@ def test_exponentials_shifted_by_the_user(count):
     assert "log of shifted scalars" not in symprop.compile(other, args=z, wrt=[]).report.fired
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        (E(x) - E(u)) / (E(x) + E(u)),
+        x * (2 * E(u) - 2 * E(x)) / (E(x) + E(u)),
+        sp.sqrt(E(x) + E(u)),
+        (E(x) + 3 * E(u)) ** R(1, 3),
+        1 / sp.sqrt(1 + E(x) + E(u)),
+    ],
+    ids=str,
+)
+def test_ratios_and_roots_of_sums_of_exponentials(formula):
+    f = symprop.compile(formula, args=[x, u], wrt=[x, u])
+    for at in (
+        (800.0, -900.0),
+        (-800.0, -900.0),
+        (3.0, 3.0 + 1e-9),
+        (0.3, -0.8),
+        (750.0, 751.0),
+        (-0.2, 19.0),
+    ):
+        value, slopes = f.value_and_grad(*at)
+        for found, expression in (
+            (value, formula),
+            *zip(slopes, (formula.diff(x), formula.diff(u)), strict=True),
+        ):
+            with mp.workdps(1200):
+                exact = sp.lambdify([x, u], expression, "mpmath")(*map(mp.mpf, at))
+            if np.isfinite(float(exact)):
+                assert abs(found - exact) <= 4e-15 * abs(exact) + 1e-307, (expression, at)
+
+
 def test_one_less_all_other_weights():
     """The slope by a of a + log(1 + exp(b - a) + exp(c - a)), 1 - (exp(b - a) + exp(c - a))/(1 + ...)."""
     a, b, c = sp.symbols("a b c")

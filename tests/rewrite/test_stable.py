@@ -308,6 +308,11 @@ CASES = {
         lambda f: f.log(f.t.mul(f.y, f.t.call("asinh", f.x))),
         800,
     ),
+    "power of a sum of exponentials": (
+        lambda f: f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), f.half),
+        lambda f: f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), 2),
+        1000,
+    ),
     "power of an exponential": (
         lambda f: f.t.pow(f.exp(f.x), f.half),
         lambda f: f.t.pow(f.exp(f.x), 2),

@@ -165,11 +165,12 @@ def root_of_squares(b: Builder, *items: Value) -> Value:
     far = 2.0**500 if is_double(top) else 2.0**60
     large = b.fcmp("ogt", top, number(b, top, far))
     small = b.fcmp("olt", top, number(b, top, 1 / far))
-    one = number(b, top, 1.0)
-    down, up = number(b, top, 2.0 ** (-600 if is_double(top) else -70)), number(b, top, far)
+    # subnormal numbers too: the square of the smallest one, scaled, is a normal number
+    one, steps = number(b, top, 1.0), 600 if is_double(top) else 110
+    down, up = (number(b, top, 2.0**k) for k in (-600 if is_double(top) else -70, steps))
     scale = b.select(large, down, b.select(small, up, one))
     inverse = b.select(large, number(b, top, 2.0 ** (600 if is_double(top) else 70)), one)
-    inverse = b.select(small, number(b, top, 1 / far), inverse)
+    inverse = b.select(small, number(b, top, 2.0**-steps), inverse)
     total: Pair | None = None
     for size in sizes:
         scaled = b.fmul(size, scale)

@@ -342,6 +342,19 @@ def _weight_of_scalars(bound: Bindings, context: Context) -> Node:
     return context.table.make("mul", (powers[bound["x"].serial], context.table.pow(total, -1)))
 
 
+def _power_of_sum(bound: Bindings, context: Context) -> Node:
+    """The coefficients stay in front: the rounding of a logarithm of them would be lost."""
+    t, found = context.table, _powers(bound["s"], context) or []
+    top = finite(context, _largest([p.raw for p in found], context))
+    terms = []
+    for p in found:
+        power = t.make("exp", (t.add(p.raw, context.negate(top)),))
+        front = [context.constant(p.scale), *([] if p.factor is None else [p.factor])]
+        terms.append(t.mul(*front, power))
+    large = t.make("exp", (t.mul(bound["n"], top),))
+    return t.mul(large, t.make("pow", (t.add(*terms), bound["n"])))
+
+
 def _has_exponent(bound: Bindings, context: Context) -> bool:
     if not has_weights(bound["s"], context):
         return False
@@ -561,6 +574,16 @@ EXPONENTIALS: tuple[Rule, ...] = (
         lambda b, c: _apart(b, c) is not None,
         "exp(max(a, b))*(1 - exp(-abs(a - b))) with the sign of a - b, where a - b is one term; "
         "exp(b)*expm1(min(a - b, 40)) for b = y - c*exp(a - b), c a positive number",
+    ),
+    Rule(
+        "power of a sum of exponentials",
+        ("pow", "s", "n"),
+        _power_of_sum,
+        "exp overflows at 710 where a root of the sum does not",
+        lambda b, c: not isinstance(c.number(b["n"]), int) and has_weights(b["s"], c),
+        "exp(n*m)*(exp(a - m) + exp(b - m) + ...)**n, s = exp(a) + exp(b) + ..., m = max(a, b, ...), "
+        "n no whole number",
+        frozenset({"add"}),
     ),
     Rule(
         "power of an exponential",
