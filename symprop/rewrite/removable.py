@@ -148,6 +148,8 @@ class _Search:
                 if len(choice.terms) == len(node.args) or node.op != "add":
                     made = self._chosen(choice, made, done)
                     continue
+                if any(a.serial in apart for a in choice.terms):
+                    continue  # the 1 of exp(x) - 1 + 1/sqrt(1 + y) is one term
                 far = t.add(*[done[a.serial] for a in choice.terms])
                 apart.update({a.serial: t.constant(0) for a in choice.terms})
                 apart[choice.terms[0].serial] = self._chosen(choice, far, done)

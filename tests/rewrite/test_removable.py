@@ -171,6 +171,14 @@ def test_sums_with_other_factors(name, size):
             assert abs(mp.mpf(float(found)) - truth) <= bound * np.spacing(abs(float(truth))), (found, truth)
 
 
+def test_a_term_of_two_groups_is_taken_once():
+    """The one of exp(x) - 1 and of 1/sqrt(1 + y) - 1."""
+    f = symprop.compile(sp.exp(x) - 1 + 1 / sp.sqrt(1 + y) + sp.sin(y) / x, args=[x, y], wrt=[])
+    for at in ((1e-3, 0.5), (3.0, 1e-9), (0.25, 4.0)):
+        truth = mp.exp(at[0]) - 1 + 1 / mp.sqrt(1 + mp.mpf(at[1])) + mp.sin(at[1]) / at[0]
+        assert abs(f(*at) - truth) <= 4e-16 * abs(truth)
+
+
 def test_a_sum_that_is_infinite_stays():
     for formula in (sp.cos(z) / x + w / x**2, sp.log(1 + z) / x**2 + w, 1 / x + w * sp.sin(z) / x**2):
         f = symprop.compile(formula, args=[x, q, w], wrt=[])
