@@ -15,9 +15,10 @@ from fractions import Fraction
 
 import sympy as sp
 
-from symprop.graph import Node
+from symprop.graph import Node, NodeTable
 from symprop.rewrite.context import Context, NodeRule, Sweep, magnitude, simplest
 from symprop.rewrite.reading import Factors, read
+from symprop.rewrite.rules.exponentials import difference_of
 
 __all__ = ["LEADING", "Monomial", "PolynomialOfOne", "limit_of", "polynomial_of"]
 
@@ -150,6 +151,8 @@ def large_logarithm(node: Node, sweep: Sweep) -> Node | None:
         return None
     one, least = ((table.constant(1),), DIGITS) if node.op == "log1p" else ((), 1)  # log1p(|x|) is log(|x|)
     p = _polynomial([*one, *terms], context)
+    if p is not None and p.degree == 1 and p.lead.is_positive and len(p.coefficients) > 1:
+        return _logarithm_of_power(node, p, sweep)
     if p is None or p.degree < 2 or not p.lead.is_positive or len(p.coefficients) < 2:
         return None
     limit = limit_of([(p, 1)], p.degree, least)
@@ -165,6 +168,27 @@ def large_logarithm(node: Node, sweep: Sweep) -> Node | None:
         value = table.add(value, table.select(large, table.constant(sp.log(p.lead)), context.constant(0)))
     sweep.fire("leading terms in a logarithm")
     return table.broadcast(value, node.shape)
+
+
+def _power_of(variable: Monomial, table: NodeTable) -> Node | None:
+    """The r**n of which a polynomial is one, n no number: it may overflow where the formula does not."""
+    (serial, e), *others = variable
+    node = table.nodes[serial]
+    return node if not others and e == 1 and node.op == "pow" and node.args[1].op != "constant" else None
+
+
+def _logarithm_of_power(node: Node, p: PolynomialOfOne, sweep: Sweep) -> Node | None:
+    """`log(1 + c*r**n) --> n*log(|r|) + log(c)` for a large power."""
+    context, t = sweep.context, sweep.table
+    power, limit = _power_of(p.variable, t), limit_of([(p, 1)], 1, DIGITS)
+    if power is None or limit is None:
+        return None
+    r, n = power.args
+    far = t.add(t.mul(n, t.make("log", (t.make("abs", (r,)),))), t.constant(sp.log(p.lead)))
+    bounded = t.make("minimum", (node.args[0], context.constant(2 * simplest(limit))))
+    near = t.make(node.op, (bounded,))  # not to be looked at again
+    sweep.fire("leading terms in a logarithm")
+    return t.broadcast(t.select(_is_large(power, limit, context), far, near, power.shape), node.shape)
 
 
 def large_root(node: Node, sweep: Sweep) -> Node | None:
@@ -195,7 +219,8 @@ def large_quotient(node: Node, sweep: Sweep) -> Node | None:
     for serial in reading.divisors:
         base, exponent = reading.powers[serial]
         q = polynomial_of(base, context) if isinstance(exponent, int) else None
-        if q is not None and (q.degree >= 2 or (q.of_size and exponent < -1)):
+        of_power = q is not None and _power_of(q.variable, context.table) is not None
+        if q is not None and (q.degree >= 2 or of_power or (q.of_size and exponent < -1)):
             made = _quotient(node, q, _nodes(base.args, q.variable, context), sweep)
             if made is not None:
                 sweep.fire("leading terms in a quotient")
@@ -224,9 +249,14 @@ def _quotient(node: Node, q: PolynomialOfOne, variable: dict[int, Node], sweep: 
         for serial, e in q.variable:
             factors.change(variable[serial], -count * e)
         top.append(_value(q.variable, count, variable, context))
-    raised = count + sum(p.degree * n for p, n in over)
+    kin = _kin(q, factors)
+    for power, e, _ in kin:
+        factors.change(power, -e)
+        top.append(table.pow(power, e))
+    raised = count + sum(e for _, e, _ in kin) + sum(p.degree * n for p, n in over)
     lowered = sum(p.degree * n for p, n in under)
-    if raised == 0 or not 2 <= max(raised, lowered) <= HIGHEST:
+    least = 2 if _power_of(q.variable, table) is None else 1
+    if raised == 0 or not least <= max(raised, lowered) <= HIGHEST:
         return None
     limit = limit_of([*over, *under], max(raised, lowered))
     if limit is None:
@@ -241,10 +271,26 @@ def _quotient(node: Node, q: PolynomialOfOne, variable: dict[int, Node], sweep: 
     if roots % 2:  # y**(excess - roots) * |y|**roots
         far = table.mul(far, table.make("sign", (y,))) if excess % 2 == 0 else far
         y = size
-    far = table.mul(far, table.pow(y, max(excess, 0)))
+    far = table.mul(far, table.pow(y, max(excess, 0)), *[r for _, _, r in kin])
     numerator = table.select(large, far, table.mul(*top), y.shape)
     denominator = table.select(large, table.pow(y, max(-excess, 0)), table.mul(*bottom), y.shape)
     return table.mul(factors.built(), numerator, table.pow(denominator, -1))
+
+
+def _kin(q: PolynomialOfOne, factors: Factors) -> list[tuple[Node, int, Node]]:
+    """Of the r**n that q is a polynomial in, the factors r**(n + k) with their exponents and what is left of
+    them beside powers of r**n: slopes have them."""
+    context, power = factors.context, _power_of(q.variable, factors.table)
+    found: list[tuple[Node, int, Node]] = []
+    for base, e in factors.of("pow") if power is not None else ():
+        if power is None or base is power or base.args[0] is not power.args[0]:
+            continue
+        if not isinstance(e, int) or e < 1:
+            continue
+        k = context.number(difference_of(base.args[1], power.args[1], context))
+        if isinstance(k, int):
+            found.append((base, e, context.table.pow(base.args[0], k * e)))
+    return found
 
 
 def _power_of_variable(factors: Factors, unit: Monomial) -> int:

@@ -31,6 +31,7 @@ NEAR_MISSES = {
     "a bounded square": sp.log(1 + sp.sin(x) ** 2) + sp.tanh(x) / (2 + sp.tanh(x) ** 2),
     "no power of the variable above the line": 1 / (1 + x**2) ** 2,
     "two variables": sp.log(1 + x**2 + m * x) + x / (1 + x**2 + m * x),
+    "a power that is all": 1 / (1 + x**m),
     "terms that still count where powers overflow": x / (sp.Integer(2) ** 900 + x**20),
 }
 
@@ -95,6 +96,34 @@ def test_norms(form):
         assert value == pytest.approx(-2 / np.sqrt(14), rel=1e-15)
         right = (np.array([0.0, 1.0, 0.0]) + v * 2 / 14) / np.sqrt(14) / scale
         np.testing.assert_allclose(slope, right, rtol=1e-14)
+
+
+a, b, c, d, n = sp.symbols("a b c d n", positive=True)
+POWERS = {
+    "four parameters": d + (a - d) / (1 + (x / c) ** b),
+    "Hill": c * (x / s) ** b / (1 + (x / s) ** b),
+    "a logarithm": sp.log(1 + (x / c) ** b),
+    "another one": sp.log(3 + 2 * (x / c) ** b),
+}
+
+
+@pytest.mark.parametrize("name", POWERS)
+def test_powers_of_unknown_exponents(name):
+    """(x/c)**b is infinite, the formula and its slopes are not: infinity over infinity before."""
+    formula = POWERS[name]
+    args = sorted(formula.free_symbols, key=str)
+    f = symprop.compile(formula, args=args)
+    assert any(rule.startswith("leading terms") for rule in f.report.fired)
+    exact = [sp.lambdify(args, e, "mpmath") for e in (formula, *[sp.diff(formula, v) for v in args])]
+    for size in (1e-30, 0.7, 40.0, 1e5, 1e60, 1e100):
+        for power in (0.5, 2.0, 9.25):
+            at = [{x: size, b: power, a: 0.25, d: 2.0, c: 3.0, s: 0.5}[v] for v in args]
+            value, slopes = f.value_and_grad(*at)
+            with mp.workdps(350):
+                for found, function in zip((value, *slopes), exact, strict=True):
+                    right = function(*map(mp.mpf, at))
+                    # the exponent b - 1 is rounded, which counts log(x) times
+                    assert abs(found - right) <= 1e-13 * abs(right) + TINY, (at, found, right)
 
 
 def fired(expression):

@@ -92,6 +92,8 @@ Seventeen kinds of formulas are no rows of a table:
   and more in a logarithm, a root or a quotient are their leading terms: `log(1 + x**2) --> 2*log(abs(x))`,
   `x/(1 + x**2) --> 1/x`, `(1 - x**2)/(1 + x**2)**2 --> -1/x**2`, `sqrt(x**2 - 1) --> abs(x)`, with
   `(x - m)/s` for x as well: a comparison and a choice or two, 6 to 15% of the time of such a formula alone.
+  Powers whose exponent is not known are such a variable as well: of `d + (a - d)/(1 + (x/c)**b)`, of
+  `log(1 + (x/c)**b)` and their slopes there are values where the power overflows.
 - A logarithm of a sum of exponentials less one of the exponents meets its maximum first:
   `m + log1p(rest) - z --> (m - z) + log1p(rest)`, and a temperature stays outside: `(z - m)/T`.
 
