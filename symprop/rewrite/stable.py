@@ -27,6 +27,7 @@ from symprop.rewrite.near_differences import (
 )
 from symprop.rewrite.near_logarithms import divergence_of_near, logs_of_norms
 from symprop.rewrite.opened_sums import sum_of_sums
+from symprop.rewrite.opposite_sums import opposite_sums
 from symprop.rewrite.positive import is_positive
 from symprop.rewrite.products import LOOKED_AT, cancelled, distributed, finished, normalised
 from symprop.rewrite.radicals import root_less_limit
@@ -69,7 +70,7 @@ def stable_forms(table: NodeTable, roots: Sequence[Node], context: Context) -> l
     loses digits where it is smooth (`removable`); nothing for accuracy="as_written"."""
     if context.accuracy == "as_written":
         return list(roots)
-    roots = Sweep(context, roots, {"log1p": _opened_log1p}).run()
+    roots = Sweep(context, opposite_sums(table, roots, context), {"log1p": _opened_log1p}).run()
     made = _by_rules(table, removable_singularities(roots, context, _by_rules), context)
     if not context.order(made)[1].isdisjoint(DECAYING):
         made = Sweep(context, made, {"mul": finished}).run()

@@ -57,6 +57,8 @@ Seventeen kinds of formulas are no rows of a table:
 - `log(sqrt(x**2 + y**2))` and `log(x**2 + y**2)` next to the unit circle are `log1p(x**2 + y**2 - 1)`.
 - `p*log(2*p/s) + q*log(2*q/s)`, s = p + q (Jensen and Shannon), is `s/2*(2*d*atanh(d) + log1p(-d**2))` for
   near p and q, d = (p - q)/s.
+- Of two sums of opposite signs one is left: `(V + m)/(1 - exp(-(V + m)/k))`, a rate of Hodgkin and Huxley, is
+  a function of one value, whose slope is smooth where it is zero.
 - The law of cosines, `a**2 + b**2 - 2*a*b*cos(c) --> (a - b)**2 + 4*a*b*sin(c/2)**2`, and slopes of it.
 - One less a ratio, `1 - a/b` and `1 - a**2/b**2`, is `(b - a)/b` for a near b.
 - Sums of multiples of sums in which terms cancel are opened: `(a - b) - (a + b) --> -2*b`,
