@@ -233,3 +233,37 @@ _declare(
     lambda a, b: sp.loggamma(a) + sp.loggamma(b) - sp.loggamma(a + b),
     summary="log|Γ(a) Γ(b)/Γ(a + b)|; derivative ψ(a) - ψ(a + b) with respect to a",
 )
+
+
+def _declare_gamma_rest(
+    name: str, slope: Callable[[T, N], N], leading: Callable[[Any], Any], formula: Any
+) -> None:
+    """f(x) of the gamma family less its leading term for large x."""
+    exact = OPERATIONS[name].exact
+    assert exact is not None
+
+    def value(x: Any) -> Any:
+        with mp.extraprec(120):
+            return exact((), x) - leading(x)
+
+    _declare(
+        f"{name}_rest",
+        lambda t, y: [slope(t, y.args[0])],
+        value,
+        formula,
+        summary=f"{name}(x) less its leading term for large x",
+    )
+
+
+_declare_gamma_rest(
+    "digamma",
+    lambda t, x: t.call("trigamma_rest", x),
+    mp.log,
+    lambda x: sp.digamma(x) - sp.log(x),
+)
+_declare_gamma_rest(
+    "trigamma",
+    lambda t, x: t.add(t.call("polygamma_2", x), t.pow(x, -2)),
+    lambda x: 1 / x,
+    lambda x: sp.polygamma(1, x) - 1 / x,
+)

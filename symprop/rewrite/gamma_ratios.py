@@ -7,6 +7,8 @@ slopes agree in more digits the larger x is. With d = a - b, known without the t
     gamma(a)*gamma(b)/gamma(a + b) = beta(a, b), loggamma(a) + loggamma(b) - loggamma(a + b) = log_beta(a, b)
     digamma(a) - digamma(b) = digamma_gap(a, b, d), and so for loggamma and polygamma
 
+    digamma(x) - log(x) = digamma_rest(x), trigamma(x) - 1/x = trigamma_rest(x)
+
 and of a whole number d, or a whole a + b - c of three arguments a, b, c, factors x + k are left.
 """
 
@@ -143,6 +145,7 @@ def difference_of_gammas(node: Node, sweep: Sweep) -> Node | None:
         return None
     terms = [term for a in node.args for term in opened_term(a, context)]
     made = _with_beta(terms, node, context) or _with_gap(terms, node, context)
+    made = made or _with_rest(terms, node, context)
     if made is not None:
         sweep.fire("difference of the gamma family")
     return made
@@ -198,4 +201,29 @@ def _with_gap(terms: Sequence[Term], node: Node, context: Context) -> Node | Non
             inverse = [t.pow(s, -1) for s in _steps(b if whole > 0 else a, abs(whole), context)]
             made = t.mul(context.constant(1 if whole > 0 else -1), t.add(*inverse))
         return pair.replaced(made, [term.built(context) for term in terms], node, context)
+    return None
+
+
+def _with_rest(terms: Sequence[Term], node: Node, context: Context) -> Node | None:
+    """digamma(x) - log(x), trigamma(x) - 1/x"""
+    t = context.table
+    powers = [{b.serial: e for b, e in term.powers} for term in terms]
+    for k, term in enumerate(terms):
+        for base, e in term.powers:
+            if e != 1 or base.op not in ("digamma", "trigamma"):
+                continue
+            x = base.args[0]
+            leading, power = (t.make("log", (x,)), 1) if base.op == "digamma" else (x, -1)
+            wanted = dict(powers[k])
+            del wanted[base.serial]
+            rest = list(wanted.items())
+            wanted[leading.serial] = wanted.get(leading.serial, 0) + power
+            wanted = {s: o for s, o in wanted.items() if o}
+            for j, other in enumerate(terms):
+                if other.number != -term.number or powers[j] != wanted:
+                    continue
+                front = [t.pow(t.nodes[s], context.constant(o)) for s, o in rest]
+                made = t.mul(context.constant(term.number), *front, t.make(f"{base.op}_rest", (x,)))
+                kept = [v.built(context) for i, v in enumerate(terms) if i not in (k, j)]
+                return t.broadcast(t.add(made, *kept), node.shape)
     return None

@@ -114,6 +114,20 @@ def test_slopes_of_the_density_of_student():
     assert worst < 1e-10 and "ratio of gammas" in fired
 
 
+def test_digammas_less_their_logarithms():
+    """The equation of the shape of a gamma distribution, its slope for Newton's method, with a factor."""
+    shape = y * sp.log(x) - y * sp.digamma(x) + 3
+    f = symprop.compile([shape, symprop.grad(shape, x)], args=[x, y], wrt=[])
+    assert f.report.fired["difference of the gamma family"] == 2
+    for at in (0.01, 0.7, 6.5, 40.0, 1e4, 1e9, 1e15):
+        value, slope = f(at, 2.5)
+        with mp.workdps(80):
+            a = mp.mpf(at)
+            right = 2.5 * (mp.log(a) - mp.digamma(a)) + 3, 2.5 * (1 / a - mp.polygamma(1, a))
+        assert abs(value - right[0]) <= 1e-15 * abs(right[0])
+        assert abs(slope - right[1]) <= 1e-15 * abs(right[1])
+
+
 def test_near_misses():
     """No terms in common."""
     for formula in (
@@ -121,6 +135,8 @@ def test_near_misses():
         sp.gamma(2 * x) / sp.gamma(x),
         sp.gamma(x) * sp.gamma(y) / sp.gamma(x * y),
         sp.loggamma(x) - sp.loggamma(y),
+        sp.digamma(x) - sp.log(y) + 1 / x,
+        sp.digamma(x) - 2 * sp.log(x),
     ):
         fired = symprop.compile(formula, args=[x, y], wrt=[]).report.fired
         assert not {"ratio of gammas", "difference of the gamma family"} & set(fired)

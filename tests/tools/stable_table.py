@@ -41,7 +41,8 @@ Seventeen kinds of formulas are no rows of a table:
   `sigmoid(max(a, b))*sigmoid(-min(a, b))*(1 - exp(-abs(d)))` with the sign of d, `tanh(a) - tanh(b)` twice
   that of 2*a and 2*b, and the error function and the normal distribution are taken in the other tail.
   Differences of `loggamma`, `digamma` and its derivatives at arguments with terms in common are one function
-  of both and of what is left, in which no digit is lost for large x.
+  of both and of what is left, in which no digit is lost for large x; so are `digamma(x) - log(x)` and
+  `trigamma(x) - 1/x`.
 - Differences of one function at two values near each other are products after the addition theorems; with
   d = a - b, exact there, or what is left where both have terms in common:
   `sqrt(a) - sqrt(b) --> d/(sqrt(a) + sqrt(b))`, `1/a - 1/b --> -(d/a)/b`, `log(a/b) --> log1p(d/b)`,

@@ -19,6 +19,7 @@ from symprop.emit.math.fast import FAST
 from symprop.emit.math.forms import FORMS
 from symprop.emit.math.gamma import digamma, gamma, loggamma
 from symprop.emit.math.gamma_gap import GAPS
+from symprop.emit.math.gamma_rest import RESTS
 from symprop.emit.math.gauss import erfc, normal_cdf
 from symprop.emit.math.hyperbolic import acosh, asinh, atanh, cosh, sinh
 from symprop.emit.math.inverse_trigonometric import acos, asin, atan, atan2
@@ -81,4 +82,4 @@ ELEMENTARY: dict[str, Callable[..., Value]] = {
 }
 
 # all that is worth a call: the elementary functions, and the forms that the rewriting makes
-CALLS: dict[str, Callable[..., Value]] = {**ELEMENTARY, **FORMS, **GAPS}
+CALLS: dict[str, Callable[..., Value]] = {**ELEMENTARY, **FORMS, **GAPS, **RESTS}

@@ -193,17 +193,9 @@ def loggamma(b: Builder, x: Value) -> Value:
     return b.select(pole, infinite, value)
 
 
-def digamma(b: Builder, x: Value) -> Value:
-    """The derivative of log gamma, below 2 ULP for x > 0; NaN at negative whole numbers, -+inf at +-0."""
-    if not is_double(x):
-        return through_double(b, digamma, x)
+def positive_digamma(b: Builder, x: Value, y: Pair, factors: list[tuple[Value, Pair]]) -> Pair:
+    """digamma of a positive x, which these factors have raised to y."""
     one, zero, half = number(b, x, 1.0), number(b, x, 0.0), number(b, x, 0.5)
-    negative = b.fcmp("olt", x, zero)
-    size = b.fabs(x)
-    tiny = b.fcmp("olt", size, number(b, x, 2.0**-60))
-    # far out digamma is the logarithm; products in pairs stay below 2^900
-    a = b.select(tiny, one, at_most(b, size, 2.0**900))
-    y, factors = raised(b, a)
     # the sum of 1/(a + k) as one fraction
     top: Pair = (zero, zero)
     bottom: Pair = (one, zero)
@@ -211,8 +203,8 @@ def digamma(b: Builder, x: Value) -> Value:
         next_top = add_pairs(b, multiply_pairs(b, top, factor), bottom)
         top = choose(b, used, next_top, top)
         bottom = choose(b, used, multiply_pairs(b, bottom, factor), bottom)
-    far = b.fcmp("ogt", size, number(b, x, 2.0**900))
-    log = log_as_pair(b, b.select(far, at_most(b, size, 1.79e308), y[0]))
+    far = b.fcmp("ogt", x, number(b, x, 2.0**900))
+    log = log_as_pair(b, b.select(far, at_most(b, x, 1.79e308), y[0]))
     inverse = divide_pairs(b, (one, zero), y)
     u = b.fmul(inverse[0], inverse[0])
     series = b.fmul(u, polynomial(b, u, table.DIGAMMA))
@@ -220,7 +212,21 @@ def digamma(b: Builder, x: Value) -> Value:
     small = b.fadd(b.fmul(y[1], inverse[0]), series)
     total = add_pairs(b, log, (b.fmul(inverse[0], b.fneg(half)), b.fmul(inverse[1], b.fneg(half))))
     total = fast_two_sum(b, total[0], b.fadd(total[1], small))
-    total = add_pairs(b, total, opposite(b, divide_pairs(b, top, bottom)))
+    return add_pairs(b, total, opposite(b, divide_pairs(b, top, bottom)))
+
+
+def digamma(b: Builder, x: Value) -> Value:
+    """The derivative of log gamma, below 2 ULP for x > 0; NaN at negative whole numbers, -+inf at +-0."""
+    if not is_double(x):
+        return through_double(b, digamma, x)
+    one, zero = number(b, x, 1.0), number(b, x, 0.0)
+    negative = b.fcmp("olt", x, zero)
+    size = b.fabs(x)
+    tiny = b.fcmp("olt", size, number(b, x, 2.0**-60))
+    # far out digamma is the logarithm; products in pairs stay below 2^900
+    a = b.select(tiny, one, at_most(b, size, 2.0**900))
+    y, factors = raised(b, a)
+    total = positive_digamma(b, size, y, factors)
     # digamma(-a) = digamma(a) + 1/a + pi cot(pi a)
     sines, cosines, _ = sine_and_cosine_of_pi(b, a)
     whole = b.fcmp("oeq", sines[0], zero)
