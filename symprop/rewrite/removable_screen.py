@@ -112,7 +112,13 @@ class Screen:
     def note(self, node: Node) -> None:
         """Enter those of a node, whose operands have been entered."""
         if is_function(node.op) or (node.op == "pow" and node.args[1].op != "constant"):
-            values = _NOTHING.union(*[self._values_of(a) for a in node.args])
+            inner = self.insides  # of log(cosh(x)) it is x
+            values = _NOTHING.union(
+                *[
+                    v if is_function(a.op) and (v := inner.get(a.serial)) else self._values_of(a)
+                    for a in node.args
+                ]
+            )
         else:
             found = [i for a in node.args if (i := self.insides.get(a.serial))]
             if node.op == "add" and not found:
