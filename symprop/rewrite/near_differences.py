@@ -21,7 +21,7 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Sweep, magnitude
 from symprop.rewrite.pairs import Function, pairs_of_functions, terms_of
 from symprop.rewrite.rational import argument_of
-from symprop.rewrite.rules.exponentials import difference_of, have_common_terms
+from symprop.rewrite.rules.exponentials import difference_of, has_weights, have_common_terms
 
 __all__ = ["FUNCTIONS", "difference_of_near", "log_of_one_less", "log_of_ratio"]
 __all__ += ["one_less_ratio"]
@@ -33,11 +33,12 @@ HALF = Fraction(1, 2)
 
 @dataclass(frozen=True)
 class _Near:
-    """A difference where `distance` is less than half of `size` (None: of one)."""
+    """A difference where `distance` is less than half of `size` (None: of one), or `always`."""
 
     value: Node
     distance: Node
     size: Node | None = None
+    always: bool = False
 
 
 def difference_of_near(node: Node, sweep: Sweep) -> Node | None:
@@ -94,7 +95,8 @@ def _apart(first: Function, second: Function, context: Context) -> Node | None:
         near = _FORMS[first.op](a, b, first.exponent, context)
     if near is None:
         return None
-    known[pair] = _chosen(near, t.make("sub", (first.value, second.value)), context)
+    far = t.make("sub", (first.value, second.value))
+    known[pair] = near.value if near.always else _chosen(near, far, context)
     return known[pair]
 
 
@@ -144,6 +146,10 @@ def _of_powers(a: Node, b: Node, p: Node | None, context: Context) -> _Near | No
         return _Near(growth if _is_one(b, context) else t.mul(t.make("pow", (b, p)), growth), exponent)
     if number in (1, 2):
         return None  # squares have a form of their own
+    if number == -1 and all(has_weights(x, context) for x in (a, b)) and _difference(a, b, context)[1]:
+        # what two sums of exponentials have in common is gone: products of weights
+        inverses = [t.make("pow", (x, context.constant(-1))) for x in (a, b)]
+        return _Near(t.mul(context.constant(-1), d, *inverses), d, always=True)
     size = None if _is_one(b, context) else b
     distance = d
     if number.denominator == 2:

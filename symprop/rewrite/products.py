@@ -341,7 +341,27 @@ def normalised(node: Node, sweep: Sweep) -> Node | None:
         result = _normalised(node, Reading(node, sweep.context, closed), sweep)
         if result is not None:
             return result
-    return _normalised(node, read(node, sweep.context), sweep)
+    reading = read(node, sweep.context)
+    return _beside_clashes(node, reading, sweep) if reading.clashes else _normalised(node, reading, sweep)
+
+
+def _beside_clashes(node: Node, reading: Reading, sweep: Sweep) -> Node | None:
+    """The factors without `x*x**-1`, which stays: the slope of `log(1 + exp(s*x))/s` has it."""
+    table, kept, rest = sweep.table, list[Node](), list[Node]()
+    todo = [node]
+    while todo and len(kept) + len(rest) + len(todo) <= LONGEST:
+        factor = todo.pop()
+        inner = factor.args[0] if factor.op == "broadcast" and not factor.args[0].shape else factor
+        base = inner.args[0] if inner.op == "pow" and inner.args[1].op == "constant" else inner
+        if inner.op == "mul":
+            todo.extend(reversed(inner.args))
+        else:
+            (kept if base.serial in reading.clashing else rest).append(inner)
+    if todo or not kept or len(rest) < 2:
+        return None
+    product = table.mul(*rest)
+    made = _normalised(product, read(product, sweep.context), sweep)
+    return None if made is None else table.broadcast(table.mul(*kept, made), node.shape)
 
 
 def _normalised(node: Node, reading: Reading, sweep: Sweep) -> Node | None:

@@ -24,13 +24,14 @@ class Reading:
     the factors are opened but for those in `closed`.
     """
 
-    __slots__ = ("cancelled", "clashes", "divisors", "number", "operations", "powers", "vanished")
+    __slots__ = ("cancelled", "clashes", "clashing", "divisors", "number", "operations", "powers", "vanished")
 
     def __init__(self, node: Node, context: Context, closed: frozenset[int] = _NO_NODES) -> None:
         self.number: Number = 1
         self.powers: dict[int, tuple[Node, Number]] = {}
         self.cancelled = False
         self.clashes = False  # x**2 * x**-1 of an x that may be zero: left as it is
+        self.clashing: set[int] = set()  # these bases
         self.vanished = False  # an exponent is zero
         powers = self.powers
         divided = False
@@ -80,6 +81,7 @@ class Reading:
                         self.cancelled = True
                     else:
                         self.clashes = True
+                        self.clashing.add(factor.serial)
                 exponent += before[1]
                 self.vanished = self.vanished or not exponent
             powers[factor.serial] = factor, exponent

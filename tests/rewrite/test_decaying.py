@@ -184,3 +184,27 @@ def test_one_less_all_other_weights():
             low, *_ = exact = [mp.exp(mp.mpf(p)) for p in at]
             exact = low / mp.fsum(exact)
         assert abs(f.grad(*at)[0] - exact) <= 1e-14 * exact
+
+
+def test_a_product_beside_a_number_over_itself():
+    """The slope of log(1 + exp(s*X))/s has s*s**-1 beside exp(s*X)/(1 + exp(s*X))."""
+    X, s = sp.MatrixSymbol("X", 2, 2), sp.Symbol("s")
+    total = sp.OneMatrix(1, 2) * (sp.OneMatrix(2, 2) + (s * X).applyfunc(E)).applyfunc(L) * sp.OneMatrix(2, 1)
+    f = symprop.compile(symprop.scalar(total) / s, args=[X, s], wrt=[X])
+    (slope,) = f.grad(np.array([[-800.0, 800.0], [0.0, 1e5]]), 2.0)
+    np.testing.assert_array_equal(slope, [[0, 1], [0.5, 1]])
+
+
+def test_a_share_of_a_softmax():
+    """-log((exp(a) + exp(b))/(exp(a) + exp(b) + exp(c))), of which the slopes are products of two weights."""
+    z = sp.symbols("a b c")
+    some, everything = sum(E(v) for v in z[:2]), sum(E(v) for v in z)
+    f = symprop.compile(-L(some / everything), args=z, wrt=z)
+    for at in ((32.0, 1049.0, 1245.0), (900.0, 1.0, -900.0), (0.5, 0.25, -40.0), (-3.0, 1.0, 0.5)):
+        with mp.workdps(1200):
+            a, b, c = (mp.exp(mp.mpf(v)) for v in at)
+            exact = [mp.log((a + b + c) / (a + b))]
+            exact += [-v * c / ((a + b) * (a + b + c)) for v in (a, b)] + [c / (a + b + c)]
+        value, slopes = f.value_and_grad(*at)
+        for found, true in zip((value, *slopes), exact, strict=True):
+            assert abs(found - float(true)) <= 8 * np.spacing(abs(float(true))), at

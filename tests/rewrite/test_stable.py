@@ -308,6 +308,16 @@ CASES = {
         lambda f: f.log(f.t.mul(f.y, f.t.call("asinh", f.x))),
         800,
     ),
+    "root of the slope of tanh": (
+        lambda f: f.t.pow(f.t.call("tanh_prime", f.x), f.half),
+        lambda f: f.t.pow(f.t.call("tanh_prime", f.x), 2),
+        500,
+    ),
+    "root of the slope of sigmoid": (
+        lambda f: f.t.pow(f.t.call("sigmoid_prime", f.x), f.half),
+        lambda f: f.t.pow(f.t.call("sigmoid_prime", f.x), 2),
+        800,
+    ),
     "power of a sum of exponentials": (
         lambda f: f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), f.half),
         lambda f: f.t.pow(f.t.add(f.exp(f.x), f.exp(f.y)), 2),

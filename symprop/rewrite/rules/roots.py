@@ -8,7 +8,7 @@ from math import isqrt
 import sympy as sp
 
 from symprop.graph import Node
-from symprop.rewrite.context import Context, Number, magnitude
+from symprop.rewrite.context import Context, Number, magnitude, simplest
 from symprop.rewrite.matching import Bindings, Rule
 
 __all__ = ["ROOTS"]
@@ -192,7 +192,38 @@ def _power_less_one(x: Node, y: Node, n: int, context: Context) -> Node:
     return value
 
 
+def _is_broken(bound: Bindings, context: Context) -> bool:
+    number = context.number(bound["n"])
+    return number is not None and not isinstance(number, int)
+
+
+def _power_of_cosh(scale: Number, bound: Bindings, context: Context) -> Node:
+    """(cosh(x)**-2)**n, or ((2*cosh(x/2))**-2)**n"""
+    t, n = context.table, context.number(bound["n"])
+    assert n is not None
+    base = t.make("cosh", (context.scaled(scale, bound["x"]),))
+    if scale != 1:
+        base = context.times(2, (base,))
+    return t.pow(base, context.constant(simplest(-2 * n)))
+
+
 ROOTS: tuple[Rule, ...] = (
+    Rule(
+        "root of the slope of tanh",
+        ("pow", ("tanh_prime", "x"), "n"),
+        lambda b, c: _power_of_cosh(1, b, c),
+        "the slope is 0 from 372 on, where its root is a number",
+        _is_broken,
+        "cosh(x)**(-2*n), n no whole number",
+    ),
+    Rule(
+        "root of the slope of sigmoid",
+        ("pow", ("sigmoid_prime", "x"), "n"),
+        lambda b, c: _power_of_cosh(HALF, b, c),
+        "the slope is 0 from 745 on, where its root is a number",
+        _is_broken,
+        "(2*cosh(x/2))**(-2*n), n no whole number",
+    ),
     Rule(
         "root of squares",
         ("pow", "s", "n"),
