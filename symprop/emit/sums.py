@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from symprop.emit.builder import I64, PTR, Builder, Type, Value, vector
 from symprop.emit.math.common import mul_add
 from symprop.emit.math.doubledouble import two_sum
+from symprop.emit.pack import Size, each, multiply
 from symprop.emit.table import Lanes
 
 __all__ = ["MANY", "Adding", "Term", "Totals", "across", "zero"]
 
 MANY = 4  # blocks up to which sums are added plainly
+FEW = 6  # vectors whose lanes are added one after the other: of more, as many as they have lanes together
 Term = list[Value]  # a value, or two factors
 
 
@@ -55,13 +57,17 @@ class Totals:
     their number (Neumaier, ZAMM 54, 1974); a few are added plainly, which costs a small batch less.
     """
 
-    def __init__(self, b: Builder, lanes: Lanes, array: Value, count: int, many: Value) -> None:
-        self.b, self.array, self.size, self.many, self.kind = b, array, count * lanes.lanes, many, lanes.real
+    def __init__(
+        self, b: Builder, lanes: Lanes, room: Callable[[Type, int], Value], count: int, many: Value
+    ) -> None:
+        self.b, self.count, self.size, self.many, self.kind = b, count, count * lanes.lanes, many, lanes.real
         self.step = lanes.lanes
+        self.together = min(lanes.lanes, b.target.lanes(lanes.element))
+        self.array = room(lanes.real, max(2 * count, count + self.together))
         if count:
-            zero(b, array, self.size, self.kind)
+            zero(b, self.array, self.size, self.kind)
             with b.when(many):
-                zero(b, b.element(array, self.size, self.kind), self.size, self.kind)
+                zero(b, b.element(self.array, self.size, self.kind), self.size, self.kind)
 
     def add(self, part: Value, mask: Value | None = None) -> None:
         """Add the sums of a block; of the lanes where `mask` holds, if it is given."""
@@ -100,6 +106,28 @@ class Totals:
             whole = b.fadd(total, b.load(self._behind(loop.index), self.kind))
             b.store(b.select(b.fcmp("uno", whole, whole), total, whole), place)
 
+    def numbers(self) -> list[Value]:
+        """The sums over the lanes, each in a fixed tree: of several vectors at a time, since a shuffle then
+        serves two of them.
+        """
+        b, count, together = self.b, self.count, self.together
+        real = vector(self.kind.element)
+        numbers = self._behind(b.const(0, I64))  # what was lost is added by now
+        whole = count // together + (count % together >= FEW)
+
+        def group(index: Size) -> None:
+            place = b.element(self.array, multiply(b, index, self.step), self.kind)
+            rows = [b.load(b.element(place, k * self.step, self.kind), self.kind) for k in range(together)]
+            b.store(_side_by_side(b, rows), b.element(numbers, index, real))
+
+        each(b, 0, whole * together, together, group)
+        done = min(count, whole * together)
+        result = [b.load(b.element(numbers, k, real), real) for k in range(done)]
+        for k in range(done, count):
+            row = b.load(b.element(self.array, k * self.step, self.kind), self.kind)
+            result.append(across(b, row))
+        return result
+
     def _behind(self, index: Value) -> Value:
         return self.b.element(self.array, self.b.add(index, self.b.const(self.size, I64)), self.kind)
 
@@ -114,12 +142,30 @@ def zero(b: Builder, array: Value, size: int, kind: Type) -> None:
 
 
 def across(b: Builder, value: Value) -> Value:
-    """The sum of the lanes in a fixed tree."""
-    lanes = value.type.lanes
-    while lanes > 1:
-        lanes //= 2
-        if lanes == 1:
-            return b.fadd(b.extract(value, 0), b.extract(value, 1))
-        low, high = b.shuffle(value, None, range(lanes)), b.shuffle(value, None, range(lanes, 2 * lanes))
-        value = b.fadd(low, high)
-    return value
+    """The sum of the lanes in a fixed tree: halves are added, then the halves of the result, and so on."""
+    while value.type.lanes > 2:
+        value = _folded(b, value)
+    return b.fadd(b.extract(value, 0), b.extract(value, 1)) if value.type.lanes == 2 else value
+
+
+def _folded(b: Builder, value: Value) -> Value:
+    half = value.type.lanes // 2
+    low, high = (b.shuffle(value, None, range(start, start + half)) for start in (0, half))
+    return b.fadd(low, high)
+
+
+def _side_by_side(b: Builder, rows: Sequence[Value]) -> Value:
+    """`across` of as many vectors as the vector of their sums has lanes."""
+    count = len(rows)
+    while rows[0].type.lanes > count:
+        rows = [_folded(b, row) for row in rows]
+    half = count
+    while len(rows) > 1:
+        half //= 2
+        low, high = (
+            [start + k for start in range(first, 2 * count, 2 * half) for k in range(half)]
+            for first in (0, half)
+        )
+        pairs = zip(rows[::2], rows[1::2], strict=True)
+        rows = [b.fadd(b.shuffle(x, y, low), b.shuffle(x, y, high)) for x, y in pairs]
+    return rows[0]

@@ -21,7 +21,7 @@ from symprop.emit.packing import Packing
 from symprop.emit.parallel import own_room, share, steps_cost
 from symprop.emit.split import Cuts, Room, splitting
 from symprop.emit.streaming import stage_for
-from symprop.emit.sums import MANY, Adding, Term, Totals, across, zero
+from symprop.emit.sums import MANY, Adding, Term, Totals, zero
 from symprop.emit.table import NATIVE, Lanes, Pointers
 from symprop.schedule.ir import SAMPLES, Axis, Buffer, Nest, Schedule, Step
 
@@ -128,7 +128,7 @@ class UnrolledEmitter:
             b.store(value, b.element(common, k, I64))
         part = room(lanes.real, count)
         many = b.icmp("sgt", samples, b.const(MANY * self.chunk, I64))
-        totals = Totals(b, lanes, room(lanes.real, 2 * count), count, many)
+        totals = Totals(b, lanes, room, count, many)
 
         def chunk(
             size: Value, sources: Iterable[Value], targets: Iterable[Value], step: Value, *more: Value
@@ -189,7 +189,7 @@ class UnrolledEmitter:
                 mask = b.icmp("slt", b.lane_numbers(lanes.integer), b.splat(left, width))
             totals.add(part, mask)
         totals.correct()
-        self._finish(single, sums, totals.array, lanes)
+        self._finish(single, sums, totals)
         if self.parts is not None:  # behind everything else
             line, parts = self.parts
             b.lines[line] = f"{parts} = getelementptr i8, ptr {self.workspace}, i64 {self.scratch}"
@@ -304,19 +304,11 @@ class UnrolledEmitter:
 
     # -- sums over the samples ---------------------------------------------------------------------------
 
-    def _finish(self, single: _Straight, sums: list[Nest], totals: Value, lanes: Lanes) -> None:
-        """The sums over the lanes in a fixed tree; then what the nests do with them."""
-        b, at = self.b, 0
+    def _finish(self, single: _Straight, sums: list[Nest], totals: Totals) -> None:
+        """The sums over the lanes; then what the nests do with them."""
+        numbers = iter(totals.numbers())
         for nest in sums:
-            results: list[list[Value]] = []
-            for _ in range(nest.points()):
-                row = []
-                for _ in nest.reductions:
-                    value = b.load(b.element(totals, at * lanes.lanes, lanes.real), lanes.real)
-                    row.append(across(b, value))
-                    at += 1
-                results.append(row)
-            single.bodies(nest, results)
+            single.bodies(nest, [[next(numbers) for _ in nest.reductions] for _ in range(nest.points())])
 
 
 class _Straight:

@@ -58,3 +58,23 @@ def test_outputs_larger_than_a_cache_have_the_same_bits(dtype):
         few, (less,) = f.value_and_grad(weights, rows[part])
         np.testing.assert_array_equal(value[part], few)
         np.testing.assert_array_equal(slope[part], less)
+
+
+@pytest.mark.parametrize("count", [5, 6, 16, 21, 37])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_lanes_side_by_side_have_the_bits_of_those_alone(count, dtype):
+    w, x = sp.symbols(f"w:{count}"), sp.symbols(f"x:{count}")
+    loss = sp.tanh(sum(a * b for a, b in zip(w, x, strict=True)))
+    options = {"args": [*w, *x], "batch": x, "reduce": "sum", "dtype": dtype}
+    together = symprop.compile(loss, wrt=w, **options)
+    assert together.schedule.mode == "unrolled"
+    rng = np.random.default_rng(4)
+    for samples in (1, 40, 3000, 9000):
+        weights, data = rng.normal(size=count), rng.normal(size=(count, samples))
+        _, slopes = together.value_and_grad(*weights, *data)
+        for k in (0, count // 2, count - 1):
+            alone = symprop.compile(loss, wrt=[w[k]], **options)
+            assert alone.value_and_grad(*weights, *data)[1][0] == slopes[k]
+        right = (data / np.cosh(weights @ data) ** 2).sum(1)
+        tolerance = 1e-13 if dtype == "float64" else 1e-4
+        np.testing.assert_allclose(slopes, right, rtol=0, atol=tolerance * np.abs(data).sum(1).max())
