@@ -22,6 +22,13 @@ class Term:
     number: Number
     powers: Powers
 
+    def times(self, other: Term) -> Term:
+        """The product of two terms."""
+        total = {b.serial: (b, e) for b, e in self.powers}
+        for b, e in other.powers:
+            total[b.serial] = b, total.get(b.serial, (b, 0))[1] + e
+        return Term(self.number * other.number, tuple([p for p in total.values() if p[1]]))
+
     def built(self, context: Context) -> Node:
         """The term as a node."""
         t = context.table
@@ -72,14 +79,8 @@ def opened_term(a: Node, context: Context) -> list[Term]:
     sums = [b for b, e in whole.powers if b.op == "add" and e == 1]
     if len(sums) != 1 or read(a, context).clashes:
         return [whole]
-    others = [p for p in whole.powers if p[0] is not sums[0]]
-    found: list[Term] = []
-    for term in terms_of(sums[0], context):
-        total = {b.serial: (b, e) for b, e in others}
-        for b, e in term.powers:
-            total[b.serial] = b, total.get(b.serial, (b, 0))[1] + e
-        found.append(Term(whole.number * term.number, tuple([p for p in total.values() if p[1]])))
-    return found
+    rest = Term(whole.number, tuple([p for p in whole.powers if p[0] is not sums[0]]))
+    return [rest.times(term) for term in terms_of(sums[0], context)]
 
 
 def like_terms(terms: Sequence[Term]) -> list[Term]:

@@ -11,8 +11,7 @@ Sums and products inside such a formula are taken as they were written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import gcd
@@ -22,8 +21,11 @@ import mpmath as mp
 import sympy as sp
 
 from symprop.graph import OPERATIONS, Node, NodeTable, topological
-from symprop.rewrite.context import Context, Number, is_short, simplest
+from symprop.rewrite.context import Context, Number, is_short
+from symprop.rewrite.pairs import Term, like_terms, terms_of
 from symprop.rewrite.positive import is_positive
+from symprop.rewrite.reading import read
+from symprop.rewrite.removable_choices import Choice, Spread, Writer
 from symprop.rewrite.removable_forms import FINE, Near, leading_power, near_form
 from symprop.rewrite.removable_loss import Formula
 from symprop.rewrite.removable_parts import (
@@ -42,18 +44,10 @@ from symprop.rewrite.removable_screen import MAY_CANCEL, MAY_LOSE, Screen
 __all__ = ["removable_singularities"]
 
 HIGHEST = 6  # operations above a sum or product that may cancel
-PLACES = 6  # that are tried
+PLACES = 8  # that are tried
+WIDEST = 32  # terms of a sum that is multiplied out
 Steps = tuple[tuple[str, tuple[int, ...], tuple[Hashable, ...]], ...]  # operations on results of others
 Stable = Callable[[NodeTable, Sequence[Node], Context], list[Node]]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What stands for a node, or for some terms of a sum, next to a place."""
-
-    place: Place
-    forms: tuple[tuple[Near, Part], ...]  # several that are added up stand for a whole node
-    terms: tuple[Node, ...]
 
 
 def removable_singularities(roots: Sequence[Node], context: Context, stable: Stable) -> list[Node]:
@@ -78,6 +72,7 @@ class _Search:
         self.leads: dict[tuple[int, Fraction], int | None] = {}
         self.suspects: dict[tuple[int, Fraction], bool] = {}
         self.choices: dict[int, list[Choice]] = {}
+        self.spreads: dict[int, Spread] = {}
         self.regions: dict[int, set[Place]] = {}  # the places for which a node has been looked into
         self.shapes: dict[Hashable, bool] = {}
         self.screen = Screen(context)
@@ -106,7 +101,7 @@ class _Search:
                 known = inside[serial] = frozenset.intersection(*map(frozenset, places))
             if serial in worth:
                 self._look(node, known)
-        return self._built(order) if self.choices else self.roots
+        return self._built(order) if self.choices or self.spreads else self.roots
 
     def _worth(self, order: Sequence[Node]) -> set[int]:
         """The nodes that are looked at, and those that a few operations make of them."""
@@ -136,132 +131,29 @@ class _Search:
         return found
 
     def _built(self, order: Sequence[Node]) -> list[Node]:
-        t = self.table
+        t, writer = self.table, Writer(self.context, self.values)
         done: dict[int, Node] = {}
         for node in order:
             made = node
             if any(done[a.serial] is not a for a in node.args):
                 made = t.make(node.op, [done[a.serial] for a in node.args], node.attrs)
+            if node.serial in self.spreads:
+                made = writer.spread(self.spreads[node.serial], done)
             apart: dict[int, Node] = {}  # terms of a sum for which there is a choice together
             for choice in self.choices.get(node.serial, ()):
                 self.context.fired["smooth where digits are lost"] += 1
                 if len(choice.terms) == len(node.args) or node.op != "add":
-                    made = self._chosen(choice, made, done)
+                    made = writer.chosen(choice, made, done)
                     continue
                 if any(a.serial in apart for a in choice.terms):
                     continue  # the 1 of exp(x) - 1 + 1/sqrt(1 + y) is one term
                 far = t.add(*[done[a.serial] for a in choice.terms])
                 apart.update({a.serial: t.constant(0) for a in choice.terms})
-                apart[choice.terms[0].serial] = self._chosen(choice, far, done)
+                apart[choice.terms[0].serial] = writer.chosen(choice, far, done)
             if apart:
                 made = t.add(*[apart.get(a.serial, done[a.serial]) for a in node.args])
             done[node.serial] = t.broadcast(made, node.shape)
         return [done[r.serial] for r in self.roots]
-
-    def _chosen(self, choice: Choice, far: Node, done: dict[int, Node]) -> Node:
-        t = self.table
-        serials = [s for _, part in choice.forms for s, _ in part.rest]
-        values = {s: done.get(s, self.values[s]) for s in (*[s for s, _ in choice.place.powers], *serials)}
-        distance = self._distance(choice.place, values)
-        within = {form: self._is_within(form, distance) for form, _ in choice.forms if form.coefficients}
-        is_near: Node | None = None
-        for near in within.values():
-            is_near = near if is_near is None else t.make("or", (is_near, near))
-        assert is_near is not None
-        for guard in dict.fromkeys(g for _, part in choice.forms for g in part.guards):
-            is_near = t.make("and", (is_near, t.make("not", (done.get(guard.serial, guard),))))
-        terms = []
-        for form, part in choice.forms:
-            near_value = form in within and self._near_value(choice.place, form, part, values, distance)
-            if not near_value or len(within) > 1:
-                direct = self._direct_value(choice.place, part, values)
-                near_value = t.select(within[form], near_value, direct) if near_value else direct
-            terms.append(near_value)
-        return t.select(is_near, terms[0] if len(terms) == 1 else t.add(*terms), far)
-
-    def _distance(self, place: Place, values: dict[int, Node]) -> Node:
-        return self._difference(place, values) if place.point else self._product(place.powers, values)
-
-    def _product(self, powers: Iterable[tuple[int, Fraction]], values: dict[int, Node]) -> Node:
-        t = self.table
-        return t.mul(*[t.pow(values[s], self._number(e)) for s, e in powers if e])
-
-    def _near_value(
-        self, place: Place, form: Near, part: Part, values: dict[int, Node], distance: Node
-    ) -> Node:
-        """A part next to the place: powers of values times a polynomial."""
-        t, powers = self.table, dict(part.rest)
-        factors: list[Node] = []
-        if place.point:
-            factors += [t.pow(distance, form.lead)] if form.lead else []
-        else:
-            for s, e in place.powers:
-                powers[s] = powers.get(s, Fraction(0)) + e * form.lead
-        if any(powers.values()):
-            factors.append(self._product(powers.items(), values))
-        return t.mul(*factors, self._near(form, distance))
-
-    def _direct_value(self, place: Place, part: Part, values: dict[int, Node]) -> Node:
-        """A part as it is: its function of the value, times powers of others."""
-        t = self.table
-        made: dict[int, Node] = {}
-        for node in topological([part.function]):
-            if node.op != "symbol":
-                made[node.serial] = t.make(node.op, [made[a.serial] for a in node.args], node.attrs)
-            elif node.attrs[0] in FIXED:
-                made[node.serial] = t.constant(FIXED[node.attrs[0]])
-            else:
-                made[node.serial] = self._product(place.powers, values)
-        return t.mul(self._product(part.rest, values), made[part.function.serial])
-
-    def _difference(self, place: Place, values: dict[int, Node]) -> Node:
-        """The value less the point, with one rounding where it is close: (n*a - m*b)/(n*b) for a/b - m/n."""
-        t, context = self.table, self.context
-        top = [t.pow(values[s], context.constant(simplest(e))) for s, e in place.powers if e > 0]
-        bottom = [t.pow(values[s], context.constant(simplest(-e))) for s, e in place.powers if e < 0]
-        over, under = place.point.as_integer_ratio()
-        less = t.add(t.mul(context.constant(under), *top), t.mul(context.constant(-over), *bottom))
-        bottom += [context.constant(under)] if under != 1 else []
-        return t.mul(less, t.pow(t.mul(*bottom), -1)) if bottom else less
-
-    def _near(self, form: Near, distance: Node) -> Node:
-        """The polynomial of the interval that the distance lies in, of which the first begins anywhere."""
-        t = self.table
-        at = t.make("abs", (distance,)) if form.step == 2 else distance
-        u = distance if form.step == 1 else t.pow(distance, 2)
-        near = self._polynomial(form.coefficients, u)
-        intervals = [(form.limit, near)]
-        for piece in form.pieces:
-            w = t.add(at, self._number(-piece.middle))
-            intervals.append((piece.stop, self._polynomial(piece.coefficients, w)))
-        intervals.sort(key=lambda interval: interval[0])
-        chosen = intervals[-1][1]
-        for stop, value in reversed(intervals[:-1]):
-            chosen = t.select(t.make("less", (at, self._number(stop))), value, chosen)
-        return chosen
-
-    def _is_within(self, form: Near, distance: Node) -> Node:
-        t = self.table
-        low = min([-form.limit, *[p.start for p in form.pieces]])
-        high = max([form.limit, *[p.stop for p in form.pieces]])
-        if form.step == 2 or low == -high:
-            return t.make("less", (t.make("abs", (distance,)), self._number(high)))
-        above, below = (
-            t.make("less", pair) for pair in ((self._number(low), distance), (distance, self._number(high)))
-        )
-        return t.make("and", (above, below))
-
-    def _polynomial(self, coefficients: Sequence[float], at: Node) -> Node:
-        t = self.table
-        total: Node | None = None
-        for c in reversed(coefficients):
-            number = self._number(Fraction(c))
-            total = number if total is None else t.add(number, t.mul(at, total))
-        assert total is not None
-        return total
-
-    def _number(self, value: Fraction) -> Node:
-        return self.context.constant(simplest(value))
 
     # -- places ------------------------------------------------------------------------------------------
 
@@ -388,17 +280,20 @@ class _Search:
         return functions[0] if len(functions) == 1 else self.own.add(*functions)
 
     def _look(self, node: Node, known: frozenset[Place]) -> None:
-        for place in self._places(node):
-            if place in known:
-                continue
+        places = [place for place in self._places(node) if place not in known]
+        are_left = False
+        for place in places:
             reader = Reader(self.context, self.own, self.values, place)
             groups = self._groups(node, place, reader)
-            too_long = not groups and node.op == "add"
-            if (too_long or self._have_poles(groups, place)) and self._settle_opened(node, place):
-                continue
+            if node.op == "add" and (not groups or self._have_poles(groups, place)):
+                if self._settle_opened(node, place):
+                    continue
+                are_left = True
             for group in groups:
                 if len(group) > 1 or node.op != "add":
                     self._settle(node, group, place, reader)
+        if are_left and node.serial not in self.choices:
+            self._settle_spread(node, places)
 
     def _settle(self, node: Node, group: Sequence[tuple[Node, Part]], place: Place, reader: Reader) -> None:
         """Look at a node, or at some terms of a sum, next to a place."""
@@ -428,6 +323,52 @@ class _Search:
         self.choices.setdefault(node.serial, []).append(Choice(place, tuple(found), node.args))
         self._mark(node, node.args, place, reader)
         return True
+
+    def _settle_spread(self, node: Node, places: Sequence[Place]) -> None:
+        """Look at the terms of a sum multiplied out, of which some may be infinite at one place and others at
+        another."""
+        left = self._multiplied_out(node)
+        groups: list[tuple[Choice, tuple[Term, ...]]] = []
+        for place in places if left else ():
+            reader = Reader(self.context, self.own, self.values, place, opened=True)
+            found: dict[tuple[tuple[int, Fraction], ...], list[tuple[Term, Part]]] = {}
+            for term in left:
+                parts = reader.of(term.built(self.context))
+                if parts is not None and len(parts) == 1:
+                    found.setdefault(parts[0].rest, []).append((term, parts[0]))
+            for rest, group in found.items():
+                guards = tuple(dict.fromkeys(g for _, p in group for g in p.guards))
+                part = Part(rest, self.own.add(*[p.function for _, p in group]), guards)
+                if len(group) < 2 or not self._may_lose(part.function, place.point):
+                    continue
+                form = None if self._has_pole(part, place) else self._form(part.function, place, None)
+                if form is not None and form.coefficients:
+                    mine = tuple([term for term, _ in group])
+                    groups.append((Choice(place, ((form, part),), ()), mine))
+                    left = [term for term in left if term not in mine]
+        if groups:
+            self.spreads[node.serial] = Spread(tuple(groups), tuple(left))
+
+    def _multiplied_out(self, node: Node) -> list[Term]:
+        """The terms of a sum, with the sums among their factors opened but for plain values such as x - m;
+        none where there are too many."""
+        context, found = self.context, list[Term]()
+        todo = [Term(1, ((node, 1),))]
+        while todo:
+            term = todo.pop()
+            inner = next((b for b, e in term.powers if e == 1 and b.op == "add" and self._is_opened(b)), None)
+            if inner is None:
+                found.append(term)
+            elif len(found) + len(todo) + len(inner.args) <= WIDEST:
+                rest = Term(term.number, tuple([p for p in term.powers if p[0] is not inner]))
+                todo.extend([rest.times(a) for a in reversed(terms_of(inner, context))])
+            else:
+                return []
+        return [term for term in like_terms(found) if term.number]
+
+    def _is_opened(self, total: Node) -> bool:
+        """True for a sum with a function or a divisor in it."""
+        return self.screen.is_made(total, False) or any(read(a, self.context).divisors for a in total.args)
 
     def _mark(self, node: Node, args: Sequence[Node], place: Place, reader: Reader) -> None:
         """Nothing more is looked at for that place in these operands."""

@@ -146,6 +146,8 @@ SUMS = {
     "Scharfetter-Gummel": q * x / (sp.exp(x) - 1) + w * x / (1 - sp.exp(-x)),
     "Pareto": -(1 + 1 / x) * sp.log(1 + x * q / w),
     "extreme values": (1 + x * (q - m) / w) ** (-1 / x),
+    "two scales": w * sp.exp(-x) * (sp.sin(z) / z) ** 2 + (1 - sp.cos(x * w)) / (x * w) ** 2 / q,
+    "a sum of two poles": w * (1 / sp.sinh(z**2) - z**-2) * sp.exp(-w * x) + x**3 / q**2,
     "Tsallis": (1 + (1 - x) * q) ** (1 / (1 - x)),
 }
 
