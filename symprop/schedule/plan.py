@@ -16,9 +16,10 @@ WRITTEN_OUT = 6000
 # sample alone no longer hides the number of operations
 WRITTEN_OUT_ALONE = 1500
 # multiplications per sample in products, from which on loops take no longer for many samples (0.5 to 1.0 of
-# the time), and a fifth to a half for few, since straight code works on up to 64 at a time; and those where
-# there is next to nothing else, so many that one of OTHERS steps is none of a product
-PRODUCTS, PRODUCTS_ALONE, OTHERS = 900, 200, 10
+# the time), and a fifth to a half for few, since straight code works on up to 64 at a time; where less than
+# one of OTHERS steps is none of a product, fewer do. More than EACH of them a product: narrow layers, however
+# many, leave vectors along their rows half empty
+PRODUCTS, PRODUCTS_ALONE, OTHERS, EACH = 900, 200, 10, 100
 # longer programs become a tape if loops would not make them this much shorter: machine code for each of their
 # steps takes LLVM 40 to 900 us a step and is at most 2 to 3 times quicker to run, not at all from 100,000
 # steps on
@@ -35,22 +36,18 @@ def plan(schedule: Schedule, packs: bool = False) -> Schedule:
     straight = schedule.work()
     written = sum(len(nest.inner) + len(nest.body) for nest in schedule.nests)
     reads_sums = _reads_sums(schedule)
-    in_products = sum(
-        n.points() * n.inner_points()
-        for n in schedule.nests
-        if n.product and SAMPLES in (*n.axes, *n.reduce_axes)
-    )
     most = WRITTEN_OUT if schedule.has_samples else WRITTEN_OUT_ALONE
+    shortest = (SHORTER if written <= MANY else MUCH_SHORTER) * written  # that loops are worth
     if any(isinstance(nest, Kernel) for nest in schedule.nests):
         schedule.mode = "loops"
         schedule.reasons.append("loops: a kernel works on a whole matrix")
     elif reads_sums:
         schedule.mode = "loops"
         schedule.reasons.append("loops: a sum over the samples is needed for every sample")
-    elif in_products >= (PRODUCTS if 3 * in_products * OTHERS < (OTHERS - 1) * straight else PRODUCTS_ALONE):
+    elif straight > shortest and (wide := _wide_products(schedule)):
         schedule.mode = "loops"
-        schedule.reasons.append(f"loops: {in_products} multiplications per sample in matrix products")
-    elif packs or straight <= max(most, (SHORTER if written <= MANY else MUCH_SHORTER) * written):
+        schedule.reasons.append(f"loops: {wide} multiplications per sample in matrix products")
+    elif packs or straight <= max(most, shortest):
         schedule.mode = "unrolled" if straight <= WRITTEN_OUT else "tape"
         schedule.reasons.append(f"{schedule.mode}: {straight} steps per sample, samples in lanes")
         for buffer in schedule.outputs:
@@ -61,6 +58,24 @@ def plan(schedule: Schedule, packs: bool = False) -> Schedule:
     if schedule.mode == "loops":
         shorten_lives(schedule)
     return schedule
+
+
+def _wide_products(schedule: Schedule) -> int:
+    """The multiplications per sample in matrix products, if they are better done in loops, else 0."""
+    products = others = count = 0
+    for nest in schedule.nests:
+        over = SAMPLES in nest.axes
+        if not over and SAMPLES not in nest.reduce_axes:
+            continue
+        if nest.product:
+            count += 1
+            products += nest.points() * nest.inner_points()
+        else:
+            others += nest.points() * nest.inner_points() * len(nest.inner)
+        others += nest.points() * len(nest.body) if over else 0
+    alone = (OTHERS - 1) * others < 3 * products
+    enough = products >= (PRODUCTS_ALONE if alone else PRODUCTS) and products > EACH * count
+    return products if enough else 0
 
 
 def _reads_sums(schedule: Schedule) -> bool:

@@ -33,6 +33,7 @@ def network(sizes, batched=False):
         ([8, 12, 12, 4], True, "unrolled"),  # samples fill the vectors
         ([8, 16, 16, 4], True, "loops"),  # 1216 multiplications in products: as good for many samples
         ([16, 32, 32, 4], True, "loops"),
+        ([9] * 6, True, "unrolled"),  # 1134, in narrow layers
     ],
 )
 def test_mode_of_networks(sizes, batched, mode):
@@ -59,6 +60,19 @@ def test_mode_of_a_layer(rows, columns, followed, mode):
     sums = samples @ weights.T
     right = np.tanh(sums) + np.logaddexp(sums, 0) if followed else sums
     np.testing.assert_allclose(f(weights, samples), right, rtol=1e-13, atol=1e-13)
+
+
+def test_mode_of_a_layer_with_its_gradient():
+    w, x, y = sp.MatrixSymbol("w", 16, 16), sp.MatrixSymbol("x", 16, 1), sp.MatrixSymbol("y", 16, 1)
+    options = {"args": [w, x, y], "wrt": [w], "batch": [x, y], "reduce": "sum"}
+    f = symprop.compile(nn.squared_error(w * x, y), **options)
+    assert f.schedule.mode == "loops"  # what is done with the sums is done once a call
+    rng = np.random.default_rng(2)
+    weights, inputs, outputs = rng.normal(size=(16, 16)), rng.normal(size=(40, 16)), rng.normal(size=(40, 16))
+    _, (slope,) = f.value_and_grad(weights, inputs, outputs)
+    gaps = inputs @ weights.T - outputs
+    factor = (slope * (gaps.T @ inputs)).sum() / (gaps.T @ inputs).ravel().dot((gaps.T @ inputs).ravel())
+    np.testing.assert_allclose(slope, factor * gaps.T @ inputs, rtol=1e-11, atol=1e-11)
 
 
 def test_scalars_are_written_out_where_loops_are_no_shorter():
