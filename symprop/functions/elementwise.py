@@ -399,13 +399,21 @@ def _kink_at_zero(t: NodeTable, y: Node) -> list[Node]:
     return [y.args[0]]
 
 
+def _jumps_at_whole_numbers(t: NodeTable, y: Node) -> list[Node]:
+    """sin(pi*x), which is zero there and changes its sign."""
+    return [t.call("sin", t.mul(t.constant(sp.pi), y.args[0]))]
+
+
+_KINKS = dict.fromkeys(("abs", "sign"), _kink_at_zero)
+_KINKS |= dict.fromkeys(("floor", "ceiling"), _jumps_at_whole_numbers)
+
 for _name, _derivative, _numpy, _exact in _ELEMENTARY:
     elementwise(
         _name,
         _unary(_derivative),
         _numpy,
         real(_exact_cbrt if _name == "cbrt" else _exact, _REACHES.get(_name, REACH)),
-        kinks=_kink_at_zero if _name in ("abs", "sign") else None,
+        kinks=_KINKS.get(_name),
     )
 
 

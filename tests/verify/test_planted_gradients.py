@@ -151,3 +151,13 @@ def test_a_value_of_which_50_digits_show_nothing_has_its_slope() -> None:
 def test_a_power_has_its_mixed_derivative_at_exponent_zero_too(base: float, power: float) -> None:
     wrt = [x] if base < 0 else [x, y]  # a negative base has no slope by its exponent
     assert verify(x**y, {x: base, y: power}, wrt=wrt).passed
+
+
+@pytest.mark.parametrize("function", [sp.floor, sp.ceiling])
+def test_a_jump_at_a_whole_number_is_named(function: sp.Function) -> None:
+    target = function(w * x) + sp.sin(x)
+    (row,) = rows(verify(target, {x: 1.5, w: 2.0}, wrt=[w]), "kink")
+    assert row.passed and f"{function.__name__}(" in row.note and "jumps" in row.note
+    assert not rows(verify(target, {x: 1.5, w: 2.1}, wrt=[w]), "kink")
+    (near,) = rows(verify(target, {x: 1.0, w: 3.0 + 1e-13}, wrt=[w]), "finite differences")
+    assert near.passed and f"{function.__name__}(" in near.note and "step reduced" in near.note
