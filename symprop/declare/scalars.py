@@ -254,7 +254,8 @@ def _binomial(t: Any, n: Node, k: Node) -> Node:
         factors = [_plus(t, n, -j) for j in range(int(number))]
         return t.mul(t.constant(1 / sp.factorial(number)), *factors)  # type: ignore[no-any-return]
     below, above = _plus(t, k, 1), _plus(t, t.sub(n, k), 1)
-    value = t.pow(t.mul(_plus(t, n, 1), t.call("beta", below, above)), -1)
+    # two inverses: the slope of one of the product has its square, which overflows from 1e154 on
+    value = t.mul(t.pow(_plus(t, n, 1), -1), t.pow(t.call("beta", below, above), -1))
     # where one of these is a pole of the gamma function: (n)_k / k!, that over the gamma function too
     poles = [t.call("and", t.call("less_equal", v, t.constant(0)), _is_whole(t, v)) for v in (below, above)]
     at_pole = t.mul(t.call("rising", above, k), t.call("rising", below, t.neg(k)))

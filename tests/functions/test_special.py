@@ -361,3 +361,20 @@ def test_a_nan_among_the_operands_is_the_maximum():
     f = symprop.compile(sp.Max(x, y, z), [x, y, z], ties="split")
     for at in itertools.permutations((1.0, 2.0, np.nan)):
         assert np.isnan(f(*at))
+
+
+def test_slopes_of_large_binomials():
+    """NaN from 1e154 on, where the square of the value is infinite; in single precision from 1e19 on."""
+    for dtype, bound, points in [
+        ("float64", 1e-14, [(1000.0, 500.25), (600.0, 300.5), (900.0, 250.0)]),
+        ("float32", 3e-5, [(10000.0, 5.25), (80.0, 40.5)]),
+    ]:
+        f = symprop.compile(sp.binomial(x, y), args=[x, y], dtype=dtype)
+        for n, k in points:
+            value, slopes = f.value_and_grad(n, k)
+            with mp.workdps(40):
+                right = mp.binomial(n, k)
+                at = mp.digamma(n + 1), mp.digamma(k + 1), mp.digamma(n - k + 1)
+                exact = right, right * (at[0] - at[2]), right * (at[2] - at[1])
+                for found, e in zip((value, *slopes), exact, strict=True):
+                    assert abs(found - e) <= bound * max(abs(e), right / 10)
