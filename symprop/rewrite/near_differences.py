@@ -19,7 +19,8 @@ from fractions import Fraction
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Sweep, magnitude
-from symprop.rewrite.pairs import Function, pairs_of_functions, terms_of
+from symprop.rewrite.fraction_pairs import fractions_apart
+from symprop.rewrite.pairs import Function, pairs_of_functions, term_of, terms_of
 from symprop.rewrite.rational import argument_of
 from symprop.rewrite.rules.exponentials import difference_of, has_weights, have_common_terms
 
@@ -244,6 +245,8 @@ def _of_arctangents(a: Node, b: Node, p: Node | None, context: Context) -> _Near
 
 def _of_logarithms(a: Node, b: Node, p: Node | None, context: Context) -> _Near | None:
     t, d = context.table, _less(a, b, context)
+    if a.op == "mul" and b.op == "mul":  # odds: p/(1 - p) and q/(1 - q)
+        d = fractions_apart(term_of(a, context), term_of(b, context), context) or d
     return _Near(t.make("log1p", (t.make("div", (d, b)),)), d, b)
 
 

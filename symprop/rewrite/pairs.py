@@ -9,7 +9,8 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number
 from symprop.rewrite.reading import read
 
-__all__ = ["Function", "Pair", "Term", "like_terms", "opened_term", "pairs_of_functions", "terms_of"]
+__all__ = ["Function", "Pair", "Term", "like_terms", "opened_term", "pairs_of_functions", "term_of"]
+__all__ += ["terms_of"]
 
 Powers = tuple[tuple[Node, Number], ...]
 Key = tuple[tuple[int, Number], ...]  # serial number and exponent of every other factor
@@ -65,17 +66,18 @@ class Pair:
 
 def terms_of(node: Node, context: Context) -> list[Term]:
     """The terms of a sum."""
-    return [_term(a, context) for a in node.args]
+    return [term_of(a, context) for a in node.args]
 
 
-def _term(a: Node, context: Context) -> Term:
+def term_of(a: Node, context: Context) -> Term:
+    """A term as its number and powers."""
     reading = read(a, context)
     return Term(reading.number, tuple([p for p in reading.powers.values() if p[1]]))
 
 
 def opened_term(a: Node, context: Context) -> list[Term]:
     """A term, or the terms of the sum that is one of its factors."""
-    whole = _term(a, context)
+    whole = term_of(a, context)
     sums = [b for b, e in whole.powers if b.op == "add" and e == 1]
     if len(sums) != 1 or read(a, context).clashes:
         return [whole]

@@ -11,6 +11,7 @@ from symprop.rewrite.decaying import DECAYING
 from symprop.rewrite.denominators import over_one_denominator
 from symprop.rewrite.exponential_sums import sum_of_exponential_quotients
 from symprop.rewrite.factoring import FACTORS, factored
+from symprop.rewrite.fraction_pairs import difference_of_fractions
 from symprop.rewrite.fractions_of_one import fractions_of_one
 from symprop.rewrite.gamma_ratios import GAMMAS, difference_of_gammas
 from symprop.rewrite.growth import power_of_growing, product_by_growth
@@ -297,6 +298,7 @@ _STEPS: tuple[tuple[str, NodeRule, frozenset[str], frozenset[str]], ...] = (
     ("add", root_less_limit, _POWERS | {"root_of_squares", "div"}, _ROOTS),
     ("add", over_one_denominator, _POWERS | {"div"}, _ALWAYS),
     ("add", fractions_of_one, frozenset({"mul", "pow"}), frozenset({"pow"})),
+    ("add", difference_of_fractions, frozenset({"mul"}), frozenset({"pow"})),
     ("add", divergence_of_near, frozenset({"mul"}), frozenset({"log"})),
     ("add", difference_of_near, LIKE | {"mul"}, LIKE),
     ("add", one_less_ratio, frozenset({"mul"}), frozenset({"pow"})),

@@ -51,6 +51,8 @@ Seventeen kinds of formulas are no rows of a table:
   of `sin`, `cos`, `tan` where d is known; `log(1 + exp(a)) - log(1 + exp(b))`, and differences of distances,
   `sqrt((x - a)**2 + y**2) - sqrt((x - b)**2 + y**2)`. Values that are far from each other keep their
   difference.
+- A difference of two fractions is over both denominators where terms of the numerator cancel:
+  `p/(1 - p) - q/(1 - q) --> (p - q)/((1 - p)*(1 - q))`, and in the logarithms of `logit(p) - logit(q)`.
 - Sums of fractions in one variable, `1/(x + 1) - 2/x + 1/(x - 1) --> 2/(x*(x + 1)*(x - 1))`, where the exact
   numerator over the common denominator gets shorter at one end, and the leading terms for large x.
 - Variances and covariances of all entries, `sum(x**2)/n - (sum(x)/n)**2`, `sum(x*y) - sum(x)*sum(y)/n`, and
