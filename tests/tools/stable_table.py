@@ -88,8 +88,10 @@ Seventeen kinds of formulas are no rows of a table:
   is a power of the distance times a polynomial there: `x - atan(x)`, `cos(x)/x - sin(x)/x**2` and the next
   slopes of sin(x)/x, `(1 - cos(x))/x**2` where x**2 underflows, `log(sinh(x)/x)` at 0; `x*log(x/m) - (x - m)`
   at x = m; `(x**p - 1)/p` at p = 0; `log(x)/(x - 1)` at 1. The roundings of the form that the rows above make
-  are added up next to the place; the polynomial, an interpolant of exact values, is used as far as they
-  matter. At the place itself the value is the limit.
+  are added up next to the place; polynomials, interpolants of exact values, are used as far as they matter:
+  one next to the place and up to two further out on each side. At the place itself the value is the limit.
+  Of 48 formulas of this kind 46 have second slopes within 46 ULP, most within 10, where one polynomial left
+  up to 1,600; those of `(exp(x) - exp(y))/(x - y)` and `j1(x)/x` still lose all digits.
 - Sums of fractions over powers of one positive sum come over a common denominator where their numerator gets
   shorter (`1/(1 + a) - a/(1 + a)**2 --> 1/(1 + a)**2`); divisors that underflow are taken into a sum
   (`p*(a*p**-1 + b) --> a + b*p`).
