@@ -36,8 +36,10 @@ EXACT = 56  # binary digits to which the polynomial agrees
 TINY = 200  # binary digits of the distance at which the leading term stands alone
 HALVED = 2  # times that an octave is, to find out how far digits are lost
 CLOSE, GROWN = 36, 2.0**12  # binary digits of a distance, and the loss there that says that it grows
-ALONE = 90
-BELOW = (-100, -240, -300, -350, -470, -530, -700, -1000)  # and next to zero, where squares underflow
+# next to zero, where squares underflow, if what is left is the same on both sides, and if not: beyond that
+# the squares, on both sides the cubes as well, are normal numbers in single precision too
+ALONE = {True: 36, False: 60}
+BELOW = (-100, -240, -300, -350, -470, -530, -700, -1000)  # distances at which they are looked for
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def near_form(exact: Formula, direct: Formula, point: Fraction, power: Fraction)
         ]
         if not any(_is_out_of_range(direct, at, lead, first) for at in below):
             return FINE
-        return Near(Fraction(1, 2**ALONE), lead, 1, (float(first),))
+        return Near(Fraction(1, 2 ** ALONE[is_even]), lead, 1, (float(first),))
     reach = {s: _reach(direct, point, lead, s * unit) for s in sides}
     function = _Smooth(exact, point, lead, is_even)
     limit = max(reach.values())

@@ -216,3 +216,27 @@ def test_a_formula_is_found_in_a_large_network():
     values = {s.name: 0.0 for s in f.graph.inputs} | {"y": 2e-3, "p": 3e-3}
     u, slope = 6e-6, f.grad(**values)[0]
     assert abs(slope / (-u / 5 * (1 - u**2 / 14) * values["p"]) - 1) < 1e-15
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        (1 - sp.cos(x)) / x**2,
+        sp.log(sp.sinh(x) / x),
+        (sp.exp(x) - 1) / x,
+        sp.log(sp.cosh(x)) / x**2,
+        x / sp.tanh(x),
+    ],
+    ids=str,
+)
+def test_squares_underflow_sooner_in_single_precision(formula):
+    f = symprop.compile(formula, args=[x], batch=[x], wrt=[x], dtype="float32")
+    points = np.array([-1e-20, 3e-17, 2e-13, -1e-10, 1e-7], np.float32)
+    value, (slope,) = f.value_and_grad(points)
+    for order, found in enumerate((value, slope)):
+        exact = sp.lambdify(x, sp.diff(formula, x, order), "mpmath")
+        for point, number in zip(points, found, strict=True):
+            with mp.workdps(200):
+                truth = float(exact(mp.mpf(float(point))))
+            if abs(truth) > 1e-37:
+                assert abs(float(number) - truth) <= 4e-7 * abs(truth), (order, point)
