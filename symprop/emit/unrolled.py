@@ -177,8 +177,11 @@ class UnrolledEmitter:
         if self.module.threads > 1:
             done = self._shared_chunks(whole, full, totals, count, lanes)
         with b.loop(done, whole, self.chunk) as loop:
-            full(loop.index, part)
-            totals.add(part)
+            first = b.icmp("eq", loop.index, b.const(0, I64))
+            here = b.select(first, totals.array, part)  # nothing to add them to
+            full(loop.index, here)
+            with b.when(b.not_(first)):
+                totals.add(here)
         left = b.sub(samples, whole)
         with b.when(b.icmp("sgt", left, b.const(0, I64))):
             zero(b, part, count * lanes.lanes, lanes.real)
