@@ -23,6 +23,11 @@ class Term:
     number: Number
     powers: Powers
 
+    @property
+    def key(self) -> Key:
+        """What terms that differ by a number alone have in common."""
+        return tuple(sorted([(b.serial, e) for b, e in self.powers]))
+
     def times(self, other: Term) -> Term:
         """The product of two terms."""
         total = {b.serial: (b, e) for b, e in self.powers}
@@ -89,9 +94,8 @@ def like_terms(terms: Sequence[Term]) -> list[Term]:
     """The terms with those that differ by a number alone as one, which may vanish."""
     totals: dict[Key, Term] = {}
     for term in terms:
-        key = tuple(sorted([(b.serial, e) for b, e in term.powers]))
-        before = totals[key].number if key in totals else 0
-        totals[key] = Term(before + term.number, term.powers)
+        before = totals[term.key].number if term.key in totals else 0
+        totals[term.key] = Term(before + term.number, term.powers)
     return list(totals.values())
 
 

@@ -281,7 +281,12 @@ class _Search:
 
     def _look(self, node: Node, known: frozenset[Place]) -> None:
         places = [place for place in self._places(node) if place not in known]
-        are_left = False
+        # a sum of functions among the factors of a term may be infinite, too
+        are_left = node.op == "add" and any(
+            e == 1 and b.op == "add" and self._is_opened(b)
+            for term in terms_of(node, self.context)
+            for b, e in term.powers
+        )
         for place in places:
             reader = Reader(self.context, self.own, self.values, place)
             groups = self._groups(node, place, reader)
@@ -337,34 +342,40 @@ class _Search:
                 if parts is not None and len(parts) == 1:
                     found.setdefault(parts[0].rest, []).append((term, parts[0]))
             for rest, group in found.items():
+                mine = tuple([term for term, _ in group])
                 guards = tuple(dict.fromkeys(g for _, p in group for g in p.guards))
                 part = Part(rest, self.own.add(*[p.function for _, p in group]), guards)
-                if len(group) < 2 or not self._may_lose(part.function, place.point):
+                # finite ones of one term of the sum are looked at as a node of its own: 1 + a*(1 - cos(x))
+                is_apart = len({k for term in mine for k in left[term]}) > 1
+                is_apart = is_apart or any(self._has_pole(p, place) for _, p in group)
+                if len(group) < 2 or not is_apart or not self._may_lose(part.function, place.point):
                     continue
                 form = None if self._has_pole(part, place) else self._form(part.function, place, None)
                 if form is not None and form.coefficients:
-                    mine = tuple([term for term, _ in group])
                     groups.append((Choice(place, ((form, part),), ()), mine))
-                    left = [term for term in left if term not in mine]
+                    left = {term: k for term, k in left.items() if term not in mine}
         if groups:
             self.spreads[node.serial] = Spread(tuple(groups), tuple(left))
 
-    def _multiplied_out(self, node: Node) -> list[Term]:
-        """The terms of a sum, with the sums among their factors opened but for plain values such as x - m;
-        none where there are too many."""
-        context, found = self.context, list[Term]()
-        todo = [Term(1, ((node, 1),))]
+    def _multiplied_out(self, node: Node) -> dict[Term, set[int]]:
+        """The terms of a sum, with the sums among their factors opened but for plain values such as x - m,
+        and the terms that they come from; none where there are too many."""
+        context = self.context
+        todo = [(term, k) for k, term in enumerate(terms_of(node, context))]
+        found: list[Term] = []
+        origins: dict[Hashable, set[int]] = {}
         while todo:
-            term = todo.pop()
+            term, k = todo.pop()
             inner = next((b for b, e in term.powers if e == 1 and b.op == "add" and self._is_opened(b)), None)
             if inner is None:
                 found.append(term)
+                origins.setdefault(term.key, set()).add(k)
             elif len(found) + len(todo) + len(inner.args) <= WIDEST:
                 rest = Term(term.number, tuple([p for p in term.powers if p[0] is not inner]))
-                todo.extend([rest.times(a) for a in reversed(terms_of(inner, context))])
+                todo.extend([(rest.times(a), k) for a in reversed(terms_of(inner, context))])
             else:
-                return []
-        return [term for term in like_terms(found) if term.number]
+                return {}
+        return {term: origins[term.key] for term in like_terms(found) if term.number}
 
     def _is_opened(self, total: Node) -> bool:
         """True for a sum with a function or a divisor in it."""
