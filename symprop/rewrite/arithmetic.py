@@ -191,7 +191,7 @@ def _met(powers: dict[tuple[int, bool], list[tuple[Node, int, list[Node]]]], con
             continue
         (base, m, _), (_, n, _) = over[0], under[0]
         common = min(m, -n) - (m == -n)
-        if not common:
+        if not common or base.op == "constant":  # 0**2*0**-1 is no number: a variance over n - 1 of one row
             continue
         count += 1
         for key, left in (((serial, True), m - common), ((serial, False), n + common)):
