@@ -331,7 +331,9 @@ def _bessel(t: T, node: N) -> N:
 
 
 def _limit(x: Any, series: Callable[[Any], Any]) -> Any:
-    return mp.mpf(0) if mp.isinf(x) else series(-x * x / 4)
+    if not mp.isfinite(x):  # mpmath has a value for NaN
+        return mp.mpf(0) if mp.isinf(x) else mp.nan
+    return series(-x * x / 4)
 
 
 def _exact_spherical(n: int, x: Any) -> Any:

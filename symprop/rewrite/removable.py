@@ -45,6 +45,7 @@ __all__ = ["removable_singularities"]
 
 HIGHEST = 6  # operations above a sum or product that may cancel
 PLACES = 8  # that are tried
+INSIDE = 3  # operations between a sum and one among its factors
 WIDEST = 32  # terms of a sum that is multiplied out
 Steps = tuple[tuple[str, tuple[int, ...], tuple[Hashable, ...]], ...]  # operations on results of others
 Stable = Callable[[NodeTable, Sequence[Node], Context], list[Node]]
@@ -281,19 +282,14 @@ class _Search:
 
     def _look(self, node: Node, known: frozenset[Place]) -> None:
         places = [place for place in self._places(node) if place not in known]
-        # a sum of functions among the factors of a term may be infinite, too
-        are_left = node.op == "add" and any(
-            e == 1 and b.op == "add" and self._is_opened(b)
-            for term in terms_of(node, self.context)
-            for b, e in term.powers
-        )
+        are_left = hidden = node.op == "add" and self._has_sums_inside(node)
         for place in places:
             reader = Reader(self.context, self.own, self.values, place)
             groups = self._groups(node, place, reader)
-            if node.op == "add" and (not groups or self._have_poles(groups, place)):
-                if self._settle_opened(node, place):
-                    continue
-                are_left = True
+            have_poles = node.op == "add" and (not groups or self._have_poles(groups, place))
+            if (have_poles or hidden) and self._settle_opened(node, place, have_poles):
+                continue
+            are_left = are_left or have_poles
             for group in groups:
                 if len(group) > 1 or node.op != "add":
                     self._settle(node, group, place, reader)
@@ -314,7 +310,19 @@ class _Search:
             self.choices.setdefault(node.serial, []).append(Choice(place, ((form, part),), terms))
         self._mark(node, node.args if node.op != "add" else [a for a, _ in group], place, reader)
 
-    def _settle_opened(self, node: Node, place: Place) -> bool:
+    def _has_sums_inside(self, node: Node) -> bool:
+        """Whether terms of a sum have factors that are sums of functions, which may be infinite."""
+        todo = [(a, INSIDE) for a in node.args]
+        while todo:
+            part, depth = todo.pop()
+            if part.op == "add" and self._is_opened(part):
+                return True
+            if depth and part.op in ("mul", "broadcast", "select"):
+                inner = (branch(part),) if part.op == "select" else part.args
+                todo.extend([(a, depth - 1) for a in inner])
+        return False
+
+    def _settle_opened(self, node: Node, place: Place, have_poles: bool) -> bool:
         """Look at a sum the terms of which are infinite at a place, multiplied out: then what cancels has the
         same factors beside functions of the value."""
         reader = Reader(self.context, self.own, self.values, place, opened=True)
@@ -325,6 +333,8 @@ class _Search:
         found = [(form, p) for form, p in zip(forms, parts, strict=True) if form is not None]
         if len(found) < len(parts) or not any(form.coefficients for form, _ in found):
             return False
+        if not have_poles and all(self._form(p.function, place, False) is FINE for _, p in found):
+            return False  # other rules know it: 1 + a*(1 - cos(x))
         self.choices.setdefault(node.serial, []).append(Choice(place, tuple(found), node.args))
         self._mark(node, node.args, place, reader)
         return True

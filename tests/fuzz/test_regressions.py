@@ -379,3 +379,23 @@ def test_a_power_of_zero_with_the_exponent_zero() -> None:
 def test_terms_alike_with_a_float_in_front() -> None:
     """x + 0.1*x was written as 1.1*x, which is another number."""
     assert check(network(Random(4005805)), ["equations"])
+
+
+LOGICAL = {"select", "and", "or", "not", "less", "less_equal", "equal", "not_equal"}
+NUMERIC = [
+    name for name, o in OPERATIONS.items() if o.elementwise and o.exact is not None and name not in LOGICAL
+]
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_nothing_makes_a_number_of_nan(name: str) -> None:
+    """mpmath's hyp0f1 did: of the square root of -1 a spherical Bessel function was 1/3."""
+    exact = OPERATIONS[name].exact
+    assert exact is not None
+    for count in (1, 2, 3):
+        for attrs in ((), (1,)):
+            try:
+                value = exact(attrs, *[mp.nan] * count)
+            except (TypeError, IndexError, ValueError):  # another number of operands or attributes
+                continue
+            assert mp.isnan(value), (name, count, attrs)
