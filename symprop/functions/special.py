@@ -206,14 +206,19 @@ def _rising_slope(t: T, node: N) -> N:
 
 
 def _rising_slope_partials(t: T, y: N) -> list[N | None]:
-    """The derivatives of the formula away from poles."""
+    """The derivative by x past poles as in `_rising_slope`, where 1/Γ(x) next to a pole at -m goes on with
+    1 - ψ(m + 1) (x + m); that by k away from poles."""
     x, k = y.args
-    total = t.add(x, k)
-    first, last = t.call("digamma", total), t.call("trigamma", total)
-    value = t.call("rising", x, k)
-    change = t.sub(last, t.call("trigamma", x))
-    by_x = t.add(t.mul(y, t.sub(first, t.call("digamma", x))), t.mul(value, change))
-    return [by_x, t.add(t.mul(y, first), t.mul(value, last))]
+    u, v, both, alone = _past_poles(t, y)
+    total, value = t.add(x, k), t.call("rising", x, k)
+    last = t.call("trigamma", total)
+    change = t.make("digamma_gap", (u, v, k))
+    change = where(t, both, t.neg(change), change)
+    bend = t.sub(t.call("trigamma", u), t.call("trigamma", v))
+    by_x = t.add(t.mul(y, change), t.mul(value, bend))
+    at_pole = t.sub(t.call("digamma", u), t.call("digamma", t.sub(t.full(1, y.shape), x)))
+    by_x = where(t, alone, t.mul(t.constant(2), y, at_pole), by_x)
+    return [by_x, t.add(t.mul(y, t.call("digamma", total)), t.mul(value, last))]
 
 
 declare_elementwise(

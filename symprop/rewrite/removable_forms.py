@@ -161,7 +161,7 @@ def _reach(direct: Formula, point: Fraction, lead: int, unit: Fraction) -> Fract
         return abs(distances[-1])
     high = distances[first]
     low = high / 2
-    while _loss(direct, point, low)[0] <= wanted:
+    while abs(low) > abs(unit) / 2**CLOSE and _loss(direct, point, low)[0] <= wanted:
         high, low = low, low / 2
     for _ in range(HALVED):
         middle = (low + high) / 2

@@ -32,6 +32,7 @@ __all__ = [
 
 # working digits of successive evaluations: an evaluation is trusted when the next level agrees with it
 LEVELS = (50, 80, 160, 320, 640)
+_LARGE = 130  # binary digits of a constant that leave few of the first level for what is added to it
 # what is smaller is zero in every floating-point type (half the smallest number of float64 is 2.5e-324), and
 # beside a one to half of the last level
 BELOW_ALL = mp.mpf(10) ** -324
@@ -293,6 +294,14 @@ def _other(value: Any, old: Any) -> Any:
     return np.array(np.frompyfunc(operator.is_not, 2, 1)(value, old), bool)
 
 
+def _magnitude(node: Node) -> int:
+    """The binary digits that a constant has before the point."""
+    if node.op != "constant":
+        return 0
+    value = sp.N(abs(node.attrs[0]), 15)._to_mpmath(53)  # type: ignore[arg-type]
+    return max(0, int(mp.mag(value))) if mp.isfinite(value) and value else 0
+
+
 class Trusted:
     """Values at a point at which more digits change nothing, with the change that was seen as their error."""
 
@@ -301,6 +310,7 @@ class Trusted:
         self.inputs = dict(inputs)
         self._levels: dict[int, Exact] = {}
         self._settled: dict[tuple[int, ...], list[tuple[Any, Any]]] = {}
+        self._more: int | None = None
 
     def give(self, node: Node, value: Any) -> None:
         """A value for one more node that nothing evaluated so far depends on."""
@@ -310,9 +320,13 @@ class Trusted:
                 exact.known[node.serial] = real_array(value)
 
     def at(self, digits: int) -> Exact:
-        """The values at a number of digits."""
+        """The values at a number of digits, and at as many more as a constant has before the point where
+        another number would be lost beside it: of x + 1e300."""
+        if self._more is None:
+            binary = max(map(_magnitude, self.definitions.table.nodes), default=0)
+            self._more = int(binary * math.log10(2)) if binary > _LARGE else 0
         if digits not in self._levels:
-            self._levels[digits] = Exact(self.definitions, self.inputs, digits)
+            self._levels[digits] = Exact(self.definitions, self.inputs, digits + self._more)
         return self._levels[digits]
 
     def __call__(self, *roots: Node) -> list[tuple[Any, Any]]:

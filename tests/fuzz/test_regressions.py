@@ -399,3 +399,29 @@ def test_nothing_makes_a_number_of_nan(name: str) -> None:
             except (TypeError, IndexError, ValueError):  # another number of operands or attributes
                 continue
             assert mp.isnan(value), (name, count, attrs)
+
+
+@pytest.mark.parametrize("k", [0.73, 5.5, -0.25])
+@pytest.mark.parametrize("at", [0.0, -2.0, -3.0, 1.5])
+def test_second_slopes_of_rising_factorials_at_poles(at: float, k: float) -> None:
+    """They were NaN at 0, -1, -2, ..., where 1/gamma is zero."""
+    second = symprop.grad(symprop.grad(sp.RisingFactorial(x, y), x), x)
+    found = symprop.compile(second, args=[x, y])(at, k)
+    with mp.workdps(60):
+        exact = mp.diff(lambda v: mp.rf(v, k), at + mp.mpf(10) ** -25, 2)
+    assert abs(found - exact) <= 1e-13 * abs(exact)
+    assert check(network(Random(6000251)), ["verify"])
+
+
+def test_a_number_beside_which_others_are_lost() -> None:
+    """Of x + 1e300 fifty digits show nothing: sin of it had the slope cos(1e300), and a false alarm."""
+    assert check(network(Random(6005612)), ["verify"])
+    report = symprop.compile(sp.sin(x + 1e300), args=[x]).verify(2.5)
+    (row,) = [r for r in report.rows if r.method == "finite differences"]
+    with mp.workdps(400):
+        assert abs(mp.cos(mp.mpf(2.5) + mp.mpf(1e300)) - mp.mpf(row.found)) < 1e-15
+
+
+def test_the_search_for_smooth_places_ends() -> None:
+    """Next to a point that no smaller distance changes, digits were never lost again: no end."""
+    assert check(network(Random(6000398)), ["mpmath"])
