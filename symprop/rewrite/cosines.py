@@ -32,7 +32,8 @@ class _Sides(NamedTuple):
 def law_of_cosines(node: Node, sweep: Sweep) -> Node | None:
     """The sum without the cancellation, of its slopes those of which the law itself was seen; or None."""
     context = sweep.context
-    if not 2 <= len(node.args) <= MOST:
+    known = context.memo.get(("law of cosines", 0))
+    if not (2 if known else 3) <= len(node.args) <= MOST:  # two terms are a slope of one that was seen
         return None
     terms = terms_of(node, context)
     angles = [k for k, term in enumerate(terms) if any(b.op == "cos" and e == 1 for b, e in term.powers)]

@@ -51,11 +51,12 @@ def exact_differences(table: NodeTable, roots: Sequence[Node], context: Context)
 
 def _may_cancel(node: Node, context: Context) -> bool:
     """True where two terms that are rounded have different signs, or a number beside them has another one."""
-    products = [a for a in node.args if a.op in ("mul", "pow") and _is_product(a)]
+    products = [a for a in node.args if a.op in ("mul", "pow")]
     numbers = [n for n in map(context.number, node.args) if n is not None]
     signs = {n > 0 for n in [*numbers, *[context.split(a)[0] for a in products]]}
     if len(products) < 2 or len(signs) < 2:
         return False
+    products = [a for a in products if _is_product(a)]
     rounded = [context.split(a)[0] for a in products if pair_of(a, context, is_phase=True) is not None]
     return len(rounded) > 1 and len({n > 0 for n in [*numbers, *rounded]}) == 2
 

@@ -20,7 +20,7 @@ from fractions import Fraction
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Sweep, magnitude
 from symprop.rewrite.fraction_pairs import fractions_apart
-from symprop.rewrite.pairs import Function, pairs_of_functions, term_of, terms_of
+from symprop.rewrite.pairs import Function, may_be_pair, pairs_of_functions, term_of, terms_of
 from symprop.rewrite.rational import argument_of
 from symprop.rewrite.rules.exponentials import difference_of, has_weights, have_common_terms
 
@@ -47,6 +47,8 @@ def difference_of_near(node: Node, sweep: Sweep) -> Node | None:
     context = sweep.context
     if not 2 <= len(node.args) <= LONGEST:
         return None
+    if not may_be_pair(node, FUNCTIONS, context):
+        return None  # as in most sums
     for pair in pairs_of_functions(terms_of(node, context), FUNCTIONS, context):
         if _is_like(pair.first, pair.second, context):
             made = _apart(pair.first, pair.second, context)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from symprop.graph import Node
 from symprop.rewrite.context import Context, Number
 from symprop.rewrite.reading import read
 
-__all__ = ["Function", "Pair", "Term", "like_terms", "opened_term", "pairs_of_functions", "term_of"]
-__all__ += ["terms_of"]
+__all__ = ["Function", "Pair", "Term", "like_terms", "may_be_pair", "opened_term", "pairs_of_functions"]
+__all__ += ["term_of", "terms_of"]
 
 Powers = tuple[tuple[Node, Number], ...]
 Key = tuple[tuple[int, Number], ...]  # serial number and exponent of every other factor
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """A number times powers, products read through, those that others share as well."""
 
     number: Number
@@ -76,8 +76,28 @@ def terms_of(node: Node, context: Context) -> list[Term]:
 
 def term_of(a: Node, context: Context) -> Term:
     """A term as its number and powers."""
-    reading = read(a, context)
-    return Term(reading.number, tuple([p for p in reading.powers.values() if p[1]]))
+    key = ("term", a.serial)
+    found: Term | None = context.memo.get(key)
+    if found is None:
+        reading = read(a, context)
+        powers = reading.powers.values()
+        kept = tuple([p for p in powers if p[1]]) if reading.vanished else tuple(powers)
+        found = context.memo[key] = Term(reading.number, kept)
+    return found
+
+
+def may_be_pair(node: Node, operations: Set[str], context: Context) -> bool:
+    """Whether several terms of a sum have such an operation: a look before more work."""
+    count = 0
+    for a in node.args:
+        reading = read(a, context)
+        if not operations.isdisjoint(reading.operations) or (
+            "pow" in operations and (not reading.powers or any(e != 1 for _, e in reading.powers.values()))
+        ):
+            count += 1
+        if count == 2:
+            return True
+    return False
 
 
 def opened_term(a: Node, context: Context) -> list[Term]:

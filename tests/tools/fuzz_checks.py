@@ -65,6 +65,9 @@ class Truth:
             self.error = [np.broadcast_to(e, r.shape) for (_, e), r in zip(found, self.roots, strict=True)]
             order = self.definitions.order(self.roots)
             self.decisions = [n for n in order if n.op in DISCRETE and n.serial not in self.inputs]
+            # numbers that are nearly equal may be so in a type with fewer digits
+            near = [n.args for n in self.decisions if n.op in ("equal", "not_equal")]
+            self.decisions += [self.table.call("less", *pair) for pair in near]
             decided = [trusted.at(digits)(*self.decisions) for digits in (LEVELS[0], FINE)]
             self.decided, fine = [[np.asarray(v, float) for v in one] for one in decided]
             self.settled = all(
