@@ -10,7 +10,16 @@ from symprop.graph import Node
 from symprop.rewrite.context import Context, Number
 from symprop.rewrite.reading import read
 
-__all__ = ["Function", "Pair", "Term", "like_terms", "may_be_pair", "opened_term", "pairs_of_functions"]
+__all__ = [
+    "Function",
+    "Pair",
+    "Term",
+    "have_one_sign",
+    "like_terms",
+    "may_be_pair",
+    "opened_term",
+    "pairs_of_functions",
+]
 __all__ += ["term_of", "terms_of"]
 
 Powers = tuple[tuple[Node, Number], ...]
@@ -103,11 +112,35 @@ def may_be_pair(node: Node, operations: Set[str], context: Context) -> bool:
 def opened_term(a: Node, context: Context) -> list[Term]:
     """A term, or the terms of the sum that is one of its factors."""
     whole = term_of(a, context)
-    sums = [b for b, e in whole.powers if b.op == "add" and e == 1]
-    if len(sums) != 1 or read(a, context).clashes:
+    inner = _sum_inside(a, whole, context)
+    if inner is None:
         return [whole]
-    rest = Term(whole.number, tuple([p for p in whole.powers if p[0] is not sums[0]]))
-    return [rest.times(term) for term in terms_of(sums[0], context)]
+    if len(whole.powers) == 1 and whole.number == 1:
+        return terms_of(inner, context)
+    rest = Term(whole.number, tuple([p for p in whole.powers if p[0] is not inner]))
+    return [rest.times(term) for term in terms_of(inner, context)]
+
+
+def have_one_sign(node: Node, context: Context) -> bool:
+    """Whether the numbers of all terms of a sum have one sign, with the sums among the factors opened: then
+    none of them cancel."""
+    signs = set()
+    for a in node.args:
+        whole = term_of(a, context)
+        inner = _sum_inside(a, whole, context)
+        for term in terms_of(inner, context) if inner is not None else ():
+            signs.add((term.number > 0) == (whole.number > 0))
+        if inner is None:
+            signs.add(whole.number > 0)
+        if len(signs) > 1:
+            return False
+    return True
+
+
+def _sum_inside(a: Node, whole: Term, context: Context) -> Node | None:
+    """The sum among the factors of a term, where there is one."""
+    sums = [b for b, e in whole.powers if b.op == "add" and e == 1]
+    return sums[0] if len(sums) == 1 and not read(a, context).clashes else None
 
 
 def like_terms(terms: Sequence[Term]) -> list[Term]:
