@@ -292,7 +292,12 @@ def _logit_entropy_slopes(t: T, node: N) -> list[N | None]:
         by_target = t.sub(t.mul(t.sub(weight, t.full(1, weight.shape)), softplus), z)
     slopes: list[N | None] = [_weighted(t, node, 2, by_z), _weighted(t, node, 2, by_target)]
     if len(node.args) > 2:
-        slopes.append(_logit_entropy(t, node))
+        # by two smooth functions: at z = 0 the slope of max(z, 0) and abs(z) is a convention
+        parts = [t.call("softplus", t.neg(z)), t.call("softplus", z)]
+        hit = t.mul(target, parts[0])
+        if len(node.args) > 3:
+            hit = t.mul(node.args[3], hit)
+        slopes.append(t.add(hit, t.mul(one_minus(t, target), parts[1])))
     if len(node.args) > 3:
         slopes.append(_weighted(t, node, 2, t.mul(target, t.call("softplus", t.neg(z)))))
     return slopes

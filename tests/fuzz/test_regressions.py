@@ -431,3 +431,20 @@ def test_numbers_that_are_equal_in_single_precision_only() -> None:
     """`m == sin(sinh(m))` holds in float32 for a small m: a decision by rounding, with which nothing is
     compared."""
     assert check(network(Random(6006267)), ["mpmath", "float32"])
+
+
+def test_second_slopes_of_logistic_losses_by_weights() -> None:
+    """The slope by the weight was max(z, 0) - t*z + log1p(exp(-abs(z))), of which the slope at z = 0 is -t by
+    the conventions of its parts, and not 1/2 - t."""
+    z_, t, w, p = sp.symbols("z_ t w p", real=True)
+    for more in ({}, {"pos_weight": p}):
+        loss = nn.binary_cross_entropy_with_logits(z_, t, weight=w, **more)
+        mixed = symprop.grad(symprop.grad(loss, w), z_)
+        args = [z_, t, w, p]
+        found = symprop.compile(mixed, args=args, wrt=[])(0.0, 0.25, 3.0, 2.0)
+        assert found == (0.25 if not more else 0.75 / 2 - 2.0 * 0.25 / 2)
+    assert check(network(Random(6003690)), ["verify"])
+
+
+def test_infinite_slopes_of_powers_of_zero() -> None:
+    assert check(network(Random(6003939)), ["verify"])
