@@ -13,7 +13,7 @@ import argparse
 import ctypes
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -49,9 +49,15 @@ def make_target(name: str) -> Target:
     return Target(triple, "x86-64", "", 128, 16, False)
 
 
+def runnable(names: Sequence[str]) -> list[str]:
+    """Those of the targets that this processor can run: SSE2 on x86 alone."""
+    return [n for n in names if n == "host" or make_target("host").triple.startswith("x86_64")]
+
+
 class Library:
     """Loops over arrays for functions of values, compiled for one target, type and number of lanes; `ordered`
-    asks for the order of operations, and the blocks a turn, of compiled programs."""
+    asks for the order of operations, and the blocks a turn, of compiled programs. `functions` are others than
+    the elementary ones, of which those in `pairs` take two values."""
 
     def __init__(
         self,
@@ -61,13 +67,16 @@ class Library:
         names: Sequence[str] = (),
         fast: bool = False,
         ordered: bool = False,
+        functions: Mapping[str, Callable[..., Value]] | None = None,
+        pairs: Collection[str] = TWO_ARGUMENTS,
     ) -> None:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         self.target, self.element, self.lanes, self.ordered = target, element, lanes, ordered
         module = Module(target, fast)
-        table = ELEMENTARY | FAST if fast else ELEMENTARY
-        for name in names or tuple(ELEMENTARY):
+        table = functions or (ELEMENTARY | FAST if fast else ELEMENTARY)
+        self.pairs = pairs
+        for name in names or tuple(functions or ELEMENTARY):
             self._emit(module, name, table[name])
         self.text = module.text()
         self._engine: Any = None
@@ -89,7 +98,7 @@ class Library:
         x, y, out = Value("%x", PTR), Value("%y", PTR), Value("%out", PTR)
 
         def write(start: Value) -> None:
-            pointers = (x, y) if name in TWO_ARGUMENTS else (x,)
+            pointers = (x, y) if name in self.pairs else (x,)
             args = [b.load(b.element(p, start, scalar), kind, self.ordered) for p in pointers]
             b.store(function(b, *args), b.element(out, start, scalar))
 
